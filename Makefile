@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 VENV := .venv
 BIN := $(VENV)/bin
-FILES := $(shell find api engine adapters tables tools -name '*.py' -o -name '*.yaml' -o -name '*.json' -o -name py.typed | sort | cksum | cut -d' ' -f1)
+FILES := $(shell find api engine adapters tables tools -name '*.py' -o -name '*.yaml' -o -name '*.json' -o -name '*.css' -o -name '*.js' -o -name py.typed | sort | cksum | cut -d' ' -f1)
 DEPENDENCIES := $(VENV)/.dependencies
 INSTALLED := $(VENV)/.installed-$(FILES)
 BENCH := $(VENV)/.bench

@@ -1,0 +1,184 @@
+// Shows one table at a time, filters its rows, lights up a row and its arrow together, zooms the diagram.
+"use strict";
+document.body.classList.add("live");
+
+const sections = [...document.querySelectorAll("section")];
+const links = [...document.querySelectorAll("nav a")];
+const views = new Map();
+
+function route() {
+  const wanted = decodeURIComponent(location.hash.slice(1)) || "overview";
+  const section = document.getElementById(wanted) || sections[0];
+  sections.forEach((each) => each.classList.toggle("here", each === section));
+  links.forEach((each) => each.classList.toggle("here", decodeURIComponent(each.hash.slice(1)) === section.id));
+  document.title = section.id === "overview" ? "calltable" : `${section.id} · calltable`;
+  if (views.has(section)) views.get(section).start();
+}
+
+// ------------------------------------------------------------------ pan and zoom, by the view box
+
+function zoomable(section) {
+  const svg = section.querySelector("svg.diagram");
+  const canvas = svg.parentElement;
+  const whole = svg.viewBox.baseVal;
+  const full = { x: whole.x, y: whole.y, width: whole.width, height: whole.height };
+  let view = null;
+
+  const apply = () => svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
+  const scale = () => canvas.clientWidth / view.width;
+  function set(pixels, centerX, centerY) {
+    const width = canvas.clientWidth / pixels;
+    const height = canvas.clientHeight / pixels;
+    view = { x: centerX - width / 2, y: centerY - height / 2, width, height };
+    apply();
+  }
+  function fit() {
+    const pixels = Math.min(canvas.clientWidth / full.width, canvas.clientHeight / full.height, 1.4);
+    set(pixels, full.x + full.width / 2, full.y + full.height / 2);
+  }
+  // Fitted when that is legible; otherwise large enough to read, from the start of the table.
+  function start() {
+    if (view) return;
+    fit();
+    if (scale() < 0.6) {
+      set(Math.max(0.6, Math.min(1, canvas.clientWidth / full.width)), full.x + full.width / 2, 0);
+      const dot = svg.querySelector(".start circle");
+      if (view.width < full.width && dot) view.x = dot.cx.baseVal.value - view.width / 2;
+      view.y = full.y;
+      apply();
+    }
+  }
+  function zoom(factor, x, y) {
+    view = { x: x - (x - view.x) / factor, y: y - (y - view.y) / factor, width: view.width / factor, height: view.height / factor };
+    apply();
+  }
+  const middle = () => [view.x + view.width / 2, view.y + view.height / 2];
+  section.querySelectorAll("[data-zoom]").forEach((button) => button.addEventListener("click", () => {
+    if (button.dataset.zoom === "in") zoom(1.3, ...middle());
+    if (button.dataset.zoom === "out") zoom(1 / 1.3, ...middle());
+    if (button.dataset.zoom === "fit") fit();
+    if (button.dataset.zoom === "one") set(1, ...middle());
+  }));
+  canvas.addEventListener("wheel", (event) => {
+    event.preventDefault();
+    if (event.ctrlKey || event.metaKey) {
+      const box = canvas.getBoundingClientRect();
+      zoom(Math.exp(-event.deltaY / 200), view.x + (event.clientX - box.left) / scale(), view.y + (event.clientY - box.top) / scale());
+    } else {
+      view.x += event.deltaX / scale();
+      view.y += event.deltaY / scale();
+      apply();
+    }
+  }, { passive: false });
+  let held = null;
+  canvas.addEventListener("pointerdown", (event) => { held = { x: event.clientX, y: event.clientY, moved: false }; });
+  window.addEventListener("pointermove", (event) => {
+    if (!held) return;
+    const dx = event.clientX - held.x;
+    const dy = event.clientY - held.y;
+    if (Math.abs(dx) + Math.abs(dy) < 3 && !held.moved) return;
+    held = { x: event.clientX, y: event.clientY, moved: true };
+    view.x -= dx / scale();
+    view.y -= dy / scale();
+    apply();
+  });
+  window.addEventListener("pointerup", () => { held = null; });
+  // Bring an arrow into sight when it is named in the list and lies outside.
+  function reveal(element) {
+    const box = canvas.getBoundingClientRect();
+    const at = element.getBoundingClientRect();
+    const inside = at.left < box.right && at.right > box.left && at.top < box.bottom && at.bottom > box.top;
+    if (inside) return;
+    view.x += (at.left + at.width / 2 - box.left - box.width / 2) / scale();
+    view.y += (at.top + at.height / 2 - box.top - box.height / 2) / scale();
+    apply();
+  }
+  return { start, reveal };
+}
+
+// ------------------------------------------------------------------ rows and arrows
+
+function linked(section, view) {
+  const svg = section.querySelector("svg.diagram");
+  const articles = [...section.querySelectorAll("article")];
+  const search = section.querySelector("input[type=search]");
+  const kinds = [...section.querySelectorAll(".kinds input")];
+  const output = section.querySelector("output");
+  const byRow = new Map(articles.map((each) => [each.dataset.row, each]));
+  let picked = null;
+
+  function light(rows, states) {
+    const ids = new Set(rows);
+    svg.classList.toggle("dim", ids.size > 0);
+    svg.querySelectorAll("[data-rows]").forEach((each) => {
+      each.classList.toggle("lit", each.dataset.rows.split(" ").some((id) => ids.has(id)));
+    });
+    svg.querySelectorAll("[data-row]").forEach((each) => each.classList.toggle("lit", ids.has(each.dataset.row)));
+    svg.querySelectorAll("[data-state]").forEach((each) => {
+      const mine = each.dataset.state.split(" ");
+      each.classList.toggle("lit", mine.some((state) => states.has(state)) || !!each.querySelector(".row.lit"));
+    });
+    svg.querySelectorAll("[data-group]").forEach((each) => {
+      each.classList.toggle("lit", each.querySelector(".row.lit") !== null);
+    });
+    articles.forEach((each) => each.classList.toggle("lit", ids.has(each.dataset.row)));
+  }
+  const statesOf = (article) => {
+    const target = article.querySelector(".to");
+    return new Set([...article.dataset.states.split(" "), ...(target ? [target.textContent.slice(2)] : [])]);
+  };
+  articles.forEach((article) => {
+    article.addEventListener("mouseenter", () => {
+      light([article.dataset.row], statesOf(article));
+    });
+    article.addEventListener("mouseleave", () => light([], new Set()));
+    article.addEventListener("click", () => {
+      const drawn = svg.querySelector(`.row[data-row="${CSS.escape(article.dataset.row)}"]`);
+      if (drawn) view.reveal(drawn);
+    });
+  });
+  svg.querySelectorAll("[data-row], [data-rows]").forEach((each) => {
+    const ids = (each.dataset.rows || each.dataset.row).split(" ");
+    each.addEventListener("mouseenter", () => {
+      light(ids, new Set(ids.flatMap((id) => [...statesOf(byRow.get(id))])));
+    });
+    each.addEventListener("mouseleave", () => light([], new Set()));
+    each.addEventListener("click", (event) => {
+      event.stopPropagation();
+      const article = byRow.get(ids[0]);
+      if (article.hidden) { search.value = ""; picked = null; kinds.forEach((box) => { box.checked = true; }); filter(); }
+      article.scrollIntoView({ block: "center" });
+    });
+  });
+  svg.querySelectorAll("[data-state]").forEach((each) => each.addEventListener("click", () => {
+    picked = picked === each ? null : each;
+    filter();
+  }));
+
+  function filter() {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const shown = new Set(kinds.filter((each) => each.checked).map((each) => each.value));
+    const states = picked ? picked.dataset.state.split(" ") : null;
+    let count = 0;
+    articles.forEach((article) => {
+      const text = `${article.textContent} ${article.dataset.states}`.toLowerCase();
+      const fits = shown.has(article.dataset.kind) && words.every((word) => text.includes(word)) &&
+        (!states || article.dataset.states.split(" ").some((state) => states.includes(state)));
+      article.hidden = !fits;
+      count += fits;
+    });
+    section.querySelectorAll(".from").forEach((each) => { each.hidden = !each.querySelector("article:not([hidden])"); });
+    svg.querySelectorAll(".state").forEach((each) => each.classList.toggle("picked", each === picked));
+    output.textContent = count === articles.length ? "" : `${count} of ${articles.length} rows` + (states ? `, in ${states.join(", ")}` : "");
+  }
+  search.addEventListener("input", filter);
+  kinds.forEach((each) => each.addEventListener("change", filter));
+}
+
+sections.filter((each) => each.classList.contains("table")).forEach((section) => {
+  const view = zoomable(section);
+  views.set(section, view);
+  linked(section, view);
+});
+window.addEventListener("hashchange", route);
+route();
