@@ -1,0 +1,183 @@
+"""Types as tables write them: ``bool``, ``message?``, ``{type: enum, values: [a, b]}``.
+
+Also what goes with a type: reading a literal of it (durations are ``500ms``, ``2.1s``, ``3m``, ``1h`` or plain
+seconds), its natural default, and which type may stand where another is asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from calltable.engine.model import KINDS, Type
+
+if TYPE_CHECKING:
+    from calltable.engine.problems import Report
+    from calltable.engine.source import Node
+
+DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)\Z")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+TEXT = frozenset({"string", "enum", "uri", "name"})
+"""Kinds whose values are text."""
+
+NUMBER = frozenset({"int", "duration"})
+OPAQUE = frozenset({"message", "map", "list"})
+"""Kinds that can be handed on and compared with null, and nothing else."""
+
+TABLE_KINDS = tuple(kind for kind in KINDS if kind != "name")
+"""Kinds a table may give a variable or a field; ``name`` is the catalogue's own."""
+
+_NATURAL: dict[str, object] = {"bool": False, "int": 0, "string": "", "duration": 0.0}
+
+BOOL, INT, STRING, SECONDS = Type("bool"), Type("int"), Type("string"), Type("duration")
+NULL = Type("null", optional=True)
+
+
+class Unreadable(ValueError):
+    """A literal that is not of the type asked for; the text says what is asked for, ``hint`` how to write it."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def duration(text: str) -> float | None:
+    """Seconds in ``500ms``, ``2.1s``, ``3m`` or ``1h``; None for anything else."""
+    found = DURATION.match(text)
+    return round(float(found[1]) * _UNITS[found[2]], 9) if found else None
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as a table writes them: ``500ms``, ``32s``, ``3m``."""
+    for unit, size in (("h", 3600.0), ("m", 60.0), ("s", 1.0)):
+        if seconds >= size and (seconds / size).is_integer():
+            return f"{int(seconds / size)}{unit}"
+    if seconds < 1 and round(seconds * 1000, 6).is_integer():
+        return f"{round(seconds * 1000)}ms" if seconds else "0s"
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def read_type(node: Node, report: Report, *, kinds: tuple[str, ...] = TABLE_KINDS) -> Type | None:
+    """The type that ``node`` writes, short or long; None after a complaint to ``report``."""
+    named = node.get("type") if node.mapping else node
+    if named is None or not isinstance(named.value, str):
+        report.add(node.position, "a type is missing", code="type", hint="write a type: " + ", ".join(kinds))
+        return None
+    optional = named.value.endswith("?")
+    kind = named.value.removesuffix("?")
+    if kind not in kinds:
+        report.unknown(named.position, "type", kind, kinds)
+        return None
+    values_node = node.get("values")
+    values = tuple(item.text for item in values_node.items) if values_node else ()
+    if kind == "enum" and not values:
+        hint = "write {type: enum, values: [one, another]}"
+        report.add(named.position, "an enum without values", code="type", hint=hint)
+        return None
+    if values and kind not in ("enum", "handle"):
+        message = f"values: belongs to an enum or a handle, not to {kind}"
+        report.add(node.keys.get("values", node.position), message, code="type", hint="make it an enum, or remove values:")
+        return None
+    if len(set(values)) != len(values) and values_node:
+        report.add(values_node.position, "a value is listed twice", code="type", hint="list each value once")
+    return Type(kind, optional, values)
+
+
+def read_literal(node: Node, wanted: Type) -> object:  # noqa: C901, PLR0911 - one case a kind
+    """The constant that ``node`` writes, as a value of type ``wanted``. Raises ``Unreadable``."""
+    value = node.value
+    if value is None:
+        if wanted.optional:
+            return None
+        msg = "null where a value is needed"
+        raise Unreadable(msg, f"give a value of type {wanted}, or declare the type {wanted.kind}?")
+    match wanted.kind, value:
+        case ("bool", bool()) | ("string" | "uri" | "name", str()):
+            return value
+        case ("int", int()) if not isinstance(value, bool):
+            return value
+        case ("duration", int() | float()) if not isinstance(value, bool) and value >= 0:
+            return float(value)
+        case ("duration", str()):
+            seconds = duration(value)
+            if seconds is not None:
+                return seconds
+        case ("enum" | "handle", _) if not isinstance(value, dict | list) and node.text in wanted.values:
+            return node.text
+        case ("list", list()) | ("map", dict()):
+            return _frozen(node)
+    raise _mismatch(node, wanted)
+
+
+def _frozen(node: Node) -> object:
+    if isinstance(node.value, list):
+        return tuple(_frozen(item) for item in node.value)
+    if isinstance(node.value, dict):
+        return {key: _frozen(item) for key, item in node.value.items()}
+    return node.value
+
+
+_HOW = {
+    "bool": "write true or false",
+    "int": "write a whole number",
+    "string": "put it in quotes",
+    "duration": "write seconds, or 500ms, 2.1s, 3m, 1h",
+    "uri": "write the URI in quotes",
+    "message": "a message cannot be written in a table: name one, as $event.message",
+    "list": "write a list of constants: [a, b]",
+    "map": "write a mapping: {name: value}",
+    "name": "write a plain name",
+}
+
+
+def _mismatch(node: Node, wanted: Type) -> Unreadable:
+    from calltable.engine.problems import suggestion  # noqa: PLC0415 - only for a complaint
+
+    shown = describe(node)
+    if wanted.kind in ("enum", "handle") and wanted.values:
+        msg = f"{shown} is none of {', '.join(wanted.values)}"
+        return Unreadable(msg, suggestion(node.text, wanted.values, "value"))
+    msg = f"{shown} where {an(wanted)} is needed"
+    return Unreadable(msg, _HOW.get(wanted.kind, "name a variable or a field, as $name or $event.name"))
+
+
+def describe(node: Node) -> str:
+    """How to speak of a value in a message."""
+    if isinstance(node.value, dict):
+        return "a mapping"
+    if isinstance(node.value, list):
+        return "a list"
+    return "null" if node.value is None else repr(node.text)
+
+
+def an(type_: Type) -> str:
+    """The type with its article: «an int», «a message»."""
+    return f"an {type_}" if type_.kind[0] in "aeiu" else f"a {type_}"
+
+
+def natural_default(type_: Type) -> object:
+    """What a variable of this type holds before anything is assigned. Raises ``Unreadable`` if nothing can be."""
+    if type_.optional:
+        return None
+    if type_.kind == "enum":
+        return type_.values[0]
+    if type_.kind in _NATURAL:
+        return _NATURAL[type_.kind]
+    msg = f"{an(type_)} has no natural default"
+    raise Unreadable(msg, f"declare it {type_.kind}? (it is null until it is set), or give a default")
+
+
+def accepts(wanted: Type, given: Type) -> bool:
+    """Whether a value of type ``given`` may stand where ``wanted`` is asked for, null aside.
+
+    Text widens to ``string``, seconds may be given as ``int``, and an enum or handle of fewer members may
+    stand for one of more.
+    """
+    if given.kind == "null":
+        return wanted.optional
+    if wanted.kind == given.kind:
+        if wanted.kind == "enum":
+            return set(given.values) <= set(wanted.values)
+        return True
+    return (wanted.kind == "string" and given.kind in TEXT) or (wanted.kind == "duration" and given.kind == "int")
