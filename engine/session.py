@@ -1,0 +1,169 @@
+"""A running instance of a machine, and what can come of giving it an event.
+
+A session is a slotted object; the compiler makes one subclass a machine, with a slot ``v_<name>`` for
+each variable, so that a guard is one attribute read. Nothing here decides anything: the executor moves
+sessions, the compiled cells say where to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from calltable.engine.compile import CompiledMachine, RowCode
+    from calltable.engine.executor import Executor
+    from calltable.engine.timers import Timer
+
+Payload = "Mapping[str, Any]"
+
+HISTORY = 50
+"""How many receipts a session keeps."""
+
+
+class Outcome(NamedTuple):
+    """What became of one event.
+
+    ``kind`` is ``taken`` (``detail`` is the row's id), ``ignored`` (the kind of ignoring), ``refused`` (the
+    reason), ``deferred``, ``queued`` (the engine is at work; it will be taken in turn), ``pending`` (taken;
+    the store has yet to confirm), ``stale`` (the session no longer waits for it), ``unhandled`` or ``ended``.
+    """
+
+    kind: str
+    detail: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the event had the effect it was sent for, now or in turn."""
+        return self.kind in _OK
+
+
+_OK = frozenset({"taken", "deferred", "queued", "pending"})
+
+QUEUED = Outcome("queued")
+PENDING = Outcome("pending")
+STALE = Outcome("stale")
+ENDED = Outcome("ended")
+UNHANDLED = Outcome("unhandled")
+OVERFLOW = Outcome("refused", "the session's inbox is full")
+
+
+class Receipt(NamedTuple):
+    """The record of one committed step: times in seconds of the scheduler's clock."""
+
+    session: int
+    version: int
+    row: str
+    event: str
+    before: str
+    after: str
+    time: float
+
+
+class Owner(Protocol):
+    """Whoever started a session: another session, or an adapter or API object for a root."""
+
+    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+        """``child`` published ``name``."""
+
+    def child_ended(self, executor: Executor, child: Session) -> None:
+        """``child`` reached a final state and is gone."""
+
+
+class Session:
+    """One running instance of a machine. Made by ``Executor.start`` only."""
+
+    __slots__ = (
+        "armed", "busy", "cells", "children", "context", "deferred", "drain", "ended", "followups", "history",
+        "id", "inbox", "name", "owner", "prefix", "started", "state", "timers", "version",
+    )  # fmt: skip
+
+    machine: ClassVar[CompiledMachine]
+    defaults: ClassVar[tuple[tuple[str, Any], ...]] = ()
+
+    def __init__(self, number: int, name: str, prefix: str, owner: Owner) -> None:
+        machine = self.machine
+        self.id = number
+        self.name = name
+        self.prefix = prefix
+        self.owner = owner
+        self.state: str = machine.initial
+        self.cells: dict[str, Callable[[Session, Mapping[str, Any]], Any]] = machine.cells[machine.initial]
+        self.version = 0
+        self.context: Any = None
+        """The adapter's own; the engine never looks at it."""
+        self.timers: dict[str, Timer] | None = None
+        self.armed: list[Timer] | None = None
+        self.children: dict[str, Session] | None = None
+        self.deferred: list[tuple[str, Mapping[str, Any]]] | None = None
+        self.inbox: list[tuple[str, Mapping[str, Any]]] | None = None
+        self.history: list[Receipt] | None = None
+        self.started = 0
+        self.followups = 0
+        self.drain = 0
+        self.busy = False
+        self.ended = False
+        for slot, value in self.defaults:
+            setattr(self, slot, value)
+
+    # -- a session owns sessions: what they publish are its events
+    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+        if "*" in child.prefix:
+            fields = {**fields, "child": child.name}
+        executor.tell_owner(self, child, child.prefix + name, fields)
+
+    def child_ended(self, executor: Executor, child: Session) -> None:
+        if self.children is not None:
+            self.children.pop(child.name, None)
+        executor.tell_owner(self, child, child.prefix + "ended", {"child": child.name})
+
+    # -- reading
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The current values by name."""
+        return {name: getattr(self, "v_" + name) for name in self.machine.model.variables}
+
+    @property
+    def path(self) -> str:
+        """How people name the session: ``17`` for a root, ``17.b`` for its child ``b``."""
+        owner = self.owner
+        return f"{owner.path}.{self.name}" if isinstance(owner, Session) else (self.name or str(self.id))
+
+    @property
+    def root(self) -> Session:
+        """The session at the top: the call."""
+        session = self
+        while isinstance(session.owner, Session):
+            session = session.owner
+        return session
+
+    def count(self, child: str, state: str | None = None) -> int:
+        """How many children of the set ``child*`` live, or are in ``state``."""
+        prefix = child.rstrip("*") + "*."
+        return sum(
+            1
+            for one in (self.children or {}).values()
+            if one.prefix == prefix and (state is None or one.state == state)
+        )
+
+    def family(self) -> Iterator[Session]:
+        """The session and everything below it."""
+        yield self
+        for child in list((self.children or {}).values()):
+            yield from child.family()
+
+    def __repr__(self) -> str:
+        return f"<{self.machine.name} {self.path} in {self.state}>"
+
+
+class Taken(NamedTuple):
+    """What a cell answers: the row, the new values of ``row.slots``, effects and publications.
+
+    The generated code returns plain tuples of this shape.
+    """
+
+    row: RowCode
+    changes: tuple[Any, ...]
+    effects: tuple[tuple[str, Mapping[str, Any]], ...]
+    publications: tuple[tuple[str, Mapping[str, Any]], ...]

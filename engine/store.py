@@ -1,0 +1,92 @@
+"""Where durable sessions are kept: one interface for memory, a file and a cluster.
+
+The executor commits every step of a durable session before any of its effects leaves. A commit names
+the version it was computed on; a store that holds another version refuses it (``Conflict``), whole.
+A store that answers later (a disk, a network) keeps the session's lane closed until it calls ``done``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+
+class Conflict(Exception):  # noqa: N818 - the word says it; it is no programming error
+    """The store holds another version of the session than the one the step was computed on."""
+
+
+class Transition(NamedTuple):
+    """One committed step, as the store keeps it. ``changes`` maps variables to their new values."""
+
+    version: int
+    row: str
+    event: str
+    state: str
+    changes: Mapping[str, Any]
+    time: float
+
+
+class Record(NamedTuple):
+    """A session as it stands in a store."""
+
+    machine: str
+    digest: str
+    version: int
+    state: str
+    variables: dict[str, Any]
+
+
+class Store(Protocol):
+    """What the executor asks of a store."""
+
+    def create(self, key: int, record: Record) -> None:
+        """Keep a new session. Raises ``Conflict`` where the key is taken."""
+
+    def commit(self, key: int, expected: int, step: Transition, done: Callable[[Exception | None], None]) -> bool:
+        """Replace version ``expected`` by ``step``, all or nothing.
+
+        True: it is kept. False: ``done`` will be called with None or the reason it failed.
+        Raises ``Conflict`` where the store already knows that it holds another version.
+        """
+
+    def remove(self, key: int) -> None:
+        """Forget a session that has ended; unknown keys are fine."""
+
+    def load(self) -> Iterator[tuple[int, Record]]:
+        """Every session that is kept."""
+
+
+class MemoryStore:
+    """Keeps records in a dictionary: nothing survives the process, everything else holds."""
+
+    def __init__(self) -> None:
+        self._records: dict[int, Record] = {}
+
+    def create(self, key: int, record: Record) -> None:
+        if key in self._records:
+            msg = f"session {key} is kept already"
+            raise Conflict(msg)
+        self._records[key] = record
+
+    def commit(self, key: int, expected: int, step: Transition, done: Callable[[Exception | None], None]) -> bool:  # noqa: ARG002
+        record = self._records.get(key)
+        if record is None or record[2] != expected:
+            held = "nothing" if record is None else f"version {record[2]}"
+            msg = f"session {key}: the step was computed on version {expected}, the store holds {held}"
+            raise Conflict(msg)
+        variables = record[4]
+        if step[4]:
+            variables.update(step[4])
+        self._records[key] = Record(record[0], record[1], step[0], step[3], variables)
+        return True
+
+    def remove(self, key: int) -> None:
+        self._records.pop(key, None)
+
+    def load(self) -> Iterator[tuple[int, Record]]:
+        return iter(self._records.items())
+
+    def __len__(self) -> int:
+        return len(self._records)

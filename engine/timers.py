@@ -1,0 +1,94 @@
+"""One heap for all timers of an executor.
+
+A timer is cancelled by marking it; marked ones are dropped when they come up, or all at once when they
+outnumber the live ones. The heap knows no clock: it is asked what is due at a given moment.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from calltable.engine.session import Session
+
+COMPACT = 512
+"""Below this many cancelled timers, sweeping is not worth the work."""
+
+
+class Timer:
+    """One armed timer. ``interval`` and ``factor`` (seconds, ratio) are set on repeating ones."""
+
+    __slots__ = ("event", "factor", "interval", "limit", "name", "order", "session", "when")
+
+    def __init__(self, when: float, order: int, session: Session, event: str, name: str) -> None:
+        self.when = when
+        self.order = order
+        self.session: Session | None = session
+        self.event = event
+        self.name = name
+        self.interval = 0.0
+        self.factor = 0.0
+        self.limit = 0.0
+
+    def __lt__(self, other: Timer) -> bool:
+        return (self.when, self.order) < (other.when, other.order)
+
+
+class TimerHeap:
+    """Timers in order of their moment; those of one moment in the order they were armed."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._order = 0
+        self._dead = 0
+
+    def __len__(self) -> int:
+        """How many timers run."""
+        return len(self._heap) - self._dead
+
+    def __iter__(self) -> Iterator[Timer]:
+        return (timer for _, _, timer in sorted(self._heap) if timer.session is not None)
+
+    def arm(self, when: float, session: Session, event: str, name: str = "") -> Timer:
+        """Arm a timer that gives ``session`` the ``event`` at ``when`` (seconds, absolute)."""
+        self._order += 1
+        timer = Timer(when, self._order, session, event, name)
+        heapq.heappush(self._heap, (when, self._order, timer))
+        return timer
+
+    def again(self, timer: Timer, when: float) -> None:
+        """Put a timer that has just come up back for another round."""
+        self._order += 1
+        timer.when = when
+        heapq.heappush(self._heap, (when, self._order, timer))
+
+    def cancel(self, timer: Timer) -> None:
+        """Cancel a timer; one that already came up or was cancelled is left alone."""
+        if timer.session is None:
+            return
+        timer.session = None
+        self._dead += 1
+        if self._dead > COMPACT and self._dead * 2 > len(self._heap):
+            self._heap = [entry for entry in self._heap if entry[2].session is not None]
+            heapq.heapify(self._heap)
+            self._dead = 0
+
+    def next(self) -> float | None:
+        """The moment of the earliest live timer."""
+        heap = self._heap
+        while heap:
+            if heap[0][2].session is not None:
+                return heap[0][0]
+            heapq.heappop(heap)
+            self._dead -= 1
+        return None
+
+    def due(self, now: float) -> Timer | None:
+        """Take the earliest timer whose moment is not after ``now``, if there is one."""
+        when = self.next()
+        if when is None or when > now:
+            return None
+        return heapq.heappop(self._heap)[2]
