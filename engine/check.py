@@ -1,0 +1,135 @@
+"""Gates 2 and 3: what a table may not do once its names and types are right (gate 1 is loading).
+
+Gate 2, here: every event that can arrive in a state has a row for every valuation (no *hole*), and no two rows
+of equal standing can both want it (no *overlap*). Gate 3, in ``exits.py``: every state can be reached, every
+row can be taken, every state has a way out, and no session can wait for ever.
+
+Both read a ``pending.Flow``, which knows what may arrive where. All problems of all machines are returned at
+once; nothing is raised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from calltable.engine.exits import dead_rows, gate_three
+from calltable.engine.model import FAILED, STARTED, Problem
+from calltable.engine.pending import Flow, analyse
+from calltable.engine.suggest import suggested_row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from calltable.engine.model import Catalogue, Machine, Row
+    from calltable.engine.truth import Cube
+
+
+class Tables(Protocol):
+    """What is checked; ``load.Library`` is one."""
+
+    @property
+    def machines(self) -> Mapping[str, Machine]:
+        """The machines by name, with those their children run."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The events, actions and predicates they use."""
+
+
+def check(library: Tables) -> list[Problem]:
+    """Every problem that gates 2 and 3 find, in file order; an empty list is a clean bill."""
+    flows = [analyse(machine, library.catalogue, library.machines) for machine in library.machines.values()]
+    problems = [problem for flow in flows for gate in (gate_two, gate_three) for problem in gate(flow)]
+    problems.extend(dead_rows(flows))
+    return sorted(problems, key=lambda p: (p.position, p.state, p.event))
+
+
+def must_be_covered(flow: Flow, state: str, event: str) -> bool:
+    """Whether the cell needs a row: the event can come there.
+
+    ``after`` events come only where their row stands, and of the engine's own events only ``engine.started``
+    and ``engine.failed`` are sent to every table.
+    """
+    known = flow.machine.events[event]
+    if known.source == "after" or (known.source == "engine" and event not in (STARTED, FAILED)):
+        return False
+    return flow.may_arrive(state, event)
+
+
+def gate_two(flow: Flow) -> Iterator[Problem]:
+    """Holes, overlaps, cells too wide to decide, and must-take events that are not taken."""
+    machine = flow.machine
+    overlaps: dict[tuple[str, str], list[tuple[str, str, Cube]]] = {}
+    too_wide: dict[str, tuple[str, str, str]] = {}
+    slighted: dict[tuple[str, str], list[str]] = {}
+    for state in machine.states:
+        if state not in flow.reachable or machine.states[state].final:
+            continue
+        for event, known in machine.events.items():
+            if not must_be_covered(flow, state, event):
+                continue
+            verdict = flow.verdicts[state].get(event)
+            if verdict is None or verdict.hole is not None:
+                yield _hole(machine, state, event, verdict.hole if verdict else None)
+            if verdict is None:
+                continue
+            for a, b, cube in verdict.overlaps:
+                overlaps.setdefault((a, b), []).append((state, event, cube))
+            if verdict.too_wide:
+                too_wide.setdefault(min(verdict.taken), (state, event, verdict.too_wide))
+            if known.must_take:
+                for row in flow.rows(state, event):
+                    if row.kind in ("ignore", "refuse"):
+                        slighted.setdefault((row.id, event), []).append(state)
+    yield from (_overlap(machine, a, b, cells) for (a, b), cells in overlaps.items())
+    for row_id, (state, event, why) in too_wide.items():
+        yield _problem(
+            machine, machine.rows[row_id], "too-many-conditions", f"too much is asked to decide one event: {why}",
+            "ask fewer things in the guards of this cell, or name what belongs together in a predicate",
+            state=state, event=event,
+        )  # fmt: skip
+    for (row_id, event), states in slighted.items():
+        row = machine.rows[row_id]
+        yield _problem(
+            machine, row, "must-take", f"{event} must be taken and may not be {_DONE[row.kind]}",
+            "give it a row that acts on it, or `defer: true` where a later state does",
+            state=", ".join(states), event=event,
+        )  # fmt: skip
+
+
+_DONE = {"ignore": "ignored", "refuse": "refused"}
+
+
+def _hole(machine: Machine, state: str, event: str, cube: Cube | None) -> Problem:
+    rows = [row for row in machine.rows.values() if state in row.states and event in row.events]
+    guards = cube.guards() if cube else []
+    case = f" where {cube}" if guards else ""
+    position = min(row.position for row in rows) if rows else machine.states[state].position
+    suggestion = suggested_row(machine, [state], [event], guards).replace("\n", "\n      ")
+    return Problem(
+        position,
+        f"no row takes {event} in state {state}{case}",
+        table=machine.name, row=", ".join(row.id for row in rows), state=state, event=event,
+        hint=f"add a row, for example\n      {suggestion}",
+        gate=2, code="hole",
+    )  # fmt: skip
+
+
+def _overlap(machine: Machine, a: str, b: str, cells: list[tuple[str, str, Cube]]) -> Problem:
+    one, two = sorted((machine.rows[a], machine.rows[b]), key=lambda row: row.position)
+    state, event, cube = cells[0]
+    case = f", for example where {cube}" if cube.fixed else ""
+    more = f", and {len(cells) - 1} more" if len(cells) > 1 else ""
+    return _problem(
+        machine, two, "overlap",
+        f"rows {one.id} and {two.id} both take {event} in state {state}{case}{more}",
+        f"let their guards exclude each other, mark one `guards: [otherwise]`, or give one a `priority` "
+        f"({one.id} stands at {one.position})",
+        state=state, event=event,
+    )  # fmt: skip
+
+
+def _problem(
+    machine: Machine, row: Row, code: str, message: str, hint: str, *, state: str = "", event: str = ""
+) -> Problem:
+    return Problem(row.position, message, machine.name, row.id, state, event, hint, 2, code)

@@ -1,0 +1,273 @@
+"""Gate 3: nothing in a table is out of reach, and no session can wait for ever.
+
+Some events *must come* sooner or later, whatever the parties do: an ``after`` row's, a running timer's, the
+outcome of an awaited action, the end of a child (its own table is checked too), ``engine.started``. Two things
+together keep a session from waiting for ever, and each state is held to both:
+
+1. in every way of reaching the state at least one such event is on its way. A timer that keeps firing without
+   a row that leaves the state does not count;
+2. along rows that take such events a path leads to a final state, or to a state that declares with ``lasts``
+   that the parties may stay there as long as they like. (A circle of timers is no way out.)
+
+A state that ``lasts`` needs a row that leads out for an event its parties must be able to end it with.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from calltable.engine.model import STARTED, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from calltable.engine.model import Machine, Row, State
+    from calltable.engine.pending import Config, Edge, Flow, Source
+
+JOINT = 8
+"""How many sources are looked at together to see whether one of them is always live."""
+
+
+def gate_three(flow: Flow) -> Iterator[Problem]:
+    """Unreachable states, states without a way out, waiting and deferring for ever. Dead rows are apart."""
+    machine = flow.machine
+    live = [machine.states[name] for name in machine.states if name in flow.reachable and not machine.states[name].final]
+    yield from _unreachable(flow)
+    yield from _lasting(flow)
+    edges = {state.name: list(flow.edges(state.name)) for state in live}
+    ends = {name for name, state in machine.states.items() if state.final}
+    stuck = {state.name for state in live} - _leading_to(ends, edges)
+    for state in live:
+        if state.name in stuck:
+            yield _at(
+                machine, state, "no-way-out", f"no row leads from state {state.name} to a final state",
+                f"let a row lead to {_or(sorted(ends))}; from here only {_or(_beyond(state.name, edges))} can be reached",
+            )  # fmt: skip
+    yield from _waiting(flow, [state for state in live if state.name not in stuck], edges, ends)
+    yield from _deferring(flow, edges)
+
+
+# --------------------------------------------------------------------------- reach
+
+
+def _unreachable(flow: Flow) -> Iterator[Problem]:
+    machine = flow.machine
+    for state in machine.states.values():
+        if state.name in flow.reachable:
+            continue
+        leading = [row.id for row in machine.rows.values() if row.next_state == state.name]
+        hint = (
+            f"{_rows(leading)} would lead here, but can never be taken" if leading
+            else "let a row lead here, or remove the state"
+        )  # fmt: skip
+        yield _at(machine, state, "unreachable-state", f"state {state.name} cannot be reached", hint)
+
+
+def dead_rows(flows: Sequence[Flow]) -> Iterator[Problem]:
+    """Rows that are never taken. One of a fragment is dead only if it is dead wherever it is included."""
+    verdicts: dict[tuple[str, str, str], list[tuple[Flow, Row, str]]] = {}
+    for flow in flows:
+        for row in flow.machine.rows.values():
+            key = (row.origin or flow.machine.name, row.id, str(row.position))
+            verdicts.setdefault(key, []).append((flow, row, why_dead(flow, row)))
+    for found in verdicts.values():
+        flow, row, why = found[0]
+        if all(reason for _, _, reason in found):
+            event = row.events[0] if len(row.events) == 1 else ""
+            yield Problem(
+                row.position, f"row {row.id} is never taken: {why}", flow.machine.name, row.id, row.state_text, event,
+                "remove the row, or mend what keeps it from being taken", 3, "dead-row",
+            )  # fmt: skip
+
+
+def why_dead(flow: Flow, row: Row) -> str:
+    """Why the row is never taken, or an empty text. One whose states are all out of reach is not reported."""
+    states = [state for state in row.states if state in flow.reachable and not flow.machine.states[state].final]
+    if not states:
+        return ""
+    if not flow.truth.satisfiable(row):
+        return f"its guards cannot hold ({row.guard_text})"
+    cells = [(state, event) for state in states for event in row.events if flow.may_arrive(state, event)]
+    if not cells:
+        return "; ".join(dict.fromkeys(_never(flow, event) for event in row.events))
+    first: set[str] = set()
+    for state, event in cells:
+        if flow.chooses(row, state, event):
+            return ""
+        first.update(one.id for one in flow.rows(state, event))
+    return f"{_rows(sorted(first))} take{'s' if len(first) == 1 else ''} every case first"
+
+
+def _never(flow: Flow, event: str) -> str:
+    """Why an event does not come where a row waits for it."""
+    if event == STARTED:
+        return f"{event} comes in state {flow.machine.initial} only, when the session starts"
+    sources = flow.producers.get(event, {})
+    if not sources:
+        known = flow.machine.events.get(event)
+        if known is not None and known.source == "child":
+            return f"the machine of child {known.of} never raises {event}"
+        return f"no action that can lead to {event} is used"
+    names = _or(sorted({str(source) for source in sources}))
+    alive = sorted({state for source in sources for state in flow.alive.get(source, ())})
+    where = f"is live in {_or(alive)} only" if alive else "is never live"
+    return f"{event} cannot come there, since {names} {where}"
+
+
+# --------------------------------------------------------------------------- waiting
+
+
+def _waiting(
+    flow: Flow, states: Sequence[State], edges: Mapping[str, list[Edge]], ends: set[str]
+) -> Iterator[Problem]:
+    machine = flow.machine
+    driven = {name: [edge for edge in of if must_come(flow, name, edge.event)] for name, of in edges.items()}
+    safe = _leading_to(ends | {name for name, state in machine.states.items() if state.lasts}, driven)
+    bare: dict[Source, set[str]] = {}
+    for state in states:
+        if state.lasts:
+            continue
+        path = _unprovided(flow, state.name, edges[state.name], bare)
+        if path is not None:
+            way = f"after {_rows(path, ' → ')} nothing is" if path else "nothing is"
+            message = f"a session can wait for ever in state {state.name}: {way} on its way that must come"
+        elif state.name not in safe:
+            events = _or(sorted({edge.event for edge in driven[state.name]}))
+            message = (
+                f"a session can go round for ever from state {state.name}: what must come ({events}) leads to no final state"
+            )
+        else:
+            continue
+        yield _at(
+            machine, state, "waits-for-ever", message,
+            "give it an `after` row that leads out, start a timer on the way in, or, where the parties may stay as long "
+            'as they like, declare it: `lasts: "until …"`',
+        )  # fmt: skip
+
+
+def must_come(flow: Flow, state: str, event: str) -> bool:
+    """Whether the event ends something that must end: it can be relied on to come while that is live."""
+    if not flow.may_arrive(state, event):
+        return False
+    return any(ends or source.kind == "repeating" for source, ends in flow.producers.get(event, {}).items())
+
+
+def _unprovided(flow: Flow, state: str, edges: Sequence[Edge], bare: dict[Source, set[str]]) -> list[str] | None:
+    """A shortest list of rows that leads into ``state`` with nothing on its way; None where there is none."""
+    leaving = {edge.event for edge in edges if edge.target != state}
+    wanted: list[Source] = []
+    for source in flow.sources:
+        events = {event: of[source] for event, of in flow.producers.items() if source in of}
+        if source.kind == "after":
+            alive = state in flow.machine.rows[source.name].states
+        else:
+            alive = state in flow.alive.get(source, ())
+        if alive and (any(events.values()) or (source.kind == "repeating" and leaving & events.keys())):
+            wanted.append(source)
+    for source in wanted:
+        if source not in bare:
+            walked = flow.walk([source]) or {}
+            bare[source] = {name for name, (count,) in walked if not count}
+        if state not in bare[source]:
+            return None
+    seen = flow.walk(wanted[:JOINT]) or {}
+    config = next((one for one in seen if one[0] == state and not any(one[1])), None)
+    return None if config is None else _path(seen, config)
+
+
+def _path(seen: Mapping[Config, tuple[Config, Edge] | None], config: Config) -> list[str]:
+    rows: list[str] = []
+    while (step := seen[config]) is not None:
+        config, edge = step
+        rows.append(edge.row.id)
+    return rows[::-1]
+
+
+def _lasting(flow: Flow) -> Iterator[Problem]:
+    machine = flow.machine
+    for state in machine.states.values():
+        if not state.lasts or state.name not in flow.reachable:
+            continue
+        if state.final:
+            yield _at(machine, state, "lasts-in-final", f"state {state.name} is final: nothing lasts there",
+                      "remove `lasts`")  # fmt: skip
+            continue
+        outs = [
+            edge for edge in flow.edges(state.name)
+            if edge.target != state.name and machine.events[edge.event].must_take
+            and machine.events[edge.event].source == "interface"
+        ]  # fmt: skip
+        if not outs:
+            ways = sorted(e.name for e in machine.events.values() if e.must_take and e.source == "interface")
+            yield _at(
+                machine, state, "lasts-without-exit",
+                f"state {state.name} may last ({state.lasts}), but no event that a party can end it with leads out",
+                f"let {_or(ways)} lead out of it" if ways else "receive an interface with an event that is `must_take`",
+            )  # fmt: skip
+
+
+# --------------------------------------------------------------------------- deferring
+
+
+def _deferring(flow: Flow, edges: Mapping[str, list[Edge]]) -> Iterator[Problem]:
+    machine = flow.machine
+    for row in machine.rows.values():
+        for event in row.events if row.kind == "defer" else ():
+            hopeless = [
+                state for state in row.states
+                if state in edges and flow.may_arrive(state, event) and flow.chooses(row, state, event)
+                and not any(
+                    taker.kind == "row"
+                    for later in _beyond(state, edges) if later != state or _returns(state, edges)
+                    for taker in flow.rows(later, event)
+                )
+            ]  # fmt: skip
+            if hopeless:
+                where = ", ".join(hopeless)
+                yield Problem(
+                    row.position,
+                    f"{event} is deferred in {where}, and no state that follows takes it",
+                    machine.name, row.id, where, event,
+                    f"take {event} in {_or(_beyond(hopeless[0], edges))}, or refuse or ignore it here", 3,
+                    "deferred-for-ever",
+                )  # fmt: skip
+
+
+def _returns(state: str, edges: Mapping[str, list[Edge]]) -> bool:
+    return any(state in _beyond(edge.target, edges) for edge in edges[state] if edge.target != state)
+
+
+# --------------------------------------------------------------------------- graphs and words
+
+
+def _leading_to(goals: Iterable[str], edges: Mapping[str, list[Edge]]) -> set[str]:
+    found = set(goals)
+    size = -1
+    while size != (size := len(found)):
+        found |= {state for state, of in edges.items() if any(edge.target in found for edge in of)}
+    return found
+
+
+def _beyond(state: str, edges: Mapping[str, list[Edge]]) -> list[str]:
+    """The states that can follow, nearest first; ``state`` itself only where a row leads back."""
+    found: list[str] = []
+    queue = deque([state])
+    while queue:
+        for edge in edges.get(queue.popleft(), ()):
+            if edge.target not in found and (edge.target != state or edge.enters):
+                found.append(edge.target)
+                queue.append(edge.target)
+    return found
+
+
+def _at(machine: Machine, state: State, code: str, message: str, hint: str) -> Problem:
+    return Problem(state.position, message, machine.name, "", state.name, "", hint, 3, code)
+
+
+def _rows(ids: Sequence[str], joint: str = ", ") -> str:
+    return f"row{'s' if len(ids) > 1 else ''} {joint.join(ids)}"
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "nothing"

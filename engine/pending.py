@@ -1,0 +1,409 @@
+"""Which events may arrive in which state, and what a session there still waits for.
+
+Events of interfaces and ``engine.failed`` can come at any time. Others have a *source*: a named timer that
+runs, an action whose outcome is awaited, a child that lives, an ``after`` row that is armed, and
+``engine.started``, which comes once. A table needs rows for them only where their source may be live.
+
+How it is found: for a small *group* of sources, walk every reachable pair of state and counts (0, 1, or 2 for
+"two or more"), row by row. A row that starts a source raises its count; an event that ends its source (the
+firing of a one-shot timer, an outcome without ``more``, ``<child>.ended``) lowers it; where an event can have
+come from several sources, each is tried. Sources that share an event are walked together, because only
+together do they show whose event it was; others are walked alone, and to each walk what is outside counts as
+live wherever an earlier round found that it may be. Rounds repeat until nothing changes. Guards are ignored,
+but a row that its cell's truth table never chooses is not walked.
+
+Deferred events are replayed in states that follow, when their source may be gone: they are traced apart.
+The same walk, with all sources of a state together, answers whether a session can sit there with nothing
+more to come (``check.py``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from calltable.engine import expressions as x
+from calltable.engine.model import STARTED
+from calltable.engine.resolve import cells
+from calltable.engine.truth import Truth, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from calltable.engine.model import Action, Catalogue, Event, Machine, Row
+
+LIMIT = 20_000
+"""Above this many configurations a group is walked source by source: sound still, less precise."""
+
+SourceKind = Literal["started", "timer", "repeating", "after", "action", "child"]
+
+
+class Source(NamedTuple):
+    """Something that will raise events: its kind and its name (of the timer, the row, the action, the child)."""
+
+    kind: SourceKind
+    name: str
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "started":
+                return STARTED
+            case "timer" | "repeating":
+                return f"timer {self.name}"
+            case "after":
+                return f"the after row {self.name}"
+            case "action":
+                return f"the outcome of {self.name}"
+            case "child":
+                return f"child {self.name}"
+
+
+Config: TypeAlias = tuple[str, tuple[int, ...]]
+"""A state and how often each source of the walked group is live: 0, 1, 2 = two or more."""
+
+
+class Edge(NamedTuple):
+    """One way on from a state: a row, taking an event, to the state it leads to."""
+
+    row: Row
+    event: str
+    target: str
+    enters: bool
+    """Whether ``after`` rows are armed anew."""
+
+
+class _Move(NamedTuple):
+    """What one row and event do to the counts of a group."""
+
+    edge: Edge
+    free: bool
+    """Whether the event can come from outside the group."""
+    produced: tuple[tuple[int, bool], ...]
+    """Sources in the group that the event can come from; True where it ends them."""
+    changes: tuple[tuple[int, int | None], ...]
+    """Set to 0 or 1, or None: one more."""
+
+
+@dataclass
+class Flow:
+    """What can happen in one machine, by state and event. Made by ``analyse``."""
+
+    machine: Machine
+    catalogue: Catalogue
+    machines: Mapping[str, Machine]
+    truth: Truth
+    verdicts: dict[str, dict[str, Verdict]] = field(default_factory=dict)
+    """By state and event: what the truth table of the cell says."""
+    reachable: set[str] = field(default_factory=set)
+    alive: dict[Source, set[str]] = field(default_factory=dict)
+    """Where each source may be live."""
+    deferred: dict[str, set[str]] = field(default_factory=dict)
+    """Where an event deferred earlier may be replayed or still be held, by event."""
+
+    # -- who produces what
+    @cached_property
+    def producers(self) -> dict[str, dict[Source, bool]]:
+        """For every pending event its sources; True where the event ends the source.
+
+        An interface's event may be an outcome too: it can come at any time, and ends the wait.
+        """
+        found: dict[str, dict[Source, bool]] = {STARTED: {Source("started", STARTED): True}}
+        for event in self.machine.events.values():
+            match event.source:
+                case "timer":
+                    name = event.of or event.name.removeprefix("timer.")
+                    found[event.name] = {Source("timer", name): True, Source("repeating", name): False}
+                case "after":
+                    found[event.name] = {Source("after", event.of or event.name.removeprefix("after.")): True}
+                case "outcome":
+                    found[event.name] = {}
+                case "child":
+                    found[event.name] = self._child_event(event)
+        used = {action.name for row in self.machine.rows.values() for action in row.actions}
+        for name in sorted(used & self.catalogue.actions.keys()):
+            for outcome in self.catalogue.actions[name].outcomes:
+                found.setdefault(outcome.event, {})[Source("action", name)] = not outcome.more
+        return found
+
+    def _child_event(self, event: Event) -> dict[Source, bool]:
+        prefix, _, what = event.name.partition(".")
+        name = next((n for n in (event.of, prefix) if n in self.machine.children), prefix)
+        child = self.machines.get(self.machine.children[name].machine) if name in self.machine.children else None
+        source = {Source("child", name): what == "ended"}
+        if child is None or what == "ended":
+            return source
+        rows = child.rows.values()
+        if what == "refused":
+            told = {
+                literal(action, "event")
+                for row in self.machine.rows.values() for action in row.actions
+                if action.name == "child.tell" and (literal(action, "to") or name) == name
+            }  # fmt: skip
+            comes = any(row.kind == "refuse" and (None in told or told & set(row.events)) for row in rows)
+        else:
+            comes = any(one.name == what for row in rows for one in row.publish)
+        return source if comes else {}
+
+    @cached_property
+    def sources(self) -> list[Source]:
+        """Everything in the machine that raises pending events."""
+        return sorted({source for of in self.producers.values() for source in of})
+
+    @cached_property
+    def groups(self) -> list[list[Source]]:
+        """The sources, those that share an event together."""
+        parent = {source: source for source in self.sources}
+
+        def root(source: Source) -> Source:
+            while parent[source] != source:
+                source = parent[source]
+            return source
+
+        for of in self.producers.values():
+            shared = [one for one in of if one.kind != "after"]
+            for source in shared[1:]:
+                parent[root(source)] = root(shared[0])
+        found: dict[Source, list[Source]] = {}
+        for source in self.sources:
+            if source.kind != "after":
+                found.setdefault(root(source), []).append(source)
+        return list(found.values())
+
+    # -- what may happen
+    def may_arrive(self, state: str, event: str) -> bool:
+        """Whether the event may come in the state (``reachable`` or not)."""
+        return (
+            self.anytime(event)
+            or state in self.deferred.get(event, ())
+            or any(self._may_live(source, state) for source in self.producers.get(event, ()))
+        )
+
+    def anytime(self, event: str) -> bool:
+        """Whether the event needs no source: it is an interface's, or the engine's own."""
+        known = self.machine.events.get(event)
+        return event != STARTED and known is not None and known.source in ("interface", "engine")
+
+    def _may_live(self, source: Source, state: str) -> bool:
+        if source.kind == "after":
+            row = self.machine.rows.get(source.name)
+            return row is not None and state in row.states and self.truth.satisfiable(row)
+        return state in self.alive.get(source, ())
+
+    def rows(self, state: str, event: str) -> list[Row]:
+        """The rows that some valuation chooses in the cell."""
+        verdict = self.verdicts.get(state, {}).get(event)
+        return [self.machine.rows[one] for one in sorted(verdict.taken)] if verdict else []
+
+    def chooses(self, row: Row, state: str, event: str) -> bool:
+        """Whether some valuation chooses the row in the cell."""
+        verdict = self.verdicts.get(state, {}).get(event)
+        return verdict is not None and row.id in verdict.taken
+
+    def edges(self, state: str) -> Iterator[Edge]:
+        """Every way on from the state with events that may arrive there."""
+        for event in self.verdicts.get(state, ()):
+            if self.may_arrive(state, event):
+                yield from self._cell(state, event)
+
+    def _cell(self, state: str, event: str) -> Iterator[Edge]:
+        for row in self.rows(state, event):
+            yield Edge(row, event, row.next_state or state, row.next_state is not None)
+
+    # -- walking
+    def walk(self, group: Sequence[Source], limit: int = LIMIT) -> dict[Config, tuple[Config, Edge] | None] | None:
+        """Every reachable configuration of the group, each with the step that first led there.
+
+        None where there are more than ``limit``.
+        """
+        at = {source: i for i, source in enumerate(group)}
+        caps = [2 if one.kind == "action" or "*" in one.name else 1 for one in group]
+        moves = {state: self._moves(state, at) for state in self.verdicts}
+        start: Config = (self.machine.initial, tuple(int(one.kind == "started") for one in group))
+        seen: dict[Config, tuple[Config, Edge] | None] = {}
+        queue: deque[Config] = deque()
+        for counts in self._armed(start[1], self.machine.initial, at):
+            seen.setdefault((start[0], counts), None)
+        queue.extend(seen)
+        while queue:
+            config = queue.popleft()
+            for move in moves.get(config[0], ()):
+                for step in self._steps(config, move, caps, at):
+                    if step not in seen:
+                        seen[step] = (config, move.edge)
+                        queue.append(step)
+                        if len(seen) > limit:
+                            return None
+        return seen
+
+    def _moves(self, state: str, at: Mapping[Source, int]) -> list[_Move]:
+        """The ways on from the state that matter to the group, without repetition."""
+        found: dict[object, _Move] = {}
+        for event in self.verdicts[state]:
+            of = self.producers.get(event, {})
+            produced = tuple((at[one], ends) for one, ends in of.items() if one in at)
+            free = (
+                self.anytime(event)
+                or state in self.deferred.get(event, ())
+                or any(one not in at and self._may_live(one, state) for one in of)
+            )
+            if not free and not produced:
+                continue
+            for edge in self._cell(state, event):
+                changes = tuple(_changes(edge.row, at))
+                if edge.enters or changes or any(ends for _, ends in produced):
+                    key = (free, produced, changes, edge.target, edge.enters)
+                    found.setdefault(key, _Move(edge, free, produced, changes))
+        return list(found.values())
+
+    def _steps(self, config: Config, move: _Move, caps: Sequence[int], at: Mapping[Source, int]) -> Iterator[Config]:
+        counts = config[1]
+        befores = {counts} if move.free else set()
+        for index, ends in move.produced:
+            count = counts[index]
+            if count and not ends:
+                befores.add(counts)
+            elif count:
+                befores.update(_with(counts, index, left) for left in ((0,) if count == 1 else (1, 2)))
+        for before in befores:
+            after = list(before)
+            for index, change in move.changes:
+                after[index] = min(after[index] + 1, caps[index]) if change is None else change
+            if not move.edge.enters:
+                yield config[0], tuple(after)
+            else:
+                for armed in self._armed(tuple(after), move.edge.target, at):
+                    yield move.edge.target, armed
+
+    def _armed(self, counts: tuple[int, ...], state: str, at: Mapping[Source, int]) -> Iterator[tuple[int, ...]]:
+        """The counts on entering a state: what was armed for the state before is gone."""
+        fresh = list(counts)
+        guarded: list[int] = []
+        for source, index in at.items():
+            if source.kind == "started" and state != self.machine.initial:
+                fresh[index] = 0
+            elif source.kind == "after":
+                row = self.machine.rows[source.name]
+                fresh[index] = int(state in row.states and row.guard is None)
+                if state in row.states and row.guard is not None:
+                    guarded.append(index)
+        if not guarded:
+            yield tuple(fresh)
+            return
+        for index in guarded:
+            yield _with(tuple(fresh), index, 1)
+        if not self.truth.exhaustive([row for row in self.machine.in_state(state) if row.after is not None]):
+            yield tuple(fresh)
+
+    # -- the fixpoint
+    def solve(self) -> None:
+        """Fill ``verdicts``, ``reachable``, ``alive`` and ``deferred``."""
+        for state, by_event in cells(self.machine).items():
+            if not self.machine.states[state].final:
+                self.verdicts[state] = {event: self.truth.decide(tiers, event) for event, tiers in by_event.items()}
+        size = -1
+        while size != (size := self._size()):
+            self.reachable.update(state for state, _ in self.walk([]) or ())
+            for group in self.groups:
+                walked = self.walk(group)
+                for part in [group] if walked is not None else [[one] for one in group]:
+                    for state, counts in (walked if walked is not None else self.walk(part)) or ():
+                        for source, count in zip(part, counts, strict=True):
+                            if count and not self.machine.states[state].final:
+                                self.alive.setdefault(source, set()).add(state)
+            for event in {e for row in self.machine.rows.values() if row.kind == "defer" for e in row.events}:
+                self.deferred.setdefault(event, set()).update(self._held(event))
+
+    def _size(self) -> int:
+        of = (*self.alive.values(), *self.deferred.values())
+        return len(self.reachable) + sum(map(len, of))
+
+    def _held(self, event: str) -> set[str]:
+        """The states in which a deferred ``event`` is held or replayed.
+
+        A state that takes it at once is left meanwhile only through other deferred events, which are
+        replayed before it. (A second deferred copy of a pending event is not traced: none has two.)
+        """
+        def holds(state: str) -> bool:
+            return any(row.kind == "defer" for row in self.rows(state, event))
+
+        held = {state for state in self.reachable if holds(state) and self.may_arrive(state, event)}
+        queue = deque(sorted(held))
+        while queue:
+            state = queue.popleft()
+            stays = holds(state)
+            for edge in self.edges(state):
+                replayed = edge.event != event and state in self.deferred.get(edge.event, ())
+                target = edge.target
+                if (stays or replayed) and target not in held and not self.machine.states[target].final:
+                    held.add(target)
+                    queue.append(target)
+        return held
+
+
+def analyse(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machine]) -> Flow:
+    """Find what may arrive where in ``machine``; ``machines`` are looked up for what children publish."""
+    flow = Flow(machine, catalogue, machines, Truth(machine, catalogue))
+    flow.solve()
+    return flow
+
+
+def live(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machine]) -> Mapping[str, frozenset[str]]:
+    """For every pending event (timer, after, outcome, child) the reachable states it may arrive in."""
+    flow = analyse(machine, catalogue, machines)
+    return {
+        event: frozenset(
+            state for state in flow.reachable if not machine.states[state].final and flow.may_arrive(state, event)
+        )
+        for event in flow.producers
+        if event != STARTED and not flow.anytime(event)
+    }
+
+
+def literal(action: Action, parameter: str) -> str | None:
+    """The text a parameter is given, where it is a plain literal."""
+    value = action.parameters.get(parameter)
+    return value.value if isinstance(value, x.Literal) and isinstance(value.value, str) else None
+
+
+def _with(counts: tuple[int, ...], index: int, count: int) -> tuple[int, ...]:
+    return (*counts[:index], count, *counts[index + 1 :])
+
+
+def _changes(row: Row, at: Mapping[Source, int]) -> Iterator[tuple[int, int | None]]:
+    """What a row's actions do to the sources of a group, in order."""
+    for name in _none_left(row):
+        if (index := at.get(Source("child", name))) is not None:
+            yield index, 0
+    for action in row.actions:
+        wanted: Iterable[tuple[Source, int | None]]
+        name = literal(action, "name") or ""
+        match action.name:
+            case "timer.start":
+                repeats = not _absent(action.parameters.get("repeat"))
+                wanted = ((Source("timer", name), int(not repeats)), (Source("repeating", name), int(repeats)))
+            case "timer.stop":
+                wanted = ((Source("timer", name), 0), (Source("repeating", name), 0))
+            case "child.start":
+                wanted = ((Source("child", name), None),)
+            case _:
+                wanted = ((Source("action", action.name), None),)
+        for source, change in wanted:
+            if (index := at.get(source)) is not None:
+                yield index, change
+
+
+def _absent(value: x.Expression | None) -> bool:
+    return value is None or (isinstance(value, x.Literal) and value.value is None)
+
+
+def _none_left(row: Row) -> Iterator[str]:
+    """Sets of children of which the row's guard says that none lives: ``count(b*) == 0``."""
+    guard = row.guard
+    for part in guard.items if isinstance(guard, x.And) else () if guard is None else (guard,):
+        match part:
+            case x.Compare(operator="==", left=x.Count(child=child, state=None), right=x.Literal(value=0)):
+                yield child
+            case x.Compare(operator="<", left=x.Count(child=child, state=None), right=x.Literal(value=1)):
+                yield child

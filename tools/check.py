@@ -1,0 +1,296 @@
+"""``calltable check``: gates 1 to 3 over tables, and their matrix.
+
+Gate 1 is loading; its problems end the check, since nothing can be said of a table whose names are wrong.
+Problems are printed like a compiler's, ``file:line:column: message``, the line itself below. Holes that a single
+row would mend are told as one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from calltable.tools import OK, PROBLEMS, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from calltable.engine.load import Library
+    from calltable.engine.model import Machine, Problem
+
+EXAMPLES = """\
+examples:
+  calltable check                             the tables that come with calltable
+  calltable check my-tables/                  a copied and edited folder
+  calltable check --overlay busy.yaml         the shipped tables with an overlay
+  calltable check --matrix leg/uas            state x event of one table
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "check", help="check tables", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Check tables: names and types, holes and overlaps, dead rows, waiting for ever.",
+    )  # fmt: skip
+    parser.add_argument("paths", nargs="*", type=Path, metavar="FILE|DIR", help="tables; without any: the shipped ones")
+    parser.add_argument("--overlay", action="append", type=Path, default=[], metavar="FILE", dest="overlays",
+                        help="an overlay to lay over the tables; may be repeated")  # fmt: skip
+    parser.add_argument("--matrix", nargs="?", const="", metavar="TABLE",
+                        help="draw state x event of the tables, or of one")  # fmt: skip
+    parser.add_argument("--format", choices=("text", "json", "sarif", "github"), default="text",
+                        help="how problems are printed (default: text)")  # fmt: skip
+    parser.add_argument("--quiet", "-q", action="store_true", help="print problems only")
+    parser.set_defaults(run=run)
+
+
+@dataclass
+class Report:
+    """What a check found. ``seconds`` is the wall-clock time of loading and checking."""
+
+    problems: list[Problem]
+    library: Library | None = None
+    machines: list[Machine] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check, print, and return 0 or 1. Raises UsageError for what cannot be read."""
+    paths, table = list(options.paths), options.matrix
+    if table and (table.endswith((".yaml", ".yml")) or Path(table).is_dir()):
+        paths, table = [*paths, Path(table)], ""  # `--matrix my-tables/`: every table there
+    report = examine(paths, options.overlays)
+    if table is not None and report.library is not None:
+        print(_matrices(report, table), end="")
+    if options.format == "text":
+        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        for line in text(report, Paint(on=colour), quiet=options.quiet or table is not None):
+            print(line)
+    elif options.format == "github":
+        for problem in report.problems:
+            print(github(problem))
+    else:
+        print(json.dumps((sarif if options.format == "sarif" else as_json)(report), indent=2, ensure_ascii=False))
+    return PROBLEMS if report.problems else OK
+
+
+def examine(paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Report:
+    """Load and check; without paths the shipped tables. Raises UsageError for files that cannot be read."""
+    from calltable.engine.check import check  # noqa: PLC0415 - `calltable --help` needs none of it
+    from calltable.engine.load import load_tables  # noqa: PLC0415
+    from calltable.engine.model import TableError  # noqa: PLC0415
+
+    for path in [*paths, *overlays]:
+        _readable(path)
+    begin = perf_counter()
+    try:
+        library = load_tables(list(paths) or None, overlays=list(overlays))
+    except TableError as error:
+        return Report(error.problems, seconds=perf_counter() - begin)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(str(error)) from error
+    given = [path.resolve() for path in paths]
+    machines = [
+        machine for machine in library.machines.values()
+        if not given or any(Path(machine.position.file).resolve().is_relative_to(path) for path in given)
+    ]  # fmt: skip
+    problems = check(library)
+    return Report(problems, library, machines or list(library.machines.values()), perf_counter() - begin)
+
+
+def _readable(path: Path) -> None:
+    if path.is_dir():
+        if not any(path.rglob("*.yaml")):
+            raise UsageError(f"{path}: there is no .yaml file in this folder")
+        return
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _matrices(report: Report, table: str) -> str:
+    from calltable.engine.matrix import matrix  # noqa: PLC0415
+
+    library = report.library
+    if library is None:
+        return ""
+    if table and table not in library.machines:
+        raise UsageError(f"no table {table}; there are {', '.join(sorted(library.machines))}")
+    wanted = [library.machines[table]] if table else report.machines
+    return "\n".join(matrix(one, library.catalogue, library.machines) + "\n" for one in wanted)
+
+
+# --------------------------------------------------------------------------- text
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Colours for a terminal, or none."""
+
+    on: bool
+
+    def __call__(self, text: str, code: str) -> str:
+        """``text`` between the escape sequence ``code`` and a reset."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.on else text
+
+
+RED, GREEN, BOLD, DIM = "31;1", "32", "1", "2"
+
+
+def text(report: Report, paint: Paint, *, quiet: bool = False) -> Iterator[str]:
+    """The report line by line."""
+    blamed = Counter(problem.table for problem in report.problems)
+    if not quiet and report.library is not None:
+        width = max((len(machine.name) for machine in report.machines), default=0)
+        for machine in report.machines:
+            count = blamed[machine.name]
+            verdict = paint(f"{count} problem{_s(count)}", RED) if count else paint("ok", GREEN)
+            cells = len({(state, event) for row in machine.rows.values() for state in row.states for event in row.events})
+            yield (
+                f"{machine.name:<{width}}  {len(machine.states):>3} states {len(machine.rows):>4} rows"
+                f" {cells:>5} cells  {verdict}"
+            )
+        yield ""
+    files: dict[str, list[str]] = {}
+    for problem in grouped(report):
+        yield from _problem(problem, files, paint)
+        yield ""
+    count = len(report.problems)
+    if count:
+        yield paint(f"{count} problem{_s(count)}", RED) + f" in {report.seconds:.2f} s"
+    elif not quiet:
+        names = f"{len(report.machines)} table{_s(len(report.machines))}"
+        yield paint(f"{names}, no problems", GREEN) + f" in {report.seconds:.2f} s"
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _problem(problem: Problem, files: dict[str, list[str]], paint: Paint) -> Iterator[str]:
+    where = paint(f"{problem.position}:", BOLD)
+    facts = (("table", problem.table), ("row", problem.row), ("state", problem.state), ("event", problem.event))
+    told = ", ".join(f"{name} {value}" for name, value in facts if value)
+    yield f"{where} {paint(problem.message, RED)} {paint(f'[{problem.code}]', DIM)}"
+    if told:
+        yield f"    in {told}"
+    file, number = problem.position.file, problem.position.line
+    if file not in files:
+        files[file] = Path(file).read_text("utf-8", "replace").splitlines() if Path(file).is_file() else []
+    if number <= len(files[file]):
+        source = files[file][number - 1].replace("\t", " ")
+        gutter = f"{number:>5} | "
+        yield paint(gutter, DIM) + source
+        yield " " * (len(gutter) + problem.position.column - 1) + paint("^", RED)
+    for i, line in enumerate(problem.hint.splitlines()):
+        yield f"    {paint('help:', BOLD) if i == 0 else '     '} {line}" if i == 0 else f"    {line}"
+
+
+def grouped(report: Report) -> list[Problem]:
+    """The problems, holes that one row would mend told as one."""
+    from calltable.engine.suggest import suggested_row  # noqa: PLC0415
+
+    plain: list[Problem] = []
+    holes: dict[tuple[str, str], list[Problem]] = {}
+    for problem in report.problems:
+        # a hole between guarded rows names those rows; it has a valuation of its own and is told alone
+        if problem.code == "hole" and not problem.row:
+            holes.setdefault((problem.table, problem.event), []).append(problem)
+        else:
+            plain.append(problem)
+    blocks: dict[tuple[str, tuple[str, ...], str], list[list[Problem]]] = {}
+    for (table, event), of in holes.items():
+        machine = report.library.machines[table] if report.library else None
+        must_take = machine is not None and machine.events[event].must_take
+        sort = event if must_take else event.split(".")[0]
+        blocks.setdefault((table, tuple(problem.state for problem in of), sort), []).append(of)
+    for (table, states, _), block in blocks.items():
+        first = block[0][0]
+        events = [of[0].event for of in block]
+        if (len(events) > 1 or len(states) > 1) and report.library is not None:
+            row = suggested_row(report.library.machines[table], states, events).replace("\n", "\n      ")
+            first = replace(
+                first, state=", ".join(states), event=", ".join(events),
+                message=f"no row takes {_few(events)} in state{_s(len(states))} {_few(states)}",
+                hint=f"add a row, for example\n      {row}",
+            )  # fmt: skip
+        plain.append(first)
+    return sorted(plain, key=lambda problem: problem.position)
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:4])
+    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
+
+
+# --------------------------------------------------------------------------- for machines
+
+
+def as_json(report: Report) -> dict[str, object]:
+    """The report as plain data: ``tables`` and ``problems``."""
+    return {
+        "seconds": round(report.seconds, 3),
+        "tables": [
+            {"name": machine.name, "file": machine.position.file, "states": len(machine.states),
+             "rows": len(machine.rows), "events": len(machine.events)}
+            for machine in report.machines
+        ],
+        "problems": [
+            {"file": one.position.file, "line": one.position.line, "column": one.position.column,
+             "message": one.message, "code": one.code, "gate": one.gate, "table": one.table, "row": one.row,
+             "state": one.state, "event": one.event, "hint": one.hint}
+            for one in report.problems
+        ],
+    }  # fmt: skip
+
+
+def sarif(report: Report) -> dict[str, object]:
+    """The report as SARIF 2.1.0, which code-scanning services read."""
+    codes = sorted({problem.code for problem in report.problems})
+    return {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {"name": "calltable", "rules": [{"id": code} for code in codes]}},
+            "results": [
+                {
+                    "ruleId": one.code,
+                    "level": "error",
+                    "message": {"text": f"{one.message}\n{one.hint}".strip()},
+                    "locations": [{"physicalLocation": {
+                        "artifactLocation": {"uri": Path(_relative(one.position.file)).as_posix()},
+                        "region": {"startLine": one.position.line, "startColumn": one.position.column},
+                    }}],
+                }
+                for one in report.problems
+            ],
+        }],
+    }  # fmt: skip
+
+
+def github(problem: Problem) -> str:
+    """The problem as a workflow command, which GitHub shows beside the line."""
+    def escaped(text: str, more: str = "") -> str:
+        for sign in "%\r\n" + more:
+            text = text.replace(sign, f"%{ord(sign):02X}")
+        return text
+
+    place = f"line={problem.position.line},col={problem.position.column}"
+    title = escaped(f"{problem.table}: {problem.code}" if problem.table else problem.code, ":,")
+    body = escaped(f"{problem.message}\n{problem.hint}".strip())
+    return f"::error file={escaped(_relative(problem.position.file), ':,')},{place},title={title}::{body}"
+
+
+def _relative(file: str) -> str:
+    """The path as seen from here, where it is below."""
+    path = Path(file).resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else file

@@ -1,0 +1,78 @@
+"""``calltable``: finds the command, loads its module, and runs it.
+
+A command is a module of this package with ``register(subparsers)``, which adds its parser and sets ``run`` (a
+function from the parsed arguments to an exit code). Only the module of the command that was asked for is
+imported, so that ``calltable --help`` needs nothing but this file. A new command is one line in ``COMMANDS``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from calltable.tools import USAGE, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "check": "check tables: holes, overlaps, dead rows, waiting for ever",
+    "render": "draw tables as Mermaid, DOT, SVG or a page",
+}
+"""What there is, with the line that ``--help`` shows; the module has the command's name."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; ``argv`` without the program's name. Returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    wanted = next((one for one in arguments if not one.startswith("-")), "")
+    options = parser(wanted).parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        sys.stdout.flush()
+    except UsageError as error:
+        print(f"calltable {wanted}: {error}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:
+        # whoever read our output has seen enough (`| head`); what is still buffered has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return USAGE
+    except KeyboardInterrupt:
+        return 130
+    return code
+
+
+def parser(wanted: str = "") -> argparse.ArgumentParser:
+    """The command line; only the command ``wanted`` has its options."""
+    top = argparse.ArgumentParser(
+        prog="calltable",
+        description="Call behaviour as data: YAML tables, checked, drawn and run.",
+        epilog="Exit codes: 0 all is well, 1 problems were found, 2 the command line or a file is at fault.",
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
+    for name, summary in COMMANDS.items():
+        if name == wanted:
+            importlib.import_module(f"calltable.tools.{name}").register(commands)
+        else:
+            commands.add_parser(name, help=summary)
+    return top
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        import importlib.metadata as metadata  # noqa: PLC0415 - slow to import, and rarely asked for
+
+        try:
+            version = metadata.version("calltable")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        print(f"calltable {version}")
+        parser.exit()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
