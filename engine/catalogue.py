@@ -211,13 +211,6 @@ class _Builder:
                 event = item.get("event") or item
                 if event.text not in known:
                     report.unknown(event.position, "outcome", event.text, known)
-        outcomes = root.get("outcomes")
-        for name in outcomes.mapping if outcomes else ():
-            for interface in self.interfaces.values():
-                if outcomes and name in interface.events:
-                    hint = f"an outcome may also be an event of an interface: remove it here, or from {interface.name}"
-                    message = f"{name!r} is defined as an outcome and as an event of {interface.name}"
-                    report.add(outcomes.keys[name], message, code="duplicate", hint=hint)
 
 
 def read_types(nodes: Node | None, report: Report) -> dict[str, Type]:

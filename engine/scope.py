@@ -44,12 +44,15 @@ class Scope:
     events: tuple[Event, ...] = ()
     no_fields: str = "the row has no event"
     present: frozenset[x.Expression] = field(default_factory=frozenset)
+    broken: frozenset[str] = frozenset()
+    """Variables that are declared but wrong: what names them is not complained of again."""
 
     def variable(self, name: str, position: Position, report: Report) -> Type | None:
         """The type of a variable; None after a complaint."""
         found = self.variables.get(name)
         if found is None:
-            report.unknown(position, "variable", name, self.variables)
+            if name not in self.broken:
+                report.unknown(position, "variable", name, self.variables)
             return None
         return found.type
 
