@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from calltable.tools.diagram import diagram as arrange
-from calltable.tools.layout import trim
+from calltable.tools.layout import LONGEST, trim
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SHOWN = 6
 """Rows shown on one arrow or in one state; the rest is a count."""
+NARROW = 30
+"""Mermaid breaks the lines of an arrow's label at 200 pixels, about this many characters."""
 
 
 def mermaid(machine: Machine, *, show: Collection[str] = ()) -> str:
@@ -31,17 +33,19 @@ def dot(machine: Machine, *, show: Collection[str] = ()) -> str:
     return "\n".join(_dot(arrange(machine, show=show))) + "\n"
 
 
-def texts(lines: list[Line]) -> list[str]:
-    """The rows of a label, trimmed, and a count where there are too many."""
-    shown = [_brief(line) for line in lines[:SHOWN]]
+def texts(lines: list[Line], longest: int = LONGEST) -> list[str]:
+    """The rows of a label, two lines each at most, trimmed; and a count where there are too many."""
+    shown = [part for line in lines[:SHOWN] for part in _brief(line, longest)]
     return [*shown, f"and {len(lines) - SHOWN} more rows"] if len(lines) > SHOWN else shown
 
 
-def _brief(line: Line) -> str:
+def _brief(line: Line, longest: int) -> Iterator[str]:
     again = "↻ " if line.again else ""
-    guard = f" [{trim(line.guard, 40)}]" if line.guard else ""
-    does = " / " + trim("; ".join(line.brief), 50) if line.brief else ""
-    return again + trim(line.event) + guard + does
+    event = trim(line.event, longest)
+    guard = f" [{trim(line.guard, max(12, longest - len(event)))}]" if line.guard else ""
+    yield again + event + guard
+    if line.brief:
+        yield trim("/ " + "; ".join(line.brief), longest)
 
 
 def _inside(node: Node) -> list[str]:
@@ -60,6 +64,7 @@ def _quoted(parts: list[str]) -> str:
 
 def _mermaid(made: Diagram) -> Iterator[str]:
     yield f"%% {made.machine.name}"
+    yield '%%{init: {"flowchart": {"wrappingWidth": 420, "nodeSpacing": 90, "rankSpacing": 60}}}%%'
     yield "flowchart TB"
     yield "  start(( )) --> " + made.nodes[made.machine.initial].id
     for box in made.roots():
@@ -67,15 +72,18 @@ def _mermaid(made: Diagram) -> Iterator[str]:
     for node in made.loose():
         yield _mermaid_node(node, "  ")
     for edge in made.edges:
-        yield f"  {edge.source} -->|{_quoted(texts(edge.lines))}| {edge.target}"
+        yield f"  {edge.source} -->|{_quoted(texts(edge.lines, NARROW))}| {edge.target}"
     yield "  classDef final stroke-width:3px"
+    yield "  classDef note fill:none,stroke-dasharray:2 3"
     yield "  classDef pill stroke-dasharray:4 3"
     yield "  classDef dot fill:#555,stroke:#555"
     yield "  class start dot"
 
 
 def _mermaid_box(made: Diagram, box: Box, indent: str) -> Iterator[str]:
-    yield f"{indent}subgraph {box.id}[{_quoted([box.name, *texts(box.lines)])}]"
+    yield f"{indent}subgraph {box.id}[{_quoted([box.name])}]"
+    if box.lines:  # Mermaid draws a long heading over what is in the box
+        yield f"{indent}  in_{box.id}[{_quoted([f'in every state of {box.name}', *texts(box.lines)])}]:::note"
     for state in box.own():
         yield _mermaid_node(made.nodes[state], indent + "  ")
     for inner in box.boxes:

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from calltable.tools.ladder import Entry, TraceError, entry, ladder, ladder_html, ladder_text, read_trace, write_trace
+
+TRACE = Path(__file__).parent / "traces" / "basic_call.jsonl"
+NAMES = {"127.0.0.1:5060": "calltable"}
+
+
+@pytest.fixture
+def call() -> list[Entry]:
+    return read_trace(TRACE.read_text(encoding="utf-8").splitlines(), TRACE.name)
+
+
+def message(time: float = 0.0, source: str = "a", destination: str = "b", summary: str = "INVITE sip:b", **more) -> Entry:
+    return Entry(time, "message", source=source, destination=destination, summary=summary, **more)
+
+
+def lines_with(text: str, needle: str) -> list[str]:
+    found = [line for line in text.splitlines() if needle in line]
+    assert found, f"no line shows {needle!r} in:\n{text}"
+    return found
+
+
+def test_the_parties_stand_in_the_order_in_which_they_speak(call):
+    assert ladder(call, NAMES).parties == ("alice 127.0.0.1:5071", "calltable", "bob 127.0.0.1:5070")
+
+
+def test_a_trace_survives_being_written_and_read(call):
+    assert read_trace(write_trace(call)) == call
+
+
+def test_every_message_has_its_arrow_and_its_rows_on_one_line(call):
+    text = ladder_text(call, names=NAMES, width=140)
+    (line,) = lines_with(text, "INVITE sip:bob@127.0.0.1 ")
+    assert re.search(r"0\.000 +│─ INVITE sip:bob@127\.0\.0\.1 ─+▶│ +│ +uas\.idle\.start", line)
+    (line,) = lines_with(text, "200 OK (BYE) ─│                                    │")
+    assert "│◀─" in line
+
+
+def test_an_answer_points_back_and_names_what_it_answers(call):
+    (line, _) = lines_with(ladder_text(call, names=NAMES), "180 Ringing (INVITE)")
+    assert line.index("◀") < line.index("180 Ringing (INVITE)")
+    assert line.index("◀") > 40, "the first 180 comes from the callee: its arrow ends in the middle"
+
+
+def test_arrows_meet_the_lines_of_life(call):
+    text = ladder_text(call, names=NAMES).splitlines()
+    columns = [place for place, letter in enumerate(text[1]) if letter == "│"]
+    assert len(columns) == 3
+    for line in text[1:]:
+        if "▶" in line or "◀" in line:
+            assert all(line[column] in "│" for column in columns if column < len(line)), line
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_no_line_is_wider_than_was_asked_for(call, width):
+    assert max(map(len, ladder_text(call, names=NAMES, width=width).splitlines())) <= width
+
+
+def test_a_narrow_ladder_keeps_the_names_of_the_messages(call):
+    text = ladder_text(call, width=80)
+    for name in ("INVITE", "100 Trying", "180 Ringing", "200 OK", "ACK", "BYE"):
+        assert f" {name} " in text
+
+
+def test_a_step_without_a_message_stands_at_the_party_whose_step_it_is(call):
+    text = ladder_text(call, names=NAMES)
+    (line,) = lines_with(text, "● timer.resend")
+    middle = [place for place, letter in enumerate(text.splitlines()[1]) if letter == "│"][1]
+    assert line[middle] == "●"
+    assert line.endswith("uas.answering.resend")
+
+
+def test_a_step_that_a_message_shows_has_no_line_of_its_own(call):
+    assert "● engine.started" not in ladder_text(call, names=NAMES).replace("uac.idle.start", "")
+
+
+def test_a_long_wait_is_shown(call):
+    lines_with(ladder_text(call), "… 60.0 s …")
+
+
+def test_color_changes_nothing_but_the_color(call):
+    colored = ladder_text(call, names=NAMES, color=True)
+    assert "\x1b[32m" in colored
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", colored)
+    assert [line.rstrip() for line in plain.splitlines()] == ladder_text(call, names=NAMES).splitlines()
+
+
+def test_both_ends_of_a_message_make_one_arrow_with_the_rows_of_both():
+    sent = message(1.0, direction="out", cseq="1 INVITE", rows=("uac.idle.start",))
+    taken = message(1.01, direction="in", cseq="1 INVITE", rows=("uas.idle.invite",))
+    (line,) = ladder([taken, sent]).lines
+    assert line.time == 1.0
+    assert line.rows == ("uac.idle.start", "uas.idle.invite")
+
+
+def test_a_retransmission_is_an_arrow_of_its_own():
+    first, again = message(0.0, direction="out"), message(0.5, direction="out")
+    taken = message(0.51, direction="in")
+    assert len(ladder([first, again, taken]).lines) == 2
+
+
+def test_a_lost_message_does_not_arrive():
+    text = ladder_text([message(lost=True)])
+    assert "✗" in text
+    assert "▶" not in text
+
+
+def test_a_trace_of_steps_only_is_a_ladder_with_one_party():
+    step = Entry(0.0, "step", session="call", row="x.y", event="user.dial", before="idle", after="calling")
+    lines_with(ladder_text([step]), "● user.dial → calling")
+
+
+def test_an_empty_trace_says_so():
+    assert "nothing was traced" in ladder_text([])
+    assert "Nothing was traced" in ladder_html([])
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('{"kind": "message"', "trace:2: "),
+        ('{"kind": "letter", "time": 1}', "trace:2: kind must be 'message' or 'step', not 'letter'"),
+        ('{"kind": "step", "time": "now"}', "trace:2: time must be a number of seconds, not 'now'"),
+        ("[]", "trace:2: a record is an object"),
+    ],
+)
+def test_a_broken_line_is_named(line, reason):
+    with pytest.raises(TraceError) as error:
+        read_trace(['{"kind": "step", "time": 0}', line])
+    assert str(error.value).startswith(reason)
+
+
+def test_fields_that_ladders_do_not_know_are_passed_over():
+    assert entry({"kind": "step", "time": 1, "receipt": 7}).time == 1
+
+
+class Page(HTMLParser):
+    """Collects what a page is made of, and that every tag that opens also closes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.attributes: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.attributes.append((tag, dict(attrs)))
+        if tag not in {"meta", "br", "input", "link"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.attributes.append((tag, dict(attrs)))
+
+    def having(self, css: str) -> list[dict[str, str | None]]:
+        return [found for _, found in self.attributes if css in (found.get("class") or "").split()]
+
+
+def test_the_page_has_a_line_and_a_detail_for_everything_and_no_outside_resource(call):
+    text = ladder_html(call, names=NAMES, title="a <call>")
+    page = Page(text)
+    shown = ladder(call, NAMES).lines
+    assert len(page.having("line")) == len(shown)
+    assert len([tag for tag, _ in page.attributes if tag == "article"]) == len(shown)
+    assert "a &lt;call&gt;" in text
+    assert not [found for _, found in page.attributes if "src" in found or "href" in found]
+    assert "CSeq: 1 INVITE" in text
+
+
+def test_the_page_tells_the_steps_behind_a_message(call):
+    text = ladder_html(call, names=NAMES)
+    detail = text.split("<article")[1]
+    assert "uas.idle.start" in detail
+    assert "idle → proceeding" in detail
+    assert "↑ offered" in detail
