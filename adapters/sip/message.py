@@ -48,7 +48,7 @@ MAX_HEADERS: Final = 500
 """The most header lines taken in one message."""
 MAX_FORWARDS: Final = 255
 
-_field = re.compile(r"\r\n([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*+:[ \t]*+([^\r\n]*+)")
+_field = re.compile(r"\r\n([A-Za-z0-9\-.!%*_+`'~]++)[ \t]*+:[ \t]*+([^\r]*+)")  # bare LF: see parse
 _line_end = re.compile(rb"\r?\n\r?\n")
 _version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 _status = re.compile(r"[1-6][0-9][0-9]")
@@ -58,22 +58,12 @@ class Message:
     """What requests and responses share. Made by :func:`parse` and the builders, not directly."""
 
     __slots__ = (
-        "_body",
-        "_contact",
-        "_cseq",
-        "_first",
-        "_from",
-        "_headers",
-        "_raw",
-        "_repeated",
-        "_to",
-        "_vias",
-        "surplus",
+        "_body", "_contact", "_cseq", "_first", "_from", "_headers", "_raw", "_repeated", "_to", "_vias", "surplus",
         "version",
-    )
+    )  # fmt: skip
 
     version: str
-    """The SIP version as written; ``SIP/2.0`` in anything that passes the checks."""
+    """The SIP version as written."""
     surplus: int
     """Bytes of the datagram behind the body, ignored (RFC 3261 §18.3)."""
 
@@ -110,19 +100,15 @@ class Message:
     def all(self, name: str) -> list[str]:
         """Give the values of a header, one for each line, commas and all."""
         value = self.get(name)
-        if value is None:
-            return []
-        if self._repeated is not None:
-            return list(self._repeated.get(canonical(name), (value,)))
-        return [value]
+        if value is None or self._repeated is None:
+            return [] if value is None else [value]
+        return list(self._repeated.get(canonical(name), (value,)))
 
     def values(self, name: str) -> list[str]:
         """Give the single values of a header: lines split at their commas where the header is a list (§7.3.1)."""
         lines = self.all(name)
         if not lines or canonical(name) not in LIST_HEADERS:
             return lines
-        if len(lines) == 1:
-            return split_list(lines[0])
         return [value for line in lines for value in split_list(line)]
 
     def option_tags(self, name: str) -> list[str]:
@@ -140,17 +126,11 @@ class Message:
     def set(self, name: str, value: str) -> None:
         """Give a header exactly one line with this value, where its first line was, else at the end."""
         key = canonical(name)
-        headers = []
-        placed = False
-        for line in self._headers:
-            if canonical(line[0]) != key:
-                headers.append(line)
-            elif not placed:
-                headers.append((line[0], value))
-                placed = True
-        if not placed:
-            headers.append((display_name(name), value))
-        self._changed(headers)
+        lines = self._headers
+        at = next((at for at, (other, _) in enumerate(lines) if canonical(other) == key), len(lines))
+        written = lines[at][0] if at < len(lines) else display_name(name)
+        rest = [line for line in lines[at + 1 :] if canonical(line[0]) != key]
+        self._changed([*lines[:at], (written, value), *rest])
 
     def add(self, name: str, value: str, *, first: bool = False) -> None:
         """Add a line at the end; with ``first`` above all others of that name, and above all headers if none is."""
@@ -235,7 +215,12 @@ class Message:
         """All Via values, the topmost first."""
         found = self._vias
         if found is None:
-            found = self._vias = [parse_via(value) for value in self.values("via")]
+            value = self.get("via")
+            if value is not None and self._repeated is None and "," not in value:
+                found = [parse_via(value)]
+            else:
+                found = [parse_via(value) for value in self.values("via")]
+            self._vias = found
         return found
 
     @property
@@ -252,10 +237,8 @@ class Message:
             value = self.get("contact")
             if value is None:
                 return None
-            if value == "*":
-                found = NameAddr("", "*", {})
-            else:
-                found = parse_name_addr(value if "," not in value else split_list(value)[0], "Contact")
+            value = value if "," not in value else split_list(value)[0]
+            found = NameAddr("", "*", {}) if value == "*" else parse_name_addr(value, "Contact")
             self._contact = found
         return found
 
@@ -321,10 +304,10 @@ class Message:
         self._cseq = self._vias = self._from = self._to = self._contact = None
 
     def _refuse_line_ends(self) -> None:
-        for name, value in (("start line", self.start_line), *self._headers):
-            if "\r" in name + value or "\n" in name + value:
-                msg = f"a line end in {name}: {value[:80]!r}"
-                raise ValueError(msg)
+        lines = (("start line", self.start_line), *self._headers)
+        name, value = next(line for line in lines if "\r" in "".join(line) or "\n" in "".join(line))
+        msg = f"a line end in {name}: {value[:80]!r}"
+        raise ValueError(msg)
 
     @staticmethod
     def _missing(name: str) -> str:
@@ -411,7 +394,7 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
         start_line, fields, body_start, fault = _read_lines(data, head_end)
     else:
         start_line = head[:line_end]
-        if " \r\n" in head or "\t\r\n" in head or head[-1] in " \t":
+        if " \r" in head or "\t" in head or head[-1] == " ":
             fields = [(name, value.rstrip(" \t")) for name, value in fields]
 
     message = _read_start_line(start_line, fields)
@@ -483,8 +466,8 @@ def _read_lines(data: bytes, head_end: int) -> tuple[str, list[tuple[str, str]],
         head_end = MAX_HEAD
     lines = data[:head_end].decode("utf-8", "surrogateescape").split("\n")
     start_line = lines[0].removesuffix("\r")
-    if not start_line:
-        msg = "Empty message"
+    if not start_line or "\r" in start_line:
+        msg = "A carriage return in the start line" if start_line else "Empty message"
         raise MessageError(msg, None)
     fields: list[tuple[str, list[str]]] = []
     for raw_line in lines[1:]:

@@ -81,6 +81,13 @@ class Uri(NamedTuple):
         return value.lower() if value else None
 
     @property
+    def decoded_params(self) -> dict[str, str | None]:
+        """The parameters with the escapes in names and values decoded: ``%6C%72`` is ``lr`` (RFC 4475 §3.1.1.3)."""
+        return {
+            unescape(name).lower(): None if value is None else unescape(value) for name, value in self.params.items()
+        }
+
+    @property
     def is_sip(self) -> bool:
         """Whether the scheme is sip or sips: only then host, port and params mean anything."""
         return self.scheme in ("sip", "sips")

@@ -93,7 +93,7 @@ def _check_request_line(request: Request) -> None:
     try:
         uri = parse_uri(request.uri)
     except UriError as error:
-        msg = f"Request-URI: {error.reason}"
+        msg = f"{error.reason} (Request-URI)"
         raise UriError(msg) from None
     if uri.headers:
         msg = "Request-URI holds header fields"
@@ -137,7 +137,6 @@ def _check_common(message: Request | Response) -> None:
 
 
 def _check_addresses(message: Request | Response, name: str) -> None:
-    shown = display_name(name)
     values = message.values(name)
     for value in values:
         if value == "*" and name == "contact":
@@ -145,12 +144,12 @@ def _check_addresses(message: Request | Response, name: str) -> None:
                 msg = "Contact '*' does not stand alone"
                 raise HeaderError(msg)
             continue
-        uri = parse_name_addr(value, shown).uri
+        uri = parse_name_addr(value, name).uri
         if uri[:3].lower() == "sip":
             try:
                 parse_uri(uri)
             except UriError as error:
-                msg = f"{shown}: {error.reason}"
+                msg = f"{error.reason} ({display_name(name)})"
                 raise UriError(msg) from None
 
 
