@@ -143,9 +143,14 @@ class Executor:
 
         Raises LookupError for an unknown machine.
         """
+        session = self.create(machine, owner, name, context=context)
+        self.dispatch(session, STARTED, parameters)
+        return session
+
+    def create(self, machine: str, owner: Owner = NOBODY, name: str = "", context: object = None) -> Session:
+        """Make a root session without starting it; its first event has to be ``engine.started``."""
         session = self._create(machine, owner, name, "")
         session.context = context
-        self.dispatch(session, STARTED, parameters)
         return session
 
     def _create(self, machine: str, owner: Owner, name: str, prefix: str) -> Session:
@@ -424,7 +429,8 @@ class Executor:
         session.owner.child_ended(self, session)
 
     # -- timers
-    def _seconds(self, delay: float | Draw) -> float:
+    def seconds(self, delay: float | Draw) -> float:
+        """A duration in seconds; one that was left open is drawn from the injected random source."""
         if type(delay) is Draw:
             # RFC 3261 §14.1: units of 10 ms
             return round(self.random.uniform(delay.low, delay.high), 2)
@@ -434,7 +440,7 @@ class Executor:
         for event, delay in arms:
             seconds = delay(session)
             if seconds is not None:
-                timer = self.timers.arm(self.now + self._seconds(seconds), session, event)
+                timer = self.timers.arm(self.now + self.seconds(seconds), session, event)
                 if session.armed is None:
                     session.armed = [timer]
                 else:
@@ -447,7 +453,7 @@ class Executor:
             timers = session.timers = {}
         elif name in timers:
             self.timers.cancel(timers[name])
-        seconds = self._seconds(p["after"])
+        seconds = self.seconds(p["after"])
         timer = timers[name] = self.timers.arm(self.now + seconds, session, "timer." + name, name)
         repeat = p.get("repeat")
         if repeat is not None:
