@@ -17,13 +17,13 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from calltable.engine.model import STARTED, Problem
+from calltable.engine.model import FAILED, STARTED, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from calltable.engine.model import Machine, Row, State
-    from calltable.engine.pending import Config, Edge, Flow, Source
+    from calltable.engine.pending import Config, Edge, Flow, Source, Step
 
 JOINT = 8
 """How many sources are looked at together to see whether one of them is always live."""
@@ -37,12 +37,14 @@ def gate_three(flow: Flow) -> Iterator[Problem]:
     yield from _lasting(flow)
     edges = {state.name: list(flow.edges(state.name)) for state in live}
     ends = {name for name, state in machine.states.items() if state.final}
-    stuck = {state.name for state in live} - _leading_to(ends, edges)
+    # a session that fails ends too, but a fault is not a way out
+    regular = {name: [edge for edge in of if edge.event != FAILED] for name, of in edges.items()}
+    stuck = {state.name for state in live} - _leading_to(ends, regular)
     for state in live:
         if state.name in stuck:
             yield _at(
                 machine, state, "no-way-out", f"no row leads from state {state.name} to a final state",
-                f"let a row lead to {_or(sorted(ends))}; from here only {_or(_beyond(state.name, edges))} can be reached",
+                f"let a row lead to {_or(sorted(ends))}; from here only {_or(_beyond(state.name, regular))} can be reached",
             )  # fmt: skip
     yield from _waiting(flow, [state for state in live if state.name not in stuck], edges, ends)
     yield from _deferring(flow, edges)
@@ -123,20 +125,20 @@ def _waiting(
 ) -> Iterator[Problem]:
     machine = flow.machine
     driven = {name: [edge for edge in of if must_come(flow, name, edge.event)] for name, of in edges.items()}
-    safe = _leading_to(ends | {name for name, state in machine.states.items() if state.lasts}, driven)
     bare: dict[Source, set[str]] = {}
+    paths = {state.name: _unprovided(flow, state.name, edges[state.name], bare) for state in states if not state.lasts}
+    lasting = {name for name, state in machine.states.items() if state.lasts}
+    told = {name for name, path in paths.items() if path is not None}
+    unsafe = paths.keys() - _leading_to(ends | lasting | told, driven)
     for state in states:
-        if state.lasts:
-            continue
-        path = _unprovided(flow, state.name, edges[state.name], bare)
+        path = paths.get(state.name)
         if path is not None:
             way = f"after {_rows(path, ' → ')} nothing is" if path else "nothing is"
             message = f"a session can wait for ever in state {state.name}: {way} on its way that must come"
-        elif state.name not in safe:
+        elif state.name in unsafe and all(state.name in _beyond(one, driven) for one in _beyond(state.name, driven)):
+            # (states that only lead into the circle are not told beside it)
             events = _or(sorted({edge.event for edge in driven[state.name]}))
-            message = (
-                f"a session can go round for ever from state {state.name}: what must come ({events}) leads to no final state"
-            )
+            message = f"a session can go round for ever from state {state.name}: {events} leads to no final state"
         else:
             continue
         yield _at(
@@ -150,7 +152,7 @@ def must_come(flow: Flow, state: str, event: str) -> bool:
     """Whether the event ends something that must end: it can be relied on to come while that is live."""
     if not flow.may_arrive(state, event):
         return False
-    return any(ends or source.kind == "repeating" for source, ends in flow.producers.get(event, {}).items())
+    return event == STARTED or any(ends or source.kind == "repeating" for source, ends in flow.producers.get(event, {}).items())
 
 
 def _unprovided(flow: Flow, state: str, edges: Sequence[Edge], bare: dict[Source, set[str]]) -> list[str] | None:
@@ -176,10 +178,11 @@ def _unprovided(flow: Flow, state: str, edges: Sequence[Edge], bare: dict[Source
     return None if config is None else _path(seen, config)
 
 
-def _path(seen: Mapping[Config, tuple[Config, Edge] | None], config: Config) -> list[str]:
+def _path(seen: Mapping[Config, Step], config: Config) -> list[str]:
     rows: list[str] = []
-    while (step := seen[config]) is not None:
-        config, edge = step
+    at: Config | None = config
+    while at is not None and (step := seen[at]) is not None:
+        at, edge = step
         rows.append(edge.row.id)
     return rows[::-1]
 

@@ -1,8 +1,8 @@
 """Which events may arrive in which state, and what a session there still waits for.
 
 Events of interfaces and ``engine.failed`` can come at any time. Others have a *source*: a named timer that
-runs, an action whose outcome is awaited, a child that lives, an ``after`` row that is armed, and
-``engine.started``, which comes once. A table needs rows for them only where their source may be live.
+runs, an action whose outcome is awaited, a child that lives, an ``after`` row that is armed.
+``engine.started`` comes once, first of all. A table needs rows for them only where their source may be live.
 
 How it is found: for a small *group* of sources, walk every reachable pair of state and counts (0, 1, or 2 for
 "two or more"), row by row. A row that starts a source raises its count; an event that ends its source (the
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 LIMIT = 20_000
 """Above this many configurations a group is walked source by source: sound still, less precise."""
 
-SourceKind = Literal["started", "timer", "repeating", "after", "action", "child"]
+SourceKind = Literal["timer", "repeating", "after", "action", "child"]
 
 
 class Source(NamedTuple):
@@ -48,8 +48,6 @@ class Source(NamedTuple):
 
     def __str__(self) -> str:
         match self.kind:
-            case "started":
-                return STARTED
             case "timer" | "repeating":
                 return f"timer {self.name}"
             case "after":
@@ -72,6 +70,10 @@ class Edge(NamedTuple):
     target: str
     enters: bool
     """Whether ``after`` rows are armed anew."""
+
+
+Step: TypeAlias = tuple[Config | None, Edge] | None
+"""How a configuration was first reached: from which other, by which edge. None of either at the start."""
 
 
 class _Move(NamedTuple):
@@ -109,7 +111,7 @@ class Flow:
 
         An interface's event may be an outcome too: it can come at any time, and ends the wait.
         """
-        found: dict[str, dict[Source, bool]] = {STARTED: {Source("started", STARTED): True}}
+        found: dict[str, dict[Source, bool]] = {}
         for event in self.machine.events.values():
             match event.source:
                 case "timer":
@@ -176,6 +178,7 @@ class Flow:
         """Whether the event may come in the state (``reachable`` or not)."""
         return (
             self.anytime(event)
+            or (event == STARTED and state == self.machine.initial)
             or state in self.deferred.get(event, ())
             or any(self._may_live(source, state) for source in self.producers.get(event, ()))
         )
@@ -212,20 +215,24 @@ class Flow:
             yield Edge(row, event, row.next_state or state, row.next_state is not None)
 
     # -- walking
-    def walk(self, group: Sequence[Source], limit: int = LIMIT) -> dict[Config, tuple[Config, Edge] | None] | None:
-        """Every reachable configuration of the group, each with the step that first led there.
+    def walk(self, group: Sequence[Source], *, early: bool = False, limit: int = LIMIT) -> dict[Config, Step] | None:
+        """Every configuration of the group that a session can be in once it has started, with the step before.
 
-        None where there are more than ``limit``.
+        ``early`` counts what the table allows before ``engine.started`` too: rows are asked for there.
+        None where there are more than ``limit`` configurations.
         """
         at = {source: i for i, source in enumerate(group)}
         caps = [2 if one.kind == "action" or "*" in one.name else 1 for one in group]
-        moves = {state: self._moves(state, at) for state in self.verdicts}
-        start: Config = (self.machine.initial, tuple(int(one.kind == "started") for one in group))
-        seen: dict[Config, tuple[Config, Edge] | None] = {}
-        queue: deque[Config] = deque()
-        for counts in self._armed(start[1], self.machine.initial, at):
-            seen.setdefault((start[0], counts), None)
-        queue.extend(seen)
+        initial = self.machine.initial
+        starts: list[Config] = [(initial, counts) for counts in self._armed((0,) * len(group), initial, at)]
+        # a session's first event is engine.started, whatever else its initial state has rows for
+        first = self._moves(initial, at, only=STARTED) if not early else []
+        seen: dict[Config, Step] = {} if first else dict.fromkeys(starts)
+        for config, move in ((config, move) for config in starts for move in first):
+            for step in self._steps(config, move, caps, at):
+                seen.setdefault(step, (None, move.edge))
+        queue = deque(seen)
+        moves = {state: self._moves(state, at, but="" if early else STARTED) for state in self.verdicts}
         while queue:
             config = queue.popleft()
             for move in moves.get(config[0], ()):
@@ -237,14 +244,17 @@ class Flow:
                             return None
         return seen
 
-    def _moves(self, state: str, at: Mapping[Source, int]) -> list[_Move]:
+    def _moves(self, state: str, at: Mapping[Source, int], *, only: str = "", but: str = "") -> list[_Move]:
         """The ways on from the state that matter to the group, without repetition."""
         found: dict[object, _Move] = {}
-        for event in self.verdicts[state]:
+        for event in self.verdicts.get(state, ()):
+            if event == but or (only and event != only):
+                continue
             of = self.producers.get(event, {})
             produced = tuple((at[one], ends) for one, ends in of.items() if one in at)
             free = (
                 self.anytime(event)
+                or (event == STARTED and state == self.machine.initial)
                 or state in self.deferred.get(event, ())
                 or any(one not in at and self._may_live(one, state) for one in of)
             )
@@ -252,7 +262,7 @@ class Flow:
                 continue
             for edge in self._cell(state, event):
                 changes = tuple(_changes(edge.row, at))
-                if edge.enters or changes or any(ends for _, ends in produced):
+                if edge.enters or changes or only or any(ends for _, ends in produced):
                     key = (free, produced, changes, edge.target, edge.enters)
                     found.setdefault(key, _Move(edge, free, produced, changes))
         return list(found.values())
@@ -281,9 +291,7 @@ class Flow:
         fresh = list(counts)
         guarded: list[int] = []
         for source, index in at.items():
-            if source.kind == "started" and state != self.machine.initial:
-                fresh[index] = 0
-            elif source.kind == "after":
+            if source.kind == "after":
                 row = self.machine.rows[source.name]
                 fresh[index] = int(state in row.states and row.guard is None)
                 if state in row.states and row.guard is not None:
@@ -304,7 +312,7 @@ class Flow:
                 self.verdicts[state] = {event: self.truth.decide(tiers, event) for event, tiers in by_event.items()}
         size = -1
         while size != (size := self._size()):
-            self.reachable.update(state for state, _ in self.walk([]) or ())
+            self.reachable.update(state for state, _ in self.walk([], early=True) or ())
             for group in self.groups:
                 walked = self.walk(group)
                 for part in [group] if walked is not None else [[one] for one in group]:

@@ -64,7 +64,7 @@ def parser(wanted: str = "") -> argparse.ArgumentParser:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        import importlib.metadata as metadata  # noqa: PLC0415 - slow to import, and rarely asked for
+        from importlib import metadata  # noqa: PLC0415 - slow to import, and rarely asked for
 
         try:
             version = metadata.version("calltable")
