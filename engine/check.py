@@ -69,7 +69,7 @@ def gate_two(flow: Flow) -> Iterator[Problem]:
             if not must_be_covered(flow, state, event):
                 continue
             verdict = flow.verdicts[state].get(event)
-            if verdict is None or verdict.hole is not None:
+            if (verdict is None or verdict.hole is not None) and flow.comes(state, event):
                 yield _hole(machine, state, event, verdict.hole if verdict else None)
             if verdict is None:
                 continue

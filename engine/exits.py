@@ -170,12 +170,18 @@ def _unprovided(flow: Flow, state: str, edges: Sequence[Edge], bare: dict[Source
     for source in wanted:
         if source not in bare:
             walked = flow.walk([source]) or {}
-            bare[source] = {name for name, (count,) in walked if not count}
+            bare[source] = {name for name, (count,), _ in walked if not count}
         if state not in bare[source]:
             return None
-    seen = flow.walk(wanted[:JOINT]) or {}
-    config = next((one for one in seen if one[0] == state and not any(one[1])), None)
-    return None if config is None else _path(seen, config)
+    path = None
+    for exact in (False, True):
+        seen = flow.walk(wanted[:JOINT], exact=exact)
+        if seen is not None:
+            config = next((one for one in seen if one[0] == state and not any(one[1])), None)
+            if config is None:
+                return None
+            path = _path(seen, config)
+    return path
 
 
 def _path(seen: Mapping[Config, Step], config: Config) -> list[str]:
@@ -214,27 +220,34 @@ def _lasting(flow: Flow) -> Iterator[Problem]:
 
 
 def _deferring(flow: Flow, edges: Mapping[str, list[Edge]]) -> Iterator[Problem]:
+    """Deferred events that no later state takes, or that are held where a session may stay as long as it likes."""
     machine = flow.machine
     for row in machine.rows.values():
         for event in row.events if row.kind == "defer" else ():
-            hopeless = [
+            held = [
                 state for state in row.states
                 if state in edges and flow.may_arrive(state, event) and flow.chooses(row, state, event)
-                and not any(
-                    taker.kind == "row"
-                    for later in _beyond(state, edges) if later != state or _returns(state, edges)
-                    for taker in flow.rows(later, event)
-                )
             ]  # fmt: skip
+            hopeless = [state for state in held if not _taken_later(flow, state, event, edges)]
+            lasting = [state for state in held if machine.states[state].lasts]
+            where = ", ".join(hopeless or lasting)
             if hopeless:
-                where = ", ".join(hopeless)
-                yield Problem(
-                    row.position,
-                    f"{event} is deferred in {where}, and no state that follows takes it",
-                    machine.name, row.id, where, event,
-                    f"take {event} in {_or(_beyond(hopeless[0], edges))}, or refuse or ignore it here", 3,
-                    "deferred-for-ever",
-                )  # fmt: skip
+                message = f"{event} is deferred in {where}, and no state that follows takes it"
+                hint = f"take {event} in {_or(_beyond(hopeless[0], edges))}, or refuse or ignore it here"
+            elif lasting:
+                message = f"{event} is deferred in {where}, which may last: {machine.states[lasting[0]].lasts}"
+                hint = f"take {event} there, refuse or ignore it: what is deferred waits until the state is left"
+            else:
+                continue
+            yield Problem(row.position, message, machine.name, row.id, where, event, hint, 3, "deferred-for-ever")
+
+
+def _taken_later(flow: Flow, state: str, event: str, edges: Mapping[str, list[Edge]]) -> bool:
+    return any(
+        row.kind == "row"
+        for later in _beyond(state, edges) if later != state or _returns(state, edges)
+        for row in flow.rows(later, event)
+    )  # fmt: skip
 
 
 def _returns(state: str, edges: Mapping[str, list[Edge]]) -> bool:

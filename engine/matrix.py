@@ -50,6 +50,7 @@ def mark(flow: Flow, state: str, event: str, numbers: Mapping[str, int]) -> str:
         rows = []
     verdict = flow.verdicts[state].get(event)
     hole = state in flow.reachable and must_be_covered(flow, state, event) and (verdict is None or verdict.hole)
+    hole = hole and flow.comes(state, event)
     texts = [str(n) for n in sorted(numbers[row.id] for row in rows if row.kind == "row")]
     others = "".join(dict.fromkeys(MARKS[row.kind] for row in rows if row.kind != "row"))
     return ",".join(texts) + others + (("+" if rows else "") + HOLE if hole else "")

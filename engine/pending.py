@@ -12,6 +12,9 @@ together do they show whose event it was; others are walked alone, and to each w
 live wherever an earlier round found that it may be. Rounds repeat until nothing changes. Guards are ignored,
 but a row that its cell's truth table never chooses is not walked.
 
+Before a problem is told, an *exact* walk looks again: it also carries the flags (booleans and enums) that
+guards read, so that a table may remember in a flag what is still to come.
+
 Deferred events are replayed in states that follow, when their source may be gone: they are traced apart.
 The same walk, with all sources of a state together, answers whether a session can sit there with nothing
 more to come (``check.py``).
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from calltable.engine.model import Action, Catalogue, Event, Machine, Row
+    from calltable.engine.resolve import Tier
 
 LIMIT = 20_000
 """Above this many configurations a group is walked source by source: sound still, less precise."""
@@ -58,8 +62,9 @@ class Source(NamedTuple):
                 return f"child {self.name}"
 
 
-Config: TypeAlias = tuple[str, tuple[int, ...]]
-"""A state and how often each source of the walked group is live: 0, 1, 2 = two or more."""
+Config: TypeAlias = tuple[str, tuple[int, ...], tuple[object, ...]]
+"""A state, how often each source of the walked group is live (0, 1, 2 = two or more), and the values of the
+variables that the walk keeps track of."""
 
 
 class Edge(NamedTuple):
@@ -86,6 +91,8 @@ class _Move(NamedTuple):
     """Sources in the group that the event can come from; True where it ends them."""
     changes: tuple[tuple[int, int | None], ...]
     """Set to 0 or 1, or None: one more."""
+    sets: tuple[tuple[int, tuple[object, ...]], ...]
+    """The values that a tracked variable may have afterwards."""
 
 
 @dataclass
@@ -98,11 +105,13 @@ class Flow:
     truth: Truth
     verdicts: dict[str, dict[str, Verdict]] = field(default_factory=dict)
     """By state and event: what the truth table of the cell says."""
+    cells: dict[str, dict[str, tuple[Tier, ...]]] = field(default_factory=dict)
     reachable: set[str] = field(default_factory=set)
     alive: dict[Source, set[str]] = field(default_factory=dict)
     """Where each source may be live."""
     deferred: dict[str, set[str]] = field(default_factory=dict)
     """Where an event deferred earlier may be replayed or still be held, by event."""
+    _exact: dict[tuple[Source, ...], set[tuple[str, tuple[int, ...]]] | None] = field(default_factory=dict)
 
     # -- who produces what
     @cached_property
@@ -194,6 +203,24 @@ class Flow:
             return row is not None and state in row.states and self.truth.satisfiable(row)
         return state in self.alive.get(source, ())
 
+    def comes(self, state: str, event: str) -> bool:
+        """``may_arrive``, with the flags that guards read taken into account: slower, and more exact."""
+        of = self.producers.get(event, {})
+        if self.anytime(event) or event == STARTED or state in self.deferred.get(event, ()) or not self.may_arrive(state, event):
+            return self.may_arrive(state, event)
+        for group in self.groups:
+            wanted = [i for i, source in enumerate(group) if source in of]
+            if wanted:
+                walked = self._exactly(tuple(group))
+                return walked is None or any(at == state and any(counts[i] for i in wanted) for at, counts in walked)
+        return True
+
+    def _exactly(self, group: tuple[Source, ...]) -> set[tuple[str, tuple[int, ...]]] | None:
+        if group not in self._exact:
+            walked = self.walk(group, exact=True)
+            self._exact[group] = None if walked is None else {(state, counts) for state, counts, _ in walked}
+        return self._exact[group]
+
     def rows(self, state: str, event: str) -> list[Row]:
         """The rows that some valuation chooses in the cell."""
         verdict = self.verdicts.get(state, {}).get(event)
@@ -210,32 +237,44 @@ class Flow:
             if self.may_arrive(state, event):
                 yield from self._cell(state, event)
 
-    def _cell(self, state: str, event: str) -> Iterator[Edge]:
-        for row in self.rows(state, event):
+    def _cell(self, state: str, event: str, fixed: Mapping[str, object] | None = None) -> Iterator[Edge]:
+        rows = self.rows(state, event)
+        if fixed and any(row.guard is not None for row in rows):
+            taken = self.truth.decide(self.cells[state][event], event, fixed).taken
+            rows = [row for row in rows if row.id in taken or row.after is not None]
+        for row in rows:
             yield Edge(row, event, row.next_state or state, row.next_state is not None)
 
     # -- walking
-    def walk(self, group: Sequence[Source], *, early: bool = False, limit: int = LIMIT) -> dict[Config, Step] | None:
+    def walk(
+        self, group: Sequence[Source], *, early: bool = False, exact: bool = False, limit: int = LIMIT
+    ) -> dict[Config, Step] | None:
         """Every configuration of the group that a session can be in once it has started, with the step before.
 
         ``early`` counts what the table allows before ``engine.started`` too: rows are asked for there.
-        None where there are more than ``limit`` configurations.
+        ``exact`` keeps track of the flags that guards read. None where there are more than ``limit``
+        configurations.
         """
         at = {source: i for i, source in enumerate(group)}
         caps = [2 if one.kind == "action" or "*" in one.name else 1 for one in group]
         initial = self.machine.initial
-        starts: list[Config] = [(initial, counts) for counts in self._armed((0,) * len(group), initial, at)]
+        flags = self.flags if exact else {}
+        values = tuple(self.machine.variables[name].default for name in flags)
+        starts: list[Config] = [(initial, counts, values) for counts in self._armed((0,) * len(group), initial, at)]
         # a session's first event is engine.started, whatever else its initial state has rows for
-        first = self._moves(initial, at, only=STARTED) if not early else []
+        first = self._moves(initial, at, flags, values, only=STARTED) if not early else []
         seen: dict[Config, Step] = {} if first else dict.fromkeys(starts)
         for config, move in ((config, move) for config in starts for move in first):
             for step in self._steps(config, move, caps, at):
                 seen.setdefault(step, (None, move.edge))
         queue = deque(seen)
-        moves = {state: self._moves(state, at, but="" if early else STARTED) for state in self.verdicts}
+        moves: dict[tuple[str, tuple[object, ...]], list[_Move]] = {}
         while queue:
             config = queue.popleft()
-            for move in moves.get(config[0], ()):
+            place = (config[0], config[2])
+            if place not in moves:
+                moves[place] = self._moves(config[0], at, flags, config[2], but="" if early else STARTED)
+            for move in moves[place]:
                 for step in self._steps(config, move, caps, at):
                     if step not in seen:
                         seen[step] = (config, move.edge)
@@ -244,9 +283,29 @@ class Flow:
                             return None
         return seen
 
-    def _moves(self, state: str, at: Mapping[Source, int], *, only: str = "", but: str = "") -> list[_Move]:
+    @cached_property
+    def flags(self) -> dict[str, tuple[object, ...]]:
+        """The variables with few values that guards read, and these values."""
+        read = {
+            node.name
+            for row in self.machine.rows.values() if row.guard is not None
+            for node in x.walk(row.guard) if isinstance(node, x.Var)
+        }  # fmt: skip
+        found: dict[str, tuple[object, ...]] = {}
+        for name in sorted(read & self.machine.variables.keys()):
+            kind = self.machine.variables[name].type
+            if kind.kind in ("bool", "enum"):
+                values = (False, True) if kind.kind == "bool" else kind.values
+                found[name] = (*values, None) if kind.optional else values
+        return found
+
+    def _moves(
+        self, state: str, at: Mapping[Source, int], flags: Mapping[str, tuple[object, ...]], values: tuple[object, ...],
+        only: str = "", but: str = "",
+    ) -> list[_Move]:  # fmt: skip
         """The ways on from the state that matter to the group, without repetition."""
         found: dict[object, _Move] = {}
+        fixed = dict(zip(flags, values, strict=True))
         for event in self.verdicts.get(state, ()):
             if event == but or (only and event != only):
                 continue
@@ -260,11 +319,12 @@ class Flow:
             )
             if not free and not produced:
                 continue
-            for edge in self._cell(state, event):
+            for edge in self._cell(state, event, fixed):
                 changes = tuple(_changes(edge.row, at))
-                if edge.enters or changes or only or any(ends for _, ends in produced):
-                    key = (free, produced, changes, edge.target, edge.enters)
-                    found.setdefault(key, _Move(edge, free, produced, changes))
+                sets = tuple(_sets(edge.row, flags))
+                if edge.enters or changes or sets or only or any(ends for _, ends in produced):
+                    key = (free, produced, changes, sets, edge.target, edge.enters)
+                    found.setdefault(key, _Move(edge, free, produced, changes, sets))
         return list(found.values())
 
     def _steps(self, config: Config, move: _Move, caps: Sequence[int], at: Mapping[Source, int]) -> Iterator[Config]:
@@ -280,11 +340,10 @@ class Flow:
             after = list(before)
             for index, change in move.changes:
                 after[index] = min(after[index] + 1, caps[index]) if change is None else change
-            if not move.edge.enters:
-                yield config[0], tuple(after)
-            else:
-                for armed in self._armed(tuple(after), move.edge.target, at):
-                    yield move.edge.target, armed
+            entered = self._armed(tuple(after), move.edge.target, at) if move.edge.enters else (tuple(after),)
+            for counts in entered:
+                for values in _assigned(config[2], move.sets):
+                    yield move.edge.target, counts, values
 
     def _armed(self, counts: tuple[int, ...], state: str, at: Mapping[Source, int]) -> Iterator[tuple[int, ...]]:
         """The counts on entering a state: what was armed for the state before is gone."""
@@ -307,16 +366,17 @@ class Flow:
     # -- the fixpoint
     def solve(self) -> None:
         """Fill ``verdicts``, ``reachable``, ``alive`` and ``deferred``."""
-        for state, by_event in cells(self.machine).items():
+        self.cells = cells(self.machine)
+        for state, by_event in self.cells.items():
             if not self.machine.states[state].final:
                 self.verdicts[state] = {event: self.truth.decide(tiers, event) for event, tiers in by_event.items()}
         size = -1
         while size != (size := self._size()):
-            self.reachable.update(state for state, _ in self.walk([], early=True) or ())
+            self.reachable.update(state for state, *_ in self.walk([], early=True) or ())
             for group in self.groups:
                 walked = self.walk(group)
                 for part in [group] if walked is not None else [[one] for one in group]:
-                    for state, counts in (walked if walked is not None else self.walk(part)) or ():
+                    for state, counts, _ in (walked if walked is not None else self.walk(part)) or ():
                         for source, count in zip(part, counts, strict=True):
                             if count and not self.machine.states[state].final:
                                 self.alive.setdefault(source, set()).add(state)
@@ -377,6 +437,22 @@ def literal(action: Action, parameter: str) -> str | None:
 
 def _with(counts: tuple[int, ...], index: int, count: int) -> tuple[int, ...]:
     return (*counts[:index], count, *counts[index + 1 :])
+
+
+def _assigned(values: tuple[object, ...], sets: Sequence[tuple[int, tuple[object, ...]]]) -> list[tuple[object, ...]]:
+    """The values after an assignment: more than one where it is not known what is assigned."""
+    found = [values]
+    for index, choices in sets:
+        found = [(*one[:index], choice, *one[index + 1 :]) for one in found for choice in choices]
+    return found
+
+
+def _sets(row: Row, flags: Mapping[str, tuple[object, ...]]) -> Iterator[tuple[int, tuple[object, ...]]]:
+    """What a row assigns to the tracked variables."""
+    for index, (name, choices) in enumerate(flags.items()):
+        if name in row.set:
+            value = row.set[name]
+            yield index, (value.value,) if isinstance(value, x.Literal) else choices
 
 
 def _changes(row: Row, at: Mapping[Source, int]) -> Iterator[tuple[int, int | None]]:

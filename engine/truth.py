@@ -3,7 +3,8 @@
 A guard is a formula over *subjects*: a variable, a field of the event, a configured value, the count of a
 set of children, a predicate's answer. Guards only ever compare subjects with constants, so each subject
 needs few values to show everything it can do: both booleans, the members of an enum, the constants it is
-compared with and one value on each side of them, null where it is optional. ``decide`` tries every
+compared with and one value on each side of them, null where it is optional. (A number or text that rows only
+ever set to constants has those values and its default.) ``decide`` tries every
 combination (a *valuation*) against the tiers of a cell, in the order the engine asks them.
 
 Two subjects compared with each other (``event.cseq > last_cseq``) are one atom whose values are the ways
@@ -15,7 +16,7 @@ never falls, or that two predicates exclude each other, is not assumed.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -24,7 +25,7 @@ from calltable.engine import expressions as x
 from calltable.engine.model import Type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from calltable.engine.model import Catalogue, Machine, Row
     from calltable.engine.resolve import Tier
@@ -40,6 +41,7 @@ Values: TypeAlias = tuple[object, ...]
 
 _Test: TypeAlias = Callable[[Values], Any]
 
+_NOTHING: Final[Mapping[str, object]] = {}
 _ORDERED = frozenset({"int", "duration"})
 _SMALL = frozenset({"bool", "enum"})
 
@@ -147,6 +149,22 @@ class Scope:
     machine: Machine
     catalogue: Catalogue
     event: str = ""
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    """Variables of which the value is known."""
+
+    def values(self, node: x.Expression) -> Values | None:
+        """The only values a variable can have: the known one, or its default and what rows set, where all
+        of those are plain numbers or texts. (A table has no arithmetic.) None where anything is possible.
+        """
+        if not isinstance(node, x.Var) or node.name not in self.machine.variables:
+            return None
+        if node.name in self.fixed:
+            return (self.fixed[node.name],)
+        variable = self.machine.variables[node.name]
+        given = [row.set[node.name] for row in self.machine.rows.values() if node.name in row.set]
+        if variable.type.kind in _SMALL or not all(isinstance(one, x.Literal) for one in given):
+            return None
+        return tuple(dict.fromkeys([variable.default, *(one.value for one in given if isinstance(one, x.Literal))]))
 
     def type(self, node: x.Expression) -> Type:
         """The type of a subject. A name that nothing declares (gate 1 reports it) is taken for a string."""
@@ -173,18 +191,26 @@ class Truth:
     catalogue: Catalogue
     _known: dict[object, Verdict] = field(default_factory=dict)
 
-    def decide(self, tiers: Sequence[Tier], event: str) -> Verdict:
-        """Try every valuation of the guards in ``tiers`` (as ``resolve.tiers`` orders them)."""
+    def decide(self, tiers: Sequence[Tier], event: str, fixed: Mapping[str, object] = _NOTHING) -> Verdict:
+        """Try every valuation of the guards in ``tiers`` (as ``resolve.tiers`` orders them).
+
+        ``fixed`` names variables of which the value is known; only valuations with these values are tried.
+        """
         guards = [row.guard for tier in tiers for row in tier if row.guard is not None]
         if not guards and all(len(tier) == 1 for tier in tiers):
             return Verdict(frozenset(row.id for row in tiers[0]) if tiers else frozenset(),
                            None if tiers else Cube(()))
-        fields = any(isinstance(node, x.Field) for guard in guards for node in x.walk(guard))
-        key = (event if fields else "", tuple(tuple(row.id for row in tier) for tier in tiers))
+        nodes = [node for guard in guards for node in x.walk(guard)]
+        fields = any(isinstance(node, x.Field) for node in nodes)
+        read = {node.name for node in nodes if isinstance(node, x.Var)}
+        known = {name: value for name, value in fixed.items() if name in read}
+        key = (
+            event if fields else "", tuple(tuple(row.id for row in tier) for tier in tiers), tuple(sorted(known.items())),
+        )  # fmt: skip
         verdict = self._known.get(key)
         if verdict is None:
             try:
-                verdict = _decide(tiers, guards, Scope(self.machine, self.catalogue, event))
+                verdict = _decide(tiers, guards, Scope(self.machine, self.catalogue, event, known))
             except TooWideError as error:
                 verdict = Verdict(frozenset(row.id for tier in tiers for row in tier), too_wide=str(error))
             self._known[key] = verdict
@@ -305,6 +331,9 @@ def _subject(name: str, node: x.Expression, constants: set[object], scope: Scope
         return Subject(node, name, Type("bool"), stands)
     kind = scope.type(node)
     named = frozenset(constants - {None})
+    only = scope.values(node)
+    if only is not None:
+        return Subject(node, name, kind, only, named)
     domain: Values
     if kind.kind == "bool":
         domain = (False, True)

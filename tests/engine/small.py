@@ -18,7 +18,7 @@ interfaces:
     doc: The person.
     events:
       user.hangup: {must_take: true, doc: end it}
-      user.hold: {doc: hold or resume}
+      user.hold: {doc: hold or resume, fields: {times: int}}
   peer:
     doc: The other side.
     events:

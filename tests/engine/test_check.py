@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.engine.small import PHONE, changed, found, line_of, with_rows, without
 
 
@@ -47,17 +48,28 @@ def test_a_hole_between_guards_names_the_valuation_and_suggests_its_guard(tmp_pa
 
 
 def test_a_valuation_leaves_out_what_makes_no_difference(tmp_path):
-    text = changed(("guards: [held]", "guards: [held, tries > 3]"), ("guards: [not held]", "guards: [not held]"))
+    text = changed(("guards: [held]", "guards: [held and event.times > 3 or held and tries > 5]"))
     [hole] = found(tmp_path, text)
-    assert hole.message.endswith("where held = true, tries = 2")
+    assert hole.message.endswith("where held = true, event.times = 2")
 
 
 def test_overlapping_guards_name_both_rows_and_a_valuation(tmp_path):
-    text = changed(("guards: [held]", "guards: [held or tries >= 3]"))
+    text = changed(("guards: [held]", "guards: [held or event.times >= 3]"))
     [overlap] = found(tmp_path, text)
     assert told([overlap]) == [("overlap", line_of(text, "phone.active.resume"), "active", "user.hold")]
     assert "phone.active.hold and phone.active.resume" in overlap.message
-    assert "held = false, tries = 3" in overlap.message
+    assert "held = false, event.times = 3" in overlap.message
+
+
+def test_a_number_that_rows_only_set_to_constants_has_no_other_values(tmp_path):
+    counted = changed(
+        ("guards: [held], set: {held: false}", "guards: [held and tries == 0], set: {tries: 1}"),
+        text=with_rows("{id: phone.active.again, state: active, event: user.hold, guards: [held and tries == 1], set: {held: false}}"),
+    )
+    assert found(tmp_path, counted) == []
+    free = changed(("set: {tries: 1}", "set: {tries: $event.times}"), text=counted)
+    [hole] = found(tmp_path, free)
+    assert hole.message.endswith("where held = true, tries = -1")
 
 
 def test_two_rows_without_guards_overlap(tmp_path):
@@ -205,6 +217,14 @@ def test_what_is_deferred_must_be_taken_by_a_state_that_follows(tmp_path):
     ]
 
 
+def test_nothing_is_deferred_in_a_state_that_may_last(tmp_path):
+    row = "{id: phone.active.held, state: active, event: user.hangup, guards: [held], priority: 1, defer: true}"
+    text = with_rows(row)
+    [problem] = found(tmp_path, text)
+    assert told([problem]) == [("deferred-for-ever", line_of(text, "phone.active.held"), "active", "user.hangup")]
+    assert "until either party hangs up" in problem.message
+
+
 FRAGMENT = """\
 calltable: 1
 fragment: shared
@@ -247,6 +267,53 @@ rows:
   - {id: parent.hold, state: any, event: user.hold, refuse: never}
   - {id: parent.failed, state: any, event: engine.failed, next_state: over}
 """
+
+
+TWO = """\
+calltable: 1
+machine: two
+doc: Waits for both children, and remembers in a flag which one has gone.
+initial: idle
+receives: [user.phone]
+children: {a: {machine: phone}, b: {machine: phone}}
+variables: {alone: bool}
+states:
+  idle: {}
+  waiting: {}
+  over: {final: true}
+rows:
+  - {id: two.start, state: idle, event: engine.started, actions: [child.start: {name: a}, child.start: {name: b}], next_state: waiting}
+  - {id: two.first, state: waiting, event: [a.ended, b.ended], guards: [not alone], set: {alone: true}}
+  - {id: two.last, state: waiting, event: [a.ended, b.ended], guards: [alone], next_state: over}
+  - {id: two.hangup, state: any, event: user.hangup, next_state: over}
+  - {id: two.hold, state: any, event: user.hold, refuse: never}
+  - {id: two.failed, state: any, event: engine.failed, next_state: over}
+"""
+
+
+def test_a_flag_may_remember_what_is_still_to_come(tmp_path):
+    assert found(tmp_path, PHONE, TWO) == []
+    forgets = changed(("set: {alone: true}", "set: {alone: false}"), text=TWO)
+    assert [(p.code, p.state) for p in found(tmp_path, PHONE, forgets)] == [("waits-for-ever", "waiting")]
+
+
+RESTING = """\
+{id: phone.active.resume, state: active, event: timer.rest, set: {held: false}}
+  - {id: phone.active.held, state: active, event: user.hold, guards: [held], refuse: resting}"""
+
+
+def test_an_event_that_a_flag_keeps_away_needs_no_row(tmp_path):
+    """A timer runs only while ``held``, and the state is not left before it has fired."""
+    text = changed(
+        ("guards: [not held], set: {held: true}", "guards: [not held], actions: [timer.start: {name: rest, after: 1}], set: {held: true}"),
+        ("{id: phone.active.resume, state: active, event: user.hold, guards: [held], set: {held: false}}",
+         RESTING),
+        ("    event: user.hangup\n    actions: [media.close, timer.start", "    event: user.hangup\n    guards: [not held]\n    actions: [media.close, timer.start"),
+        text=with_rows("{id: phone.active.kept, state: active, event: user.hangup, guards: [held], set: {tries: 1}}"),
+    )  # fmt: skip
+    assert [(p.code, p.state, p.event) for p in found(tmp_path, text)] == []
+    leaky = changed(("    guards: [not held]\n", ""), text=text.replace("guards: [held], set: {tries", "priority: -1, set: {tries"))
+    assert ("hole", "ending", "timer.rest") in [(p.code, p.state, p.event) for p in found(tmp_path, leaky)]
 
 
 def test_the_end_of_a_child_must_come(tmp_path):
