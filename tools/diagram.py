@@ -7,7 +7,9 @@ A table of eighty rows over nine states is a knot if every (row, state) pair bec
 - a row on ``any`` or on a list, or on a group that cannot be a box because it overlaps another, leaves
   from a *pill*: a small dashed node that names the states it stands for;
 - a row that stays where it is (UML: an internal transition) is a line inside its state or box;
-- ``ignore``, ``refuse`` and ``defer`` rows are folded into counts, unless they are asked for.
+- ``ignore``, ``refuse`` and ``defer`` rows are folded into counts, unless they are asked for;
+- where there are very many arrows, those that end the session are lines (``… → terminated``) in their state, except
+  where they are its only way on.
 
 The formats (``notation.py``, ``picture.py``) and the page walk this object and decide nothing
 about the table themselves.
@@ -16,7 +18,7 @@ about the table themselves.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from calltable.engine import expressions as ex
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 FOLDED = ("ignored", "refused", "deferred")
 """What can be asked for with ``--events``, beside the rows that do something."""
 _FOLD = {"ignore": "ignored", "refuse": "refused", "defer": "deferred"}
+CROWDED = 24
+"""With more arrows than this, those into final states are folded."""
 MANY = 2
 """A row that lists more states than this leaves from one pill instead of from each."""
 
@@ -48,6 +52,8 @@ class Line:
     category: str
     doc: str
     kind: str = "row"
+    goes: str = ""
+    """The final state that the row leads to, where its arrow is folded into a line."""
     again: bool = False
     """The row names the state it is in: it stays, but enters anew and its timers start over."""
 
@@ -56,10 +62,12 @@ class Line:
         """The whole row on one line, UML's ``event [guard] / effects``."""
         guard = f" [{self.guard}]" if self.guard else ""
         effects = f" / {'; '.join(self.effects)}" if self.effects else ""
-        return f"{self.event}{guard}{effects}"
+        goes = f" → {self.goes}" if self.goes else ""
+        return f"{self.event}{guard}{effects}{goes}"
 
     @property
     def tooltip(self) -> str:
+        """Everything there is to say of the row, on some lines."""
         return "\n".join(filter(None, (self.row, self.text, self.doc)))
 
 
@@ -107,12 +115,15 @@ class Edge:
 
 @dataclass(slots=True)
 class Diagram:
+    """A machine arranged for drawing. ``nodes`` and ``boxes`` are by name, pills under ``pill <name>``."""
+
     machine: Machine
     nodes: dict[str, Node]
     boxes: dict[str, Box]
     edges: list[Edge]
 
     def roots(self) -> list[Box]:
+        """The boxes that stand in no other."""
         return [box for box in self.boxes.values() if box.parent is None]
 
     def loose(self) -> list[Node]:
@@ -141,14 +152,16 @@ def diagram(machine: Machine, *, show: Collection[str] = ()) -> Diagram:
     made = Diagram(machine, nodes, boxes, [])
     edges: dict[tuple[str, str], Edge] = {}
     for row in drawn:
-        text = line(row)
+        text = line(machine, row)
         for source in _sources(made, row):
             _place(made, edges, row, text, source)
     made.edges = list(edges.values())
+    if len(made.edges) > CROWDED:
+        _fold_ends(made)
     return made
 
 
-def line(row: Row) -> Line:
+def line(machine: Machine, row: Row) -> Line:
     """The row as text."""
     events = [f"after {value(row.after)}"] if row.after is not None else list(row.events)
     guard = "otherwise" if row.otherwise else row.guard_text
@@ -158,21 +171,22 @@ def line(row: Row) -> Line:
         guard=guard,
         effects=tuple(effects(row)),
         brief=tuple(effects(row, brief=True)),
-        category=category(row.events[0], after=row.after is not None),
+        category=category(machine, row.events[0]),
         doc=row.doc,
         kind=row.kind,
         again=row.next_state is not None and set(row.states) == {row.next_state},
     )
 
 
-def category(event: str, *, after: bool = False) -> str:
+def category(machine: Machine, event: str) -> str:
     """Who the event comes from: ``user``, ``sip``, ``media``, ``timer``, ``engine`` or ``child`` (by colour)."""
-    if after:
-        return "timer"
+    known = machine.events.get(event)
+    if known is not None and known.source in {"timer", "after", "child", "engine"}:
+        return "timer" if known.source == "after" else known.source
     prefix = event.partition(".")[0]
     if prefix == "after":
         return "timer"
-    return prefix if prefix in {"user", "sip", "media", "timer", "engine"} else "child"
+    return prefix if prefix in {"user", "media", "timer", "engine"} else "sip"
 
 
 def effects(row: Row, *, brief: bool = False) -> Iterable[str]:
@@ -251,7 +265,7 @@ def _boxes(machine: Machine, drawn: list[Row]) -> dict[str, Box]:
 
     Where two groups cross, the one more rows leave from is the box; the other's rows get a pill.
     """
-    uses = {name: 0 for name in machine.groups}
+    uses = dict.fromkeys(machine.groups, 0)
     for row in drawn:
         tokens = _tokens(row)
         if len(tokens) == 1 and tokens[0] in uses:
@@ -318,6 +332,20 @@ def _place(
     if edge is None:
         edge = edges[source.id, target] = Edge(f"e{len(edges) + 1}", source.id, target)
     edge.lines.append(text)
+
+
+def _fold_ends(made: Diagram) -> None:
+    """Write the rows that end the session into their states, where these have other arrows that go on."""
+    finals = {node.id: node.name for node in made.nodes.values() if node.final}
+    nodes = {node.id: node for node in made.nodes.values() if not node.pill}
+    goes_on = {edge.source for edge in made.edges if edge.target not in finals}
+    kept = []
+    for edge in made.edges:
+        if edge.target in finals and edge.source in nodes and edge.source in goes_on:
+            nodes[edge.source].lines += [replace(line, goes=finals[edge.target]) for line in edge.lines]
+        else:
+            kept.append(edge)
+    made.edges = kept
 
 
 def _folded(machine: Machine, show: Collection[str]) -> dict[str, dict[str, int]]:

@@ -76,8 +76,10 @@ class TraceError(Exception):
 _FIELDS = {field.name for field in dataclasses.fields(Entry)}
 
 
-def entry(record: Mapping[str, Any]) -> Entry:
+def entry(record: object) -> Entry:
     """One record as an ``Entry``; fields that ladders do not know are passed over. Raises ``TraceError``."""
+    if not isinstance(record, dict):
+        raise TraceError("a record is an object: {…}")
     if record.get("kind") not in {"message", "step"}:
         raise TraceError(f"kind must be 'message' or 'step', not {record.get('kind')!r}")
     if not isinstance(record.get("time"), int | float):
@@ -95,10 +97,7 @@ def read_trace(lines: Iterable[str], name: str = "trace") -> list[Entry]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-            if not isinstance(record, dict):
-                raise TraceError("a record is an object: {…}")
-            entries.append(entry(record))
+            entries.append(entry(json.loads(line)))
         except (json.JSONDecodeError, TraceError) as error:
             raise TraceError(f"{name}:{number}: {error}") from error
     return entries

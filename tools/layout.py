@@ -28,7 +28,7 @@ LEADING = 14.0
 GAP = 5.0
 """Between two rows."""
 PAD = 9.0
-LONGEST = 46
+LONGEST = 40
 """Characters of a line of an edge or a state; the tooltip and the page have the whole."""
 SHOWN = 7
 """Rows shown on one edge or in one state; the rest is a count."""
@@ -42,7 +42,7 @@ class LayoutUnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A run of text in one style: ``event <category>``, ``guard``, ``effect``, ``more``, ``title``, ``doc``, ``fold``."""
+    """A run of text in one style: ``event <category>``, ``guard``, ``effect``, ``goes``, ``more``, ``title``, ``doc``, ``fold``."""
 
     text: str
     style: str
@@ -50,6 +50,8 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class TextLine:
+    """A line of text of one size: spans one after the other."""
+
     spans: tuple[Span, ...]
     size: float = SIZE
     gap: float = 0.0
@@ -59,6 +61,7 @@ class TextLine:
 
     @property
     def width(self) -> float:
+        """About how wide it is drawn."""
         return sum(measure(span.text, self.size, bold=span.style.startswith(("event", "title"))) for span in self.spans)
 
 
@@ -70,10 +73,12 @@ class Block:
 
     @property
     def width(self) -> float:
+        """The width of the widest line."""
         return max((line.width for line in self.lines), default=0.0)
 
     @property
     def height(self) -> float:
+        """The lines with the room above each."""
         return sum(line.size / SIZE * LEADING + line.gap for line in self.lines)
 
 
@@ -99,6 +104,8 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
+    """Where everything is; ``nodes``, ``boxes`` and ``edges`` by their ids in the diagram."""
+
     width: float
     height: float
     nodes: dict[str, Placed]
@@ -140,8 +147,10 @@ def row_lines(row: Line, gap: float) -> Iterator[TextLine]:
         yield TextLine(tuple(spans), gap=gap, row=row)
         spans, gap = [Span(f"[{trim(row.guard)}]", "guard")], 0.0
     yield TextLine(tuple(spans), gap=gap, row=row)
-    if row.brief:
-        yield TextLine((Span(trim("/ " + "; ".join(row.brief)), "effect"),), row=row)
+    goes = f" → {row.goes}" if row.goes else ""
+    if row.brief or goes:
+        does = trim("/ " + "; ".join(row.brief), LONGEST - len(goes)) if row.brief else ""
+        yield TextLine((Span(does, "effect"), Span(goes.removeprefix("" if does else " "), "goes")), row=row)
 
 
 def block(rows: list[Line], shown: int = SHOWN) -> Block:
@@ -178,9 +187,19 @@ def box_block(box: Box) -> Block:
 
 
 def layout(diagram: Diagram) -> Layout:
-    """Let Graphviz place ``diagram``. Raises ``LayoutUnavailableError`` where pygraphviz is not installed."""
+    """Let Graphviz place ``diagram``. Raises ``LayoutUnavailableError`` where pygraphviz is not installed.
+
+    A placement takes some ten milliseconds, so a few are made and the one that fits a screen best is taken.
+    """
     graph = _Graph(diagram)
-    return graph.read(_dot(graph.source()))
+    tries = [_dot(graph.source(way, effort)) for way in ("TB", "LR") for effort in (1, 8)]
+    return graph.read(min(tries, key=_size))
+
+
+def _size(placed: dict[str, object]) -> float:
+    """The height of the screen, three wide by two high, that would hold the whole picture."""
+    left, bottom, right, top = _numbers(placed["bb"])
+    return max((right - left) / 1.5, top - bottom)
 
 
 def _dot(source: str) -> dict[str, object]:
@@ -209,12 +228,13 @@ class _Graph:
         self.boxes = {box.id: box_block(box) for box in diagram.boxes.values()}
         self.edges = {edge.id: block(edge.lines) for edge in diagram.edges}
 
-    def source(self) -> str:
-        return "\n".join(self._source())
+    def source(self, way: str, effort: int) -> str:
+        """The graph in DOT, without any text: ``way`` is its direction, ``effort`` goes into avoiding crossings."""
+        return "\n".join(self._source(way, effort))
 
-    def _source(self) -> Iterator[str]:
+    def _source(self, way: str, effort: int) -> Iterator[str]:
         yield "digraph {"
-        yield "compound=true; rankdir=TB; nodesep=0.45; ranksep=0.4; newrank=false; pad=0.1;"
+        yield f"compound=true; rankdir={way}; mclimit={effort}; nodesep=0.3; ranksep=0.3; pad=0.1;"
         yield 'node [shape=box, fixedsize=true, label=""]; edge [arrowsize=0.7];'
         initial = self.diagram.nodes[self.diagram.machine.initial].id
         yield f"start [width=0.18, height=0.18]; start -> {initial} [minlen=1, weight=10];"

@@ -44,8 +44,10 @@ def _brief(line: Line, longest: int) -> Iterator[str]:
     event = trim(line.event, longest)
     guard = f" [{trim(line.guard, max(12, longest - len(event)))}]" if line.guard else ""
     yield again + event + guard
-    if line.brief:
-        yield trim("/ " + "; ".join(line.brief), longest)
+    goes = f"→ {line.goes}" if line.goes else ""
+    does = trim("/ " + "; ".join(line.brief), longest) if line.brief else ""
+    if does or goes:
+        yield f"{does} {goes}".strip()
 
 
 def _inside(node: Node) -> list[str]:
@@ -148,7 +150,7 @@ def _dot_box(made: Diagram, box: Box, indent: str) -> Iterator[str]:
 
 
 def _dot_node(node: Node, indent: str) -> str:
-    shape = ', peripheries=2' if node.final else ', style="rounded,dashed"' if node.pill else ""
+    shape = ", peripheries=2" if node.final else ', style="rounded,dashed"' if node.pill else ""
     inside = _inside(node)
     label = _lines([node.name, *inside]) if inside else f'"{_escaped(node.name)}"'
     return f'{indent}"{node.id}" [label={label}, tooltip="{_escaped(node.doc or node.name)}"{shape}];'

@@ -58,6 +58,7 @@ function zoomable(section) {
     if (button.dataset.zoom === "out") zoom(1 / 1.3, ...middle());
     if (button.dataset.zoom === "fit") fit();
     if (button.dataset.zoom === "one") set(1, ...middle());
+    if (button.dataset.zoom === "wide") { section.classList.toggle("wide"); fit(); }
   }));
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();

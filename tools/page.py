@@ -107,7 +107,7 @@ def _section(machine: Machine, show: Collection[str]) -> Iterator[str]:
     made = arrange(machine, show=show)
     yield '<div class="split"><figure><div class="tools"><button data-zoom="in" title="larger">+</button>'
     yield '<button data-zoom="out" title="smaller">−</button><button data-zoom="fit">fit</button>'
-    yield f'<button data-zoom="one">1:1</button></div><div class="canvas">{drawing(made, layout(made))}</div>'
+    yield f'<button data-zoom="one">1:1</button><button data-zoom="wide" title="the diagram alone">⤢</button></div><div class="canvas">{drawing(made, layout(made))}</div>'
     yield f"{_legend()}</figure>"
     yield from _rows(machine)
     yield "</div></section>"
@@ -153,7 +153,7 @@ def _fields(fields: Mapping[str, Type]) -> str:
 
 def _fact(title: str, items: dict[str, str]) -> str:
     entries = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in items.items())
-    return f"<details><summary>{len(items)} {escape(title)}</summary><dl>{entries}</dl></details>"
+    return f"<details><summary>{escape(title)} <small>{len(items)}</small></summary><dl>{entries}</dl></details>"
 
 
 # --------------------------------------------------------------------------- rows
@@ -171,12 +171,13 @@ def _rows(machine: Machine) -> Iterator[str]:
     for row in machine.rows.values():
         by_source.setdefault(row.state_text or ", ".join(row.states), []).append(row)
     for source, rows in by_source.items():
-        yield f'<div class="from"><h3>{escape(source)}</h3>{"".join(map(_row, rows))}</div>'
+        articles = "".join(_row(machine, row) for row in rows)
+        yield f'<div class="from"><h3>{escape(source)}</h3>{articles}</div>'
     yield "</div></aside>"
 
 
-def _row(row: Row) -> str:
-    text = line(row)
+def _row(machine: Machine, row: Row) -> str:
+    text = line(machine, row)
     marks = ['<span class="badge" title="RFC demands it: no overlay may remove it">locked</span>'] if row.locked else []
     if row.priority is not None:
         marks.append(f'<span class="badge">priority {row.priority}</span>')

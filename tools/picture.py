@@ -37,6 +37,7 @@ STYLE = f"""
 .diagram .title {{ font-weight: 650; }}
 .diagram .doc, .diagram .fold, .diagram .more {{ fill: var(--faint); }}
 .diagram .effect {{ fill: var(--muted); }}
+.diagram .goes {{ font-weight: 600; }}
 .diagram .guard {{ fill: var(--guard); }}
 .diagram .event {{ font-weight: 600; }}
 .diagram .user {{ fill: var(--user); }} .diagram .sip {{ fill: var(--sip); }} .diagram .media {{ fill: var(--media); }}
@@ -135,9 +136,8 @@ def _box(box: Box, place: Placed) -> str:
 
 
 def _label(place: Placed) -> str:
-    back = f'<rect class="back" x="{place.x - place.width / 2 - 3:.1f}" y="{place.y - place.height / 2 - 1:.1f}" ' + (
-        f'width="{place.width + 6:.1f}" height="{place.height + 2:.1f}" rx="3"/>'
-    )
+    x, y = place.x - place.width / 2 - 3, place.y - place.height / 2 - 1
+    back = f'<rect class="back" x="{x:.1f}" y="{y:.1f}" width="{place.width + 6:.1f}" height="{place.height + 2:.1f}"/>'
     return back + _text(place.text, place.x - place.width / 2, place.y - place.height / 2)
 
 

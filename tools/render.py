@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.diagram import FOLDED
 
 if TYPE_CHECKING:
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg", ".html": "html", ".htm": "html"}
 FORMATS = {"mermaid": ".mmd", "dot": ".dot", "svg": ".svg", "html": ".html"}
-
-
-class UsageError(Exception):
-    """The command line asks for something that cannot be; the text says what and how to mend it."""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -50,27 +47,26 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Carry the command out: 0 done, 1 the tables do not load, 2 not to be done as asked."""
+    """Carry the command out. Raises ``UsageError`` for what cannot be done as asked."""
     from calltable.engine.model import TableError  # noqa: PLC0415 — keeps the start of other commands fast
     from calltable.tools.layout import LayoutUnavailableError  # noqa: PLC0415
 
+    kind = _format(arguments.format, arguments.output)
+    show = _kinds(arguments.events)
     try:
-        show = _kinds(arguments.events)
-        kind = _format(arguments.format, arguments.output)
-        machines = _machines(arguments.tables, arguments.overlay)
-        files = _files(machines, kind, show, arguments.output)
+        files = _files(_machines(arguments.tables, arguments.overlay), kind, show, arguments.output)
     except TableError as error:
         print(error, file=sys.stderr)
-        return 1
-    except (UsageError, LayoutUnavailableError) as error:
-        print(f"calltable render: {error}", file=sys.stderr)
-        return 2
+        return PROBLEMS
+    except LayoutUnavailableError as error:
+        raise UsageError(str(error)) from error
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
     try:
         _write(files)
     except OSError as error:
-        print(f"calltable render: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    return 0
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+    return OK
 
 
 def _kinds(text: str) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def test_arrows_meet_the_lines_of_life(call):
     assert len(columns) == 3
     for line in text[1:]:
         if "▶" in line or "◀" in line:
-            assert all(line[column] in "│" for column in columns if column < len(line)), line
+            assert all(line[column] == "│" for column in columns if column < len(line)), line
 
 
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
