@@ -56,16 +56,16 @@ $(DEPENDENCIES): pyproject.toml
 	  echo "Where it lies elsewhere: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
 	if [ ! -x $(BIN)/python ] || ! $(BIN)/python -c '' 2>/dev/null; then echo "creating $(VENV) with $$($$found -V)"; rm -rf $(VENV); $$found -m venv $(VENV); fi
 	@echo "installing what calltable and its checks need"
-	@$(BIN)/python -m pip install -q --upgrade 'setuptools>=77'
-	@$(BIN)/python .ci/requirements test diagrams | $(BIN)/python -m pip install -q -r /dev/stdin
+	@$(BIN)/python -m pip install -qq --upgrade 'setuptools>=77'
+	@$(BIN)/python .ci/requirements test diagrams | $(BIN)/python -m pip install -qq -r /dev/stdin
 	@touch $@
 
 # --config-settings editable_mode=strict makes a tree of links under build/; an old tree would keep deleted files.
 $(INSTALLED): $(DEPENDENCIES)
 	@rm -rf $(VENV)/.installed-* build/__editable__.*
-	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . --config-settings editable_mode=strict
+	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation -e . --config-settings editable_mode=strict
 	@touch $@
 
 $(BENCH): pyproject.toml $(DEPENDENCIES)
-	@$(BIN)/python .ci/requirements bench | $(BIN)/python -m pip install -q -r /dev/stdin
+	@$(BIN)/python .ci/requirements bench | $(BIN)/python -m pip install -qq -r /dev/stdin
 	@touch $@
