@@ -197,6 +197,9 @@ class Transport(Protocol):
     def close_flow(self, flow: Flow) -> None:
         """Close a connection once what was sent on it is out. No effect on UDP."""
 
+    async def close(self) -> None:
+        """Close all listeners and connections."""
+
 
 def choose_listener(
     listeners: Sequence[Address], to: Address, source: Address | None, route: Callable[[str], str | None]

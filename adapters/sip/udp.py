@@ -228,11 +228,12 @@ class UdpKind:
         if isinstance(flow, UdpListener) and not flow.closed:
             flow.send(data, to)
             return
-        listener = self._hub.choose(to, source)
-        if listener is None:
+        # The usual case first: the stack names the listener it wrote into Via.
+        local = source if source in self._listeners and source.ipv6 == to.ipv6 else self._hub.choose(to, source)
+        if local is None:
             self._hub.fail(to, flow, self._hub.no_listener(to), data)
         else:
-            self._listeners[listener].send(data, to)
+            self._listeners[local].send(data, to)
 
     def close_flow(self, flow: Flow) -> None:
         """Nothing: a listener stays."""
