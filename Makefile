@@ -33,8 +33,8 @@ test: $(INSTALLED) peers check ## everything: linters, types, layers, tables, te
 
 check: $(INSTALLED) ## the checks alone: seconds
 	@$(BIN)/ruff check --quiet . && echo "ruff: ok"
-	@$(BIN)/mypy -p calltable
-	@$(BIN)/lint-imports --no-logo 2>&1 | grep -v '^$$' || { $(BIN)/lint-imports; exit 1; }
+	@echo -n "mypy: "; $(BIN)/mypy -p calltable | sed -E 's,build/__editable__[^/]*/calltable/,,'
+	@out=$$($(BIN)/lint-imports --no-logo 2>&1) && echo "layers: ok" || { echo "$$out"; exit 1; }
 	@$(BIN)/calltable check
 
 peers: # SIPp, baresip, Kamailio and tshark for the tests, by apt where there are rights

@@ -20,13 +20,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
+import shutil
+import sys
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from calltable.tools import OK, UsageError
+
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
@@ -319,3 +326,50 @@ def ladder_html(
 
     shown = ladder(entries, names)
     return document([(title, shown)]) if whole else body(title, shown)
+
+
+# --------------------------------------------------------------------------- the command
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add ``calltable ladder TRACE`` to the command line."""
+    parser = subparsers.add_parser(
+        "ladder",
+        help="draw a traced call: every message, and the row behind it",
+        description="Draw a traced call as a ladder, in the terminal or (with -o call.html) as a page.",
+    )
+    parser.add_argument("trace", metavar="TRACE", help="a file of JSON lines; - for standard input")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write a page (.html) or text instead of printing")
+    parser.add_argument("--call", metavar="ID", help="only what belongs to this Call-ID")
+    parser.add_argument(
+        "--name", action="append", default=[], metavar="ADDRESS=NAME", help="call an address by a name (again for more)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry the command out. Raises ``UsageError`` where the trace cannot be read."""
+    path = Path(arguments.trace)
+    try:
+        text = sys.stdin.read() if arguments.trace == "-" else path.read_text(encoding="utf-8")
+        entries = read_trace(text.splitlines(), arguments.trace)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except TraceError as error:
+        raise UsageError(str(error)) from error
+    if arguments.call:
+        entries = [item for item in entries if item.kind == "step" or item.call_id == arguments.call]
+    names: dict[str, str] = {}
+    for pair in arguments.name:
+        address, equals, name = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--name {pair}: write ADDRESS=NAME, as in 127.0.0.1:5060=calltable")
+        names[address] = name
+    if arguments.output and arguments.output.endswith((".html", ".htm")):
+        Path(arguments.output).write_text(ladder_html(entries, names=names, title=path.name), encoding="utf-8")
+    elif arguments.output:
+        Path(arguments.output).write_text(ladder_text(entries, names=names), encoding="utf-8")
+    else:
+        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        print(ladder_text(entries, width=shutil.get_terminal_size((120, 40)).columns, color=color, names=names), end="")
+    return OK

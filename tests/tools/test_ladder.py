@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+import argparse
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from calltable.tools.ladder import Entry, TraceError, entry, ladder, ladder_html, ladder_text, read_trace, write_trace
+from calltable.tools import UsageError
+from calltable.tools.ladder import (
+    Entry,
+    TraceError,
+    entry,
+    ladder,
+    ladder_html,
+    ladder_text,
+    read_trace,
+    register,
+    write_trace,
+)
 
 TRACE = Path(__file__).parent / "traces" / "basic_call.jsonl"
 NAMES = {"127.0.0.1:5060": "calltable"}
@@ -183,3 +195,40 @@ def test_the_page_tells_the_steps_behind_a_message(call):
     assert "uas.idle.start" in detail
     assert "idle → proceeding" in detail
     assert "↑ offered" in detail
+
+
+def command(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers())
+    options = parser.parse_args(["ladder", *arguments])
+    return int(options.run(options))
+
+
+def test_the_command_prints_a_ladder_without_color_into_a_pipe(capsys):
+    assert command(str(TRACE), "--name", "127.0.0.1:5060=calltable") == 0
+    out = capsys.readouterr().out
+    assert " calltable " in out.splitlines()[0]
+    assert "\x1b" not in out
+
+
+def test_the_command_writes_a_page(tmp_path):
+    assert command(str(TRACE), "-o", str(tmp_path / "call.html")) == 0
+    Page((tmp_path / "call.html").read_text(encoding="utf-8"))
+
+
+def test_the_command_can_show_one_call_id_alone(capsys):
+    assert command(str(TRACE), "--call", "b-1") == 0
+    assert "alice" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.jsonl"], "cannot read nowhere.jsonl: No such file"),
+        ([str(TRACE), "--name", "calltable"], "write ADDRESS=NAME"),
+        ([__file__], "test_ladder.py:1: "),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        command(*arguments)
