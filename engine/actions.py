@@ -83,7 +83,8 @@ class ActionReader:
         self, nodes: Mapping[str, Node], position: Position, scope: Scope, report: Report
     ) -> dict[str, x.Expression] | None:
         child = self._child(nodes["name"], report)
-        if child is None:
+        target = self.machines.get(child.machine) if child is not None else None
+        if child is None or target is None:
             return None
         machine = nodes.get("machine")
         if machine is not None and machine.text != child.machine:
@@ -92,9 +93,6 @@ class ActionReader:
             report.add(machine.position, message, code="child-machine", hint=hint)
             return None
         parameters: dict[str, x.Expression] = {"name": x.Literal(child.name), "machine": x.Literal(child.machine)}
-        target = self.machines.get(child.machine)
-        if target is None:
-            return None
         given = nodes.get("with")
         values = self._payload(given, target.parameters, child.machine, position, scope, report, "parameter")
         if values is None:
@@ -163,7 +161,7 @@ class ActionReader:
             return None
         return child
 
-    def _payload(  # noqa: PLR0913
+    def _payload(
         self,
         node: Node | None,
         wanted: Mapping[str, Type],

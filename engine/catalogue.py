@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from calltable.engine.kinds import TABLE_KINDS, Unreadable, read_literal, read_type
+from calltable.engine.kinds import TABLE_KINDS, UnreadableError, read_literal, read_type
 from calltable.engine.model import (
     KINDS,
     ActionSpec,
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from calltable.engine.source import Node
 
 _T = TypeVar("_T")
-_Made = TypeVar("_Made", covariant=True)
+_Made_co = TypeVar("_Made_co", covariant=True)
 
 
-class _Reader(Protocol[_Made]):
-    def __call__(self, name: str, node: Node, position: Position, report: Report, /) -> _Made | None: ...
+class _Reader(Protocol[_Made_co]):
+    def __call__(self, name: str, node: Node, position: Position, report: Report, /) -> _Made_co | None: ...
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -126,7 +126,7 @@ class _Builder:
         if default is not None:
             try:
                 value = read_literal(default, type_)
-            except Unreadable as error:
+            except UnreadableError as error:
                 report.add(default.position, f"default of {name}: {error}", code="type", hint=error.hint)
         return Parameter(name, type_, default is None, value, _doc(node))
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from calltable.engine.catalogue import read_types
-from calltable.engine.kinds import STRING, Unreadable, natural_default, read_literal, read_type
+from calltable.engine.kinds import STRING, UnreadableError, natural_default, read_literal, read_type
 from calltable.engine.model import ANY, FAILED, STARTED, Child, Event, EventSpec, Group, State, Variable
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _variable(name: str, entry: Entry, report: Report) -> Variable | None:
     value: object = None
     try:
         value = read_literal(default, type_) if default is not None else natural_default(type_)
-    except Unreadable as error:
+    except UnreadableError as error:
         where = default.position if default is not None else entry.position
         report.add(where, f"default of variable {name}: {error}", code="type", hint=error.hint)
     return Variable(name, type_, value, doc.text.strip() if doc else "", entry.position)
@@ -121,12 +121,19 @@ def _groups(merged: Merged, states: Mapping[str, State], report: Report) -> dict
             hint = f"the state stands at {states[name].position}; rename one of the two"
             report.add(entry.position, f"{name!r} is a state and a group", code="duplicate", hint=hint)
             continue
+        before = len(report.problems)
         members = dict.fromkeys(_members(name, entries, states, [], report, tell=True))
-        found[name] = Group(name, tuple(state for state in states if state in members), entry.position)
+        if len(report.problems) == before:
+            found[name] = Group(name, tuple(state for state in states if state in members), entry.position)
+    # a group that holds a broken one is broken too: its size, and so who beats whom, is not known
+    lost = entries.keys() - found.keys()
+    while holding := [name for name in found if any(item.text in lost for item in entries[name].node.items)]:
+        lost |= set(holding)
+        found = {name: group for name, group in found.items() if name not in lost}
     return found
 
 
-def _members(  # noqa: PLR0913 - recursion carries its path
+def _members(
     name: str, entries: Mapping[str, Entry], states: Mapping[str, State], path: list[str], report: Report, *, tell: bool
 ) -> list[str]:
     """The states in a group, flat; only the outermost call tells what is wrong."""

@@ -132,7 +132,8 @@ class _Parser:
 
     def expect(self, text: str, after: str) -> None:
         if not self.takes(text):
-            raise self.error(f"expected «{text}» {after}, found {self.found()}")
+            hint = "a guard that holds a comma or a bracket needs quotes in YAML" if self.token.kind == "end" else ""
+            raise self.error(f"expected «{text}» {after}, found {self.found()}", hint)
 
     def found(self) -> str:
         return "the end of the guard" if self.token.kind == "end" else repr(self.token.text)
@@ -303,7 +304,7 @@ def format_expression(node: x.Expression) -> str:
     return _format(node)[0]
 
 
-def _format(node: x.Expression) -> tuple[str, int]:  # noqa: C901, PLR0911, PLR0912 - one case a node
+def _format(node: x.Expression) -> tuple[str, int]:
     match node:
         case x.Literal(value=value):
             return format_literal(value), _OPERAND

@@ -34,7 +34,7 @@ BOOL, INT, STRING, SECONDS = Type("bool"), Type("int"), Type("string"), Type("du
 NULL = Type("null", optional=True)
 
 
-class Unreadable(ValueError):
+class UnreadableError(ValueError):
     """A literal that is not of the type asked for; the text says what is asked for, ``hint`` how to write it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -84,14 +84,14 @@ def read_type(node: Node, report: Report, *, kinds: tuple[str, ...] = TABLE_KIND
     return Type(kind, optional, values)
 
 
-def read_literal(node: Node, wanted: Type) -> object:  # noqa: C901, PLR0911 - one case a kind
-    """The constant that ``node`` writes, as a value of type ``wanted``. Raises ``Unreadable``."""
+def read_literal(node: Node, wanted: Type) -> object:
+    """The constant that ``node`` writes, as a value of type ``wanted``. Raises ``UnreadableError``."""
     value = node.value
     if value is None:
         if wanted.optional:
             return None
         msg = "null where a value is needed"
-        raise Unreadable(msg, f"give a value of type {wanted}, or declare the type {wanted.kind}?")
+        raise UnreadableError(msg, f"give a value of type {wanted}, or declare the type {wanted.kind}?")
     match wanted.kind, value:
         case ("bool", bool()) | ("string" | "uri" | "name", str()):
             return value
@@ -131,15 +131,15 @@ _HOW = {
 }
 
 
-def _mismatch(node: Node, wanted: Type) -> Unreadable:
+def _mismatch(node: Node, wanted: Type) -> UnreadableError:
     from calltable.engine.problems import suggestion  # noqa: PLC0415 - only for a complaint
 
     shown = describe(node)
     if wanted.kind in ("enum", "handle") and wanted.values:
         msg = f"{shown} is none of {', '.join(wanted.values)}"
-        return Unreadable(msg, suggestion(node.text, wanted.values, "value"))
+        return UnreadableError(msg, suggestion(node.text, wanted.values, "value"))
     msg = f"{shown} where {an(wanted)} is needed"
-    return Unreadable(msg, _HOW.get(wanted.kind, "name a variable or a field, as $name or $event.name"))
+    return UnreadableError(msg, _HOW.get(wanted.kind, "name a variable or a field, as $name or $event.name"))
 
 
 def describe(node: Node) -> str:
@@ -157,7 +157,7 @@ def an(type_: Type) -> str:
 
 
 def natural_default(type_: Type) -> object:
-    """What a variable of this type holds before anything is assigned. Raises ``Unreadable`` if nothing can be."""
+    """What a variable of this type holds before anything is assigned. Raises ``UnreadableError`` if nothing can be."""
     if type_.optional:
         return None
     if type_.kind == "enum":
@@ -165,7 +165,7 @@ def natural_default(type_: Type) -> object:
     if type_.kind in _NATURAL:
         return _NATURAL[type_.kind]
     msg = f"{an(type_)} has no natural default"
-    raise Unreadable(msg, f"declare it {type_.kind}? (it is null until it is set), or give a default")
+    raise UnreadableError(msg, f"declare it {type_.kind}? (it is null until it is set), or give a default")
 
 
 def accepts(wanted: Type, given: Type) -> bool:

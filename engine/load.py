@@ -80,8 +80,7 @@ def load_tables(
         loader.add_text(text, file)
     for path in overlays:
         loader.add_path(Path(path), only="overlay")
-    if not everything:
-        loader.shelve_shipped()
+    loader.backed = not everything
     return loader.load()
 
 
@@ -92,7 +91,9 @@ class _Loader:
         self.report = Report()
         self.given: dict[tuple[str, str], Document] = {}
         self.overlays: dict[str, list[Document]] = {}
-        self.shelf: dict[tuple[str, str], _Unread] = {}
+        self.backed = False
+        """Whether the shipped tables stand behind those given."""
+        self._shelf: dict[tuple[str, str], _Unread] | None = None
         self.used: dict[str, Document] = {}
         self._files: set[Path] = set()
 
@@ -146,9 +147,17 @@ class _Loader:
             return
         self.given[kind, name] = document
 
-    def shelve_shipped(self) -> None:
-        """Lay the shipped tables behind those given: they are read when they are named."""
-        for file in sorted(shipped_files().rglob("*.yaml")):
+    @property
+    def shelf(self) -> dict[tuple[str, str], _Unread]:
+        """The shipped tables behind those given, read when the first of them is needed."""
+        if self._shelf is None:
+            self._shelf = {}
+            if self.backed:
+                self._shelve(shipped_files(), self._shelf)
+        return self._shelf
+
+    def _shelve(self, folder: Path, shelf: dict[tuple[str, str], _Unread]) -> None:
+        for file in sorted(folder.rglob("*.yaml")):
             try:
                 node = read_source(file.read_text(encoding="utf-8"), str(file))
             except BrokenSource as error:
@@ -156,7 +165,7 @@ class _Loader:
                 continue
             kind = _kind(node, self.report)
             if kind is not None:
-                self.shelf.setdefault((kind, node.mapping[kind].text), _Unread(str(file), node))
+                shelf.setdefault((kind, node.mapping[kind].text), _Unread(str(file), node))
 
     def find(self, kind: str, name: str) -> Document | None:
         """A document by kind and name, given or shipped."""
@@ -177,6 +186,9 @@ class _Loader:
         """Every step, in order."""
         wanted = [name for kind, name in self.given if kind == "machine"]
         catalogue = self._catalogue()
+        if any(not one.sound for (kind, _), one in self.given.items() if kind == "catalogue"):
+            # every name of it would be unknown: its own problems are what is to be mended first
+            raise TableError(unique(self.report.problems))
         declared = self._declare([*wanted, *self.overlays], catalogue)
         machines = {}
         for name, own in declared.items():
@@ -193,9 +205,9 @@ class _Loader:
         own = [name for kind, name in self.given if kind == "catalogue"]
         names = own or self._names("catalogue")
         shipped = shipped_files() / "catalogue" / f"{_BUILT_IN}.yaml"
-        if ("catalogue", _BUILT_IN) not in self.given and ("catalogue", _BUILT_IN) not in self.shelf:
+        if ("catalogue", _BUILT_IN) not in self.given:
             node = read_source(shipped.read_text(encoding="utf-8"), str(shipped))
-            self.shelf["catalogue", _BUILT_IN] = _Unread(str(shipped), node)
+            self.given["catalogue", _BUILT_IN] = _document("catalogue", _BUILT_IN, str(shipped), node, self.report)
         nodes: dict[str, Node] = {}
         todo: list[tuple[str, Position | None]] = [(name, None) for name in (_BUILT_IN, *names)]
         while todo:

@@ -72,7 +72,7 @@ def merge(document: Document, fragment: Callable[[str, Position], Document | Non
     return merged
 
 
-def _include(  # noqa: PLR0913 - recursion carries its path
+def _include(
     merged: Merged,
     document: Document,
     origin: str,
@@ -145,12 +145,12 @@ def overlay(merged: Merged, documents: Iterable[Document], report: Report) -> No
         owner = document.file
         _take(merged, document, f"overlay {owner}", inside, overlaid=True)
         for name, entry in _rows(document, "replace", f"overlay {owner}", merged):
-            if _touchable(merged, name, entry.position, "replaced", inside):
+            if _touchable(merged, name, entry.position, "replaced", inside, touched=name in touched):
                 _touch(touched, name, owner, entry.position, inside)
                 merged.rows[name] = entry
         remove = document.node.get("remove")
         for item in remove.items if remove else []:
-            if _touchable(merged, item.text, item.position, "removed", inside, removed=item.text in touched):
+            if _touchable(merged, item.text, item.position, "removed", inside, touched=item.text in touched):
                 _touch(touched, item.text, owner, item.position, inside)
                 merged.rows.pop(item.text, None)
         for name, entry in _rows(document, "add", f"overlay {owner}", merged):
@@ -161,14 +161,14 @@ def overlay(merged: Merged, documents: Iterable[Document], report: Report) -> No
                 _add(merged.rows, "row", name, entry, inside.within(row=name))
 
 
-def _touchable(  # noqa: PLR0913
-    merged: Merged, name: str, position: Position, how: str, report: Report, *, removed: bool = False
+def _touchable(
+    merged: Merged, name: str, position: Position, how: str, report: Report, *, touched: bool = False
 ) -> bool:
     inside = report.within(row=name)
     entry = merged.rows.get(name)
     if entry is None:
-        if removed:
-            return True
+        if touched:
+            return True  # another overlay has removed it: that is what will be said
         if name not in merged.lost:
             inside.add(
                 position, f"there is no row {name!r} to be {how}", code="unknown-row", hint=suggestion(name, merged.rows, "row")

@@ -59,9 +59,11 @@ def close_matches(name: str, names: Iterable[str]) -> list[str]:
     """At most two of ``names`` that look like ``name``, the likeliest first."""
     known = sorted(set(names))
     folded = {one.lower().replace("-", "_"): one for one in known}
-    close = difflib.get_close_matches(name.lower().replace("-", "_"), folded, n=2, cutoff=0.65)
+    wanted = name.lower().replace("-", "_")
+    close = difflib.get_close_matches(wanted, folded, n=2, cutoff=0.65)
     if close:
-        return [folded[one] for one in close]
+        alike = [difflib.SequenceMatcher(None, one, wanted).ratio() for one in close]
+        return [folded[one] for one, ratio in zip(close, alike, strict=True) if ratio > alike[0] - 0.05]
     last = name.rpartition(".")[2]
     return [one for one in known if one.rpartition(".")[2] == last][:2] if last else []
 

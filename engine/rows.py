@@ -58,6 +58,8 @@ class RowReader:
         for action in sorted(used_actions(entries) & catalogue.actions.keys()):
             for event in outcome_events(action, catalogue).values():
                 self._event(event)
+        self.unsure = bool(own.merged.lost) or not used_actions(entries) <= catalogue.actions.keys()
+        """Actions are missing that may be meant: events that come of actions are not complained of."""
         self.mute: set[str] = set()
         """Prefixes of events of children whose machine does not load: they are not complained of again."""
         states: dict[str, frozenset[str]] = {}
@@ -90,6 +92,7 @@ class RowReader:
             self.scope,
             events=tuple(self.events[one] for one in events if one in self.events and after is None),
             no_fields="the row waits for a time, not for an event" if after else "the row has no event",
+            fields_known=after is not None or not node.get("event") or self._all_known(node.mapping["event"]),
         )
         guard, otherwise = self._guard(node, scope, report, entry=after is not None)
         scope = replace(scope, present=present(guard))
@@ -100,7 +103,7 @@ class RowReader:
         if kind == "row" and not any(key in node.mapping for key in (*_DOING, "doc")):
             hint = "say «ignore: late» or «ignore: retransmission», or tell in doc: why nothing has to be done"
             report.add(entry.position, "the row does nothing", code="does-nothing", hint=hint)
-        if len(report.problems) > before:
+        if len(report.problems) > before or not states:
             return None
         priority, doc, locked = node.get("priority"), node.get("doc"), node.get("locked")
         return Row(
@@ -126,9 +129,12 @@ class RowReader:
             origin=entry.origin,
         )
 
+    def _all_known(self, node: Node) -> bool:
+        return all(item.text in self.events for item in node.items or [node])
+
     # -- what sort of row
     def _kind(self, node: Node, report: Report) -> tuple[RowKind, str]:
-        named = [kind for kind in _NON_ROWS if kind in node.mapping]
+        named = sorted((kind for kind in _NON_ROWS if kind in node.mapping), key=lambda kind: node.keys[kind])
         if not named:
             return "row", ""
         if len(named) > 1:
@@ -156,7 +162,7 @@ class RowReader:
             else:
                 if name not in self.own.merged.sections["groups"]:
                     report.unknown(item.position, "state", name, [*self.own.states, *self.own.groups, ANY])
-                continue
+                return {}
             for state in named:
                 if self.own.states[state].final:
                     what = f"{state!r} is a final state" if width == 0 else f"group {name!r} holds the final state {state!r}"
@@ -220,6 +226,8 @@ class RowReader:
         hint = suggestion(name, self.events, "event")
         makers = [action.name for action in self.catalogue.actions.values() for one in action.outcomes if one.event == name]
         owners = [interface.name for interface in self.catalogue.interfaces.values() if name in interface.events]
+        if makers and self.unsure:
+            return
         message, code = f"unknown event {name!r}", "unknown-event"
         if owners:
             message = f"the machine is not given {name!r}"
@@ -253,13 +261,11 @@ class RowReader:
             return None, True
         found: list[x.Expression] = []
         for item in guards.items:
-            lead = len(item.text) - len(item.text.lstrip())
             try:
                 parsed = parse(item.text, lambda offset, item=item: item.at(offset))  # type: ignore[misc]
             except GuardError as error:
                 report.add(error.position, error.message, code="guard", hint=error.hint)
                 continue
-            del lead
             typed = type_guard(parsed, item.at, scope, report)
             if typed is not None:
                 found += typed.items if isinstance(typed, x.And) else [typed]

@@ -8,6 +8,7 @@ with its documentation, so that an editor completes them; that is what ``tables/
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from calltable.engine.kinds import TABLE_KINDS
@@ -28,6 +29,9 @@ CHILD = "^[a-z][a-z0-9_]*\\*?$"
 
 FILE_KINDS = ("machine", "fragment", "overlay", "catalogue")
 """The key that says what a file holds; exactly one of them stands in it."""
+
+TYPE_NAMES = "kinds.py says more of a name that is no type"
+"""Marks the lists of type names: the loader leaves them to ``kinds.py``."""
 
 _ID = "https://calltable.dev/schema/table.schema.json"
 
@@ -70,6 +74,11 @@ def table_schema(catalogue: Catalogue | None = None) -> Schema:
             "field": _type(TABLE_KINDS),
         },
     }  # fmt: skip
+
+
+def schema_text(catalogue: Catalogue) -> str:
+    """The schema as it is shipped: JSON, indented, ending with a newline."""
+    return json.dumps(table_schema(catalogue), indent=1, ensure_ascii=False) + "\n"
 
 
 # --------------------------------------------------------------------------- parts of tables
@@ -330,11 +339,11 @@ def _type(kinds: tuple[str, ...]) -> Schema:
         "type": ["string", "object"],
         "description": "A type: its name (with ? where null is allowed), or {type: enum, values: [a, b]}.",
         "if": {"type": "string"},
-        "then": {"enum": [name for name in names if not name.startswith("enum")]},
+        "then": {"enum": [name for name in names if not name.startswith("enum")], "$comment": TYPE_NAMES},
         "required": ["type"],
         "additionalProperties": False,
         "properties": {
-            "type": {"enum": names},
+            "type": {"enum": names, "$comment": TYPE_NAMES},
             "values": _list({"type": ["string", "integer"]}, "The members of an enum."),
             "doc": _text(""),
         },

@@ -46,6 +46,8 @@ class Scope:
     present: frozenset[x.Expression] = field(default_factory=frozenset)
     broken: frozenset[str] = frozenset()
     """Variables that are declared but wrong: what names them is not complained of again."""
+    fields_known: bool = True
+    """False where an event of the row is unknown: its fields are not complained of."""
 
     def variable(self, name: str, position: Position, report: Report) -> Type | None:
         """The type of a variable; None after a complaint."""
@@ -58,6 +60,8 @@ class Scope:
 
     def field(self, name: str, position: Position, report: Report) -> Type | None:
         """The type of an event's field, common to all events of the row; None after a complaint."""
+        if not self.fields_known:
+            return None
         if not self.events:
             message = f"event.{name} cannot be used here: {self.no_fields}"
             report.add(position, message, code="no-event", hint="keep what is needed in a variable")
@@ -94,7 +98,7 @@ def type_guard(parsed: Parsed, at: Callable[[int], Position], scope: Scope, repo
     return None if typing.failed else expression
 
 
-def present(guard: x.Expression | None, holds: bool = True) -> frozenset[x.Expression]:  # noqa: FBT001, FBT002
+def present(guard: x.Expression | None, holds: bool = True) -> frozenset[x.Expression]:
     """The expressions that cannot be null where ``guard`` is ``holds``."""
     found: set[x.Expression] = set()
     match guard:
@@ -144,7 +148,7 @@ class _Typing:
             case x.Not(item=item):
                 return x.Not(self.condition(item))
             case x.IsNull(item=item):
-                return self.null_test(node, item)
+                return self.null_test(item)
             case x.Compare():
                 return self.comparison(node)
             case x.In():
@@ -158,7 +162,7 @@ class _Typing:
             self.complain(node, f"{an(type_)} stands where a condition is needed", hint)
         return typed
 
-    def null_test(self, node: x.Expression, item: x.Expression) -> x.Expression:
+    def null_test(self, item: x.Expression) -> x.Expression:
         typed, type_ = self.operand(item)
         if type_ is not None and not type_.optional:
             self.complain(item, f"{an(type_)} is never null", "remove the test, or declare the type optional with «?»")
@@ -206,28 +210,35 @@ class _Typing:
         self, left: x.Expression, right: x.Expression
     ) -> tuple[x.Expression, Type | None, x.Expression, Type | None]:
         """Both sides of a comparison; a bare word beside an enum is its member."""
-        for one, other, first in ((left, right, False), (right, left, True)):
-            if not isinstance(one, x.Var):
-                continue
-            if isinstance(other, x.Var) and other.name not in self.scope.variables:
-                continue
-            typed, type_ = self.operand(other)
-            word = self.word(one, type_)
+        left_known, right_known = (not isinstance(one, x.Var) or self.known(one.name) for one in (left, right))
+        typed_left: tuple[x.Expression, Type | None] = self.operand(left) if left_known else (left, None)
+        typed_right: tuple[x.Expression, Type | None] = self.operand(right) if right_known else (right, None)
+        if isinstance(left, x.Var) and right_known:
+            word = self.word(left, typed_right[1])
             if word is not None:
-                value: tuple[x.Expression, Type | None] = (word, STRING)
-                return (typed, type_, *value) if first else (*value, typed, type_)
-            named = self.operand(one)
-            return (typed, type_, *named) if first else (*named, typed, type_)
-        return (*self.operand(left), *self.operand(right))
+                return (word, STRING, *typed_right)
+        if isinstance(right, x.Var) and left_known:
+            word = self.word(right, typed_left[1])
+            if word is not None:
+                return (*typed_left, word, STRING)
+        if not left_known:
+            typed_left = self.operand(left)
+        if not right_known:
+            typed_right = self.operand(right)
+        return (*typed_left, *typed_right)
+
+    def known(self, name: str) -> bool:
+        """Whether a bare word is a variable."""
+        return name in self.scope.variables or name in self.scope.broken
 
     def word(self, node: x.Var, beside: Type | None) -> x.Literal | None:
         """The member that a bare word means beside a value of type ``beside``; None if it names a variable."""
         if beside is None:
             # the other side is wrong already: say nothing about this word
-            return x.Literal(node.name) if node.name not in self.scope.variables else None
+            return x.Literal(node.name) if not self.known(node.name) else None
         if not beside.values:
             return None
-        variable = node.name in self.scope.variables
+        variable = self.known(node.name)
         if node.name in beside.values:
             if variable:
                 hint = f"write '{node.name}' in quotes if the member is meant, or rename the variable"
@@ -313,7 +324,8 @@ class _Typing:
                 self.complain(argument, f"{node.name} takes {an(wanted_type)}, not {an(given)}")
         return x.Call(node.name, tuple(arguments)), predicate.returns
 
-    def fits(self, node: x.Expression, given: Type, wanted: Type) -> bool:
+    @staticmethod
+    def fits(node: x.Expression, given: Type, wanted: Type) -> bool:
         if isinstance(node, x.Literal) and isinstance(node.value, str) and wanted.values:
             return node.value in wanted.values
         if given == STRING and isinstance(node, x.Literal):

@@ -1,4 +1,4 @@
-"""The first gate's first half: does a file have the shape of a table?
+"""The first half of the first gate: whether a file has the shape of a table.
 
 jsonschema finds what is wrong; its words are for people who think in schemas, so every finding is said again
 in words that tell how to mend it, at the position of the very key or value. A row with a wrong shape is set
@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from calltable.engine.kinds import describe
 from calltable.engine.problems import close_matches, suggestion
-from calltable.engine.schema import table_schema
+from calltable.engine.schema import TYPE_NAMES, table_schema
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -41,6 +41,8 @@ def check_shape(root: Node, kind: str, report: Report) -> Shape:
     sound = True
     broken: set[int] = set()
     for error in _validator(kind).iter_errors(root.data()):
+        if isinstance(error.schema, dict) and error.schema.get("$comment") == TYPE_NAMES and isinstance(error.instance, str):
+            continue
         path = list(error.absolute_path)
         inside = report
         row = _row(root, path)
@@ -127,6 +129,8 @@ def _unknown_keys(error: ValidationError, node: Node, what: str, report: Report)
         if name not in known:
             free = [one for one in known if one not in node.mapping]
             hint = suggestion(name, free if close_matches(name, free) else known, "key")
+            if " " in name and node.mapping[name].value is None:
+                hint = "put quotes around a text that holds a comma"
             report.add(node.keys[name], f"{what} has no key {name!r}", code="unknown-key", hint=hint)
 
 
@@ -142,7 +146,7 @@ def _place(path: list[str | int]) -> str:
     last = path[-1]
     if isinstance(last, str):
         return f"«{last}»"
-    if len(path) >= 2 and path[-2] in _ROW_LISTS:  # noqa: PLR2004 - a list and an index
+    if len(path) >= 2 and path[-2] in _ROW_LISTS:
         return "the row"
     return f"entry {last + 1} of «{path[-2]}»"
 

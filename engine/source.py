@@ -63,7 +63,7 @@ class Node:
         """The member named ``key`` of a mapping, or None."""
         return self.mapping.get(key)
 
-    def data(self) -> Any:  # noqa: ANN401 - JSON-like data of any shape
+    def data(self) -> Any:
         """The value as plain Python data."""
         value = self.value
         if isinstance(value, dict):

@@ -128,7 +128,7 @@ def _meetings(rows: Mapping[str, Row]) -> Iterable[tuple[Row, Row, str, str]]:
             for event in row.events:
                 by_cell.setdefault((state, event), []).append(row)
     for (state, event), found in by_cell.items():
-        if len(found) < 2:  # noqa: PLR2004 - it takes two to meet
+        if len(found) < 2:
             continue
         for narrow in found:
             for wide in found:
@@ -153,6 +153,9 @@ def _check_named(
 ) -> None:
     if other in beaten[name] or other in lost:
         return
+    if other in entries and other != name and COMMANDS in _events(entries[other]):
+        # what «user.*» is left with is narrower than what its author sees: saying so does no harm
+        return
     inside = report.within(row=name)
     position = _overrides_position(entries[name])
     if other not in entries:
@@ -161,6 +164,11 @@ def _check_named(
     elif other in beaten:
         hint = "the two share no state and event, or it is no wider: remove it from overrides:"
         inside.add(position, f"row {name} does not beat {other}", code="overrides", hint=hint)
+
+
+def _events(entry: Entry) -> list[str]:
+    node = entry.node.get("event")
+    return [item.text for item in (node.items or [node])] if node is not None else []
 
 
 def _overrides_position(entry: Entry) -> Position:

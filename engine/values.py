@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from calltable.engine import expressions as x
 from calltable.engine.guards import format_literal
-from calltable.engine.kinds import SECONDS, Unreadable, accepts, an, describe, read_literal
+from calltable.engine.kinds import SECONDS, UnreadableError, accepts, an, describe, read_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,7 +56,7 @@ def read_value(
 def _literal(node: Node, wanted: Type, report: Report) -> x.Expression | None:
     try:
         return x.Literal(read_literal(node, wanted))
-    except Unreadable as error:
+    except UnreadableError as error:
         report.add(node.position, str(error), code="type", hint=error.hint)
         return None
 
@@ -110,7 +110,7 @@ def _mapping(node: Node, wanted: Type | None, scope: Scope, report: Report, *, d
 
 
 def _between(node: Node, scope: Scope, report: Report) -> x.Expression | None:
-    if len(node.items) != 2:  # noqa: PLR2004 - low and high
+    if len(node.items) != 2:
         hint = "write {between: [2.1s, 4s]}"
         report.add(node.position, "between: takes two durations, low and high", code="between", hint=hint)
         return None
@@ -140,7 +140,7 @@ def _list(node: Node, wanted: Type | None, report: Report) -> x.Expression | Non
     return x.Literal(tuple(values))
 
 
-def read_fields(  # noqa: PLR0913 - what, against what, for whom
+def read_fields(
     nodes: Mapping[str, Node],
     keys: Mapping[str, Position],
     wanted: Mapping[str, Type],
