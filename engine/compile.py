@@ -156,15 +156,16 @@ class _Writer:
         self.predicates = predicates
         self.rows = rows
         self.source: dict[str, str] = {}
-        self._shared: dict[tuple[Tier, ...], Callable[..., Any]] = {}
+        self._shared: dict[tuple[str, ...], Callable[..., Any]] = {}
         self._names: dict[str, Any] = {"Draw": Draw}
         self._constants = 0
 
     # -- cells
     def cell(self, state: str, event: str, tiers: tuple[Tier, ...]) -> Callable[..., Any]:
-        found = self._shared.get(tiers)
+        key = tuple(row.id for tier in tiers for row in tier)
+        found = self._shared.get(key)
         if found is None:
-            found = self._shared[tiers] = self._compile_cell(state, event, tiers)
+            found = self._shared[key] = self._compile_cell(state, event, tiers)
         return found
 
     def _compile_cell(self, state: str, event: str, tiers: tuple[Tier, ...]) -> Callable[..., Any]:

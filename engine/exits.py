@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from calltable.engine.model import Machine, Row, State
-    from calltable.engine.pending import Config, Edge, Flow, Source, Step
+    from calltable.engine.pending import Config, Edge, Flow, Step
+    from calltable.engine.sources import Source
 
 JOINT = 8
 """How many sources are looked at together to see whether one of them is always live."""

@@ -33,7 +33,8 @@ def matrix(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machin
     marks = {(state, event): mark(flow, state, event, numbers) for state in states for event in events}
     shown = [event for event in events if any(marks[state, event] for state in states)]
     label = max(map(len, [*shown, "event"]), default=5)
-    column = max(6, *(len(text) for text in marks.values()), 0)
+    names = max(map(len, states))
+    column = max(6, *map(len, marks.values()), min(names, (width - label) // len(states) - 1))
     fit = max(1, (width - label) // (column + 1))
     blocks = [states[i : i + fit] for i in range(0, len(states), fit)]
     lines = [f"{machine.name}: {len(states)} states, {len(shown)} events, {len(machine.rows)} rows", LEGEND, ""]
@@ -51,9 +52,20 @@ def mark(flow: Flow, state: str, event: str, numbers: Mapping[str, int]) -> str:
     verdict = flow.verdicts[state].get(event)
     hole = state in flow.reachable and must_be_covered(flow, state, event) and (verdict is None or verdict.hole)
     hole = hole and flow.comes(state, event)
-    texts = [str(n) for n in sorted(numbers[row.id] for row in rows if row.kind == "row")]
+    texts = _ranges(sorted(numbers[row.id] for row in rows if row.kind == "row"))
     others = "".join(dict.fromkeys(MARKS[row.kind] for row in rows if row.kind != "row"))
     return ",".join(texts) + others + (("+" if rows else "") + HOLE if hole else "")
+
+
+def _ranges(numbers: Sequence[int]) -> list[str]:
+    """``7``, ``8`` and ``56-59``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return [f"{run[0]}-{run[-1]}" if len(run) > 2 else ",".join(map(str, run)) for run in runs]
 
 
 def _numbered(machine: Machine, states: Sequence[str], events: Sequence[str]) -> list[Row]:

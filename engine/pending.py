@@ -4,8 +4,8 @@ Events of interfaces and ``engine.failed`` can come at any time. Others have a *
 runs, an action whose outcome is awaited, a child that lives, an ``after`` row that is armed.
 ``engine.started`` comes once, first of all. A table needs rows for them only where their source may be live.
 
-How it is found: for a small *group* of sources, walk every reachable pair of state and counts (0, 1, or 2 for
-"two or more"), row by row. A row that starts a source raises its count; an event that ends its source (the
+How it is found: for a small *group* of sources, walk every reachable pair of state and counts, row by
+row. A row that starts a source raises its count; an event that ends its source (the
 firing of a one-shot timer, an outcome without ``more``, ``<child>.ended``) lowers it; where an event can have
 come from several sources, each is tried. Sources that share an event are walked together, because only
 together do they show whose event it was; others are walked alone, and to each walk what is outside counts as
@@ -15,56 +15,38 @@ but a row that its cell's truth table never chooses is not walked.
 Before a problem is told, an *exact* walk looks again: it also carries the flags (booleans and enums) that
 guards read, so that a table may remember in a flag what is still to come.
 
-Deferred events are replayed in states that follow, when their source may be gone: they are traced apart.
+A pending event that was deferred is a source of its own (``held``): it is replayed, before anything else, in
+the first state that follows and takes it.
 The same walk, with all sources of a state together, answers whether a session can sit there with nothing
 more to come (``check.py``).
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from calltable.engine import expressions as x
 from calltable.engine.model import STARTED
 from calltable.engine.resolve import cells
+from calltable.engine.sources import Source, assigned, changes_of, literal, one_less, sets_of, with_count
 from calltable.engine.truth import Truth, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from calltable.engine.model import Action, Catalogue, Event, Machine, Row
+    from calltable.engine.model import Catalogue, Event, Machine, Row
     from calltable.engine.resolve import Tier
 
 LIMIT = 20_000
 """Above this many configurations a group is walked source by source: sound still, less precise."""
 
-SourceKind = Literal["timer", "repeating", "after", "action", "child"]
-
-
-class Source(NamedTuple):
-    """Something that will raise events: its kind and its name (of the timer, the row, the action, the child)."""
-
-    kind: SourceKind
-    name: str
-
-    def __str__(self) -> str:
-        match self.kind:
-            case "timer" | "repeating":
-                return f"timer {self.name}"
-            case "after":
-                return f"the after row {self.name}"
-            case "action":
-                return f"the outcome of {self.name}"
-            case "child":
-                return f"child {self.name}"
-
-
 Config: TypeAlias = tuple[str, tuple[int, ...], tuple[object, ...]]
-"""A state, how often each source of the walked group is live (0, 1, 2 = two or more), and the values of the
-variables that the walk keeps track of."""
+"""A state, how often each source of the walked group is live, and the values of the variables that the
+walk keeps track of."""
 
 
 class Edge(NamedTuple):
@@ -110,7 +92,7 @@ class Flow:
     alive: dict[Source, set[str]] = field(default_factory=dict)
     """Where each source may be live."""
     deferred: dict[str, set[str]] = field(default_factory=dict)
-    """Where an event deferred earlier may be replayed or still be held, by event."""
+    """Where an event deferred earlier may still be held or be replayed, by event."""
     _exact: dict[tuple[Source, ...], set[tuple[str, tuple[int, ...]]] | None] = field(default_factory=dict)
 
     # -- who produces what
@@ -136,7 +118,14 @@ class Flow:
         for name in sorted(used & self.catalogue.actions.keys()):
             for outcome in self.catalogue.actions[name].outcomes:
                 found.setdefault(outcome.event, {})[Source("action", name)] = not outcome.more
+        for event in self._deferrable & found.keys():
+            if not self.anytime(event):
+                found[event][Source("held", event)] = True
         return found
+
+    @cached_property
+    def _deferrable(self) -> set[str]:
+        return {event for row in self.machine.rows.values() if row.kind == "defer" for event in row.events}
 
     def _child_event(self, event: Event) -> dict[Source, bool]:
         prefix, _, what = event.name.partition(".")
@@ -188,7 +177,6 @@ class Flow:
         return (
             self.anytime(event)
             or (event == STARTED and state == self.machine.initial)
-            or state in self.deferred.get(event, ())
             or any(self._may_live(source, state) for source in self.producers.get(event, ()))
         )
 
@@ -206,7 +194,7 @@ class Flow:
     def comes(self, state: str, event: str) -> bool:
         """``may_arrive``, with the flags that guards read taken into account: slower, and more exact."""
         of = self.producers.get(event, {})
-        if self.anytime(event) or event == STARTED or state in self.deferred.get(event, ()) or not self.may_arrive(state, event):
+        if self.anytime(event) or event == STARTED or not self.may_arrive(state, event):
             return self.may_arrive(state, event)
         for group in self.groups:
             wanted = [i for i, source in enumerate(group) if source in of]
@@ -256,7 +244,7 @@ class Flow:
         configurations.
         """
         at = {source: i for i, source in enumerate(group)}
-        caps = [2 if one.kind == "action" or "*" in one.name else 1 for one in group]
+        caps = [one.most for one in group]
         initial = self.machine.initial
         flags = self.flags if exact else {}
         values = tuple(self.machine.variables[name].default for name in flags)
@@ -274,7 +262,7 @@ class Flow:
             place = (config[0], config[2])
             if place not in moves:
                 moves[place] = self._moves(config[0], at, flags, config[2], but="" if early else STARTED)
-            for move in moves[place]:
+            for move in self._replaying(config, group, moves[place]):
                 for step in self._steps(config, move, caps, at):
                     if step not in seen:
                         seen[step] = (config, move.edge)
@@ -282,6 +270,24 @@ class Flow:
                         if len(seen) > limit:
                             return None
         return seen
+
+    def _replaying(self, config: Config, group: Sequence[Source], moves: list[_Move]) -> list[_Move]:
+        """The moves that are possible while deferred events are replayed: theirs alone, until none is left."""
+        due = [
+            i for i, one in enumerate(group)
+            if one.kind == "held" and config[1][i] and not self._holds(config[0], one.name)
+        ]  # fmt: skip
+        if not due:
+            return moves
+        found = []
+        for move in moves:
+            event = move.edge.event
+            own = tuple((i, ends) for i, ends in move.produced if i in due)
+            if own:
+                found.append(move._replace(free=False, produced=own))
+            elif config[0] in self.deferred.get(event, ()):
+                found.append(move)
+        return found
 
     @cached_property
     def flags(self) -> dict[str, tuple[object, ...]]:
@@ -314,14 +320,13 @@ class Flow:
             free = (
                 self.anytime(event)
                 or (event == STARTED and state == self.machine.initial)
-                or state in self.deferred.get(event, ())
                 or any(one not in at and self._may_live(one, state) for one in of)
             )
             if not free and not produced:
                 continue
             for edge in self._cell(state, event, fixed):
-                changes = tuple(_changes(edge.row, at))
-                sets = tuple(_sets(edge.row, flags))
+                changes = tuple(changes_of(edge.row, event, at))
+                sets = tuple(sets_of(edge.row, flags))
                 if edge.enters or changes or sets or only or any(ends for _, ends in produced):
                     key = (free, produced, changes, sets, edge.target, edge.enters)
                     found.setdefault(key, _Move(edge, free, produced, changes, sets))
@@ -335,14 +340,14 @@ class Flow:
             if count and not ends:
                 befores.add(counts)
             elif count:
-                befores.update(_with(counts, index, left) for left in ((0,) if count == 1 else (1, 2)))
+                befores.update(with_count(counts, index, left) for left in one_less(count))
         for before in befores:
             after = list(before)
             for index, change in move.changes:
                 after[index] = min(after[index] + 1, caps[index]) if change is None else change
             entered = self._armed(tuple(after), move.edge.target, at) if move.edge.enters else (tuple(after),)
             for counts in entered:
-                for values in _assigned(config[2], move.sets):
+                for values in assigned(config[2], move.sets):
                     yield move.edge.target, counts, values
 
     def _armed(self, counts: tuple[int, ...], state: str, at: Mapping[Source, int]) -> Iterator[tuple[int, ...]]:
@@ -359,7 +364,7 @@ class Flow:
             yield tuple(fresh)
             return
         for index in guarded:
-            yield _with(tuple(fresh), index, 1)
+            yield with_count(tuple(fresh), index, 1)
         if not self.truth.exhaustive([row for row in self.machine.in_state(state) if row.after is not None]):
             yield tuple(fresh)
 
@@ -376,33 +381,33 @@ class Flow:
             for group in self.groups:
                 walked = self.walk(group)
                 for part in [group] if walked is not None else [[one] for one in group]:
-                    for state, counts, _ in (walked if walked is not None else self.walk(part)) or ():
+                    for state, counts, _ in walked or self.walk(part, limit=sys.maxsize) or ():
                         for source, count in zip(part, counts, strict=True):
                             if count and not self.machine.states[state].final:
                                 self.alive.setdefault(source, set()).add(state)
-            for event in {e for row in self.machine.rows.values() if row.kind == "defer" for e in row.events}:
+            for event in self._deferrable:
                 self.deferred.setdefault(event, set()).update(self._held(event))
 
     def _size(self) -> int:
         of = (*self.alive.values(), *self.deferred.values())
         return len(self.reachable) + sum(map(len, of))
 
+    def _holds(self, state: str, event: str) -> bool:
+        return any(row.kind == "defer" for row in self.rows(state, event))
+
     def _held(self, event: str) -> set[str]:
         """The states in which a deferred ``event`` is held or replayed.
 
         A state that takes it at once is left meanwhile only through other deferred events, which are
-        replayed before it. (A second deferred copy of a pending event is not traced: none has two.)
+        replayed before it.
         """
-        def holds(state: str) -> bool:
-            return any(row.kind == "defer" for row in self.rows(state, event))
-
-        held = {state for state in self.reachable if holds(state) and self.may_arrive(state, event)}
+        held = {state for state in self.reachable if self._holds(state, event) and self.may_arrive(state, event)}
         queue = deque(sorted(held))
         while queue:
             state = queue.popleft()
-            stays = holds(state)
+            stays = self._holds(state, event)
             for edge in self.edges(state):
-                replayed = edge.event != event and state in self.deferred.get(edge.event, ())
+                replayed = state in self.deferred.get(edge.event, ())
                 target = edge.target
                 if (stays or replayed) and target not in held and not self.machine.states[target].final:
                     held.add(target)
@@ -427,67 +432,3 @@ def live(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machine]
         for event in flow.producers
         if event != STARTED and not flow.anytime(event)
     }
-
-
-def literal(action: Action, parameter: str) -> str | None:
-    """The text a parameter is given, where it is a plain literal."""
-    value = action.parameters.get(parameter)
-    return value.value if isinstance(value, x.Literal) and isinstance(value.value, str) else None
-
-
-def _with(counts: tuple[int, ...], index: int, count: int) -> tuple[int, ...]:
-    return (*counts[:index], count, *counts[index + 1 :])
-
-
-def _assigned(values: tuple[object, ...], sets: Sequence[tuple[int, tuple[object, ...]]]) -> list[tuple[object, ...]]:
-    """The values after an assignment: more than one where it is not known what is assigned."""
-    found = [values]
-    for index, choices in sets:
-        found = [(*one[:index], choice, *one[index + 1 :]) for one in found for choice in choices]
-    return found
-
-
-def _sets(row: Row, flags: Mapping[str, tuple[object, ...]]) -> Iterator[tuple[int, tuple[object, ...]]]:
-    """What a row assigns to the tracked variables."""
-    for index, (name, choices) in enumerate(flags.items()):
-        if name in row.set:
-            value = row.set[name]
-            yield index, (value.value,) if isinstance(value, x.Literal) else choices
-
-
-def _changes(row: Row, at: Mapping[Source, int]) -> Iterator[tuple[int, int | None]]:
-    """What a row's actions do to the sources of a group, in order."""
-    for name in _none_left(row):
-        if (index := at.get(Source("child", name))) is not None:
-            yield index, 0
-    for action in row.actions:
-        wanted: Iterable[tuple[Source, int | None]]
-        name = literal(action, "name") or ""
-        match action.name:
-            case "timer.start":
-                repeats = not _absent(action.parameters.get("repeat"))
-                wanted = ((Source("timer", name), int(not repeats)), (Source("repeating", name), int(repeats)))
-            case "timer.stop":
-                wanted = ((Source("timer", name), 0), (Source("repeating", name), 0))
-            case "child.start":
-                wanted = ((Source("child", name), None),)
-            case _:
-                wanted = ((Source("action", action.name), None),)
-        for source, change in wanted:
-            if (index := at.get(source)) is not None:
-                yield index, change
-
-
-def _absent(value: x.Expression | None) -> bool:
-    return value is None or (isinstance(value, x.Literal) and value.value is None)
-
-
-def _none_left(row: Row) -> Iterator[str]:
-    """Sets of children of which the row's guard says that none lives: ``count(b*) == 0``."""
-    guard = row.guard
-    for part in guard.items if isinstance(guard, x.And) else () if guard is None else (guard,):
-        match part:
-            case x.Compare(operator="==", left=x.Count(child=child, state=None), right=x.Literal(value=0)):
-                yield child
-            case x.Compare(operator="<", left=x.Count(child=child, state=None), right=x.Literal(value=1)):
-                yield child

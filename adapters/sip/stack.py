@@ -81,8 +81,7 @@ class Stack:
         self.screening = screening or Screening()
         self.random = rng or random.SystemRandom()
         self.counters = executor.counters
-        listeners = transport.listeners
-        self.host = host or (listeners[0].hostport if listeners else "localhost")
+        self._host = host
         self.tracers: list[Callable[[Traced], None]] = []
         self.transactions = Transactions(executor, self._transmit)
         self.legs = Legs(self)
@@ -90,6 +89,11 @@ class Stack:
         transport.start(self)
 
     # -- names
+    @property
+    def host(self) -> str:
+        """What stands behind the @ of our Call-IDs: the name given, else the first listener."""
+        return self._host or next((address.hostport for address in self.transport.listeners), "localhost")
+
     def token(self) -> str:
         """A random token of 64 bits (§19.3)."""
         return f"{self.random.getrandbits(64):016x}"

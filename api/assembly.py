@@ -1,0 +1,106 @@
+"""Everything assembled: tables loaded, checked and compiled, an executor, and a SIP stack on a transport.
+
+``Engine`` is what applications embed; ``B2BUA`` and ``Softphone`` are two of them. It opens no socket by itself: it is
+given a transport and a scheduler, real ones or simulated ones, and behaves the same on both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from calltable.adapters.sip.screening import Screening
+from calltable.adapters.sip.stack import Stack
+from calltable.engine.check import check
+from calltable.engine.compile import CompiledMachine, compile_machine
+from calltable.engine.executor import Executor
+from calltable.engine.load import Library, load_tables
+from calltable.engine.model import TableError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from calltable.adapters.sip.stack import Application, Resolver
+    from calltable.adapters.sip.transport import Transport
+    from calltable.engine.executor import Scheduler
+    from calltable.engine.store import Store
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer, not an accident
+    """A command that the table does not allow now; ``reason`` is what the row says."""
+
+    def __init__(self, event: str, state: str, reason: str) -> None:
+        super().__init__(f"{event} refused in state {state}: {reason}")
+        self.event = event
+        self.state = state
+        self.reason = reason
+
+
+class Tables:
+    """Loaded, checked and compiled tables, ready for any number of engines.
+
+    Raises ``TableError`` with every problem at once; nothing is half-loaded.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path] | None = None,
+        *,
+        overlays: Sequence[Path] = (),
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.library: Library = load_tables(paths, overlays=overlays)
+        problems = check(self.library)
+        if problems:
+            raise TableError(problems)
+        known = self.library.catalogue.config
+        unknown = sorted(set(config or ()) - set(known))
+        if unknown:
+            msg = f"no table knows the setting {unknown[0]}; there are {', '.join(sorted(known))}"
+            raise ValueError(msg)
+        self.config = {**{name: parameter.default for name, parameter in known.items()}, **(config or {})}
+        self.machines: dict[str, CompiledMachine] = {
+            name: compile_machine(machine, self.config) for name, machine in self.library.machines.items()
+        }
+
+
+class Engine:
+    """An executor and a SIP stack that run the same tables.
+
+    ``rng`` seeds everything that is random (back-off, tags, branches); leave it out for names nobody can guess.
+    """
+
+    def __init__(
+        self,
+        tables: Tables,
+        scheduler: Scheduler,
+        transport: Transport,
+        resolver: Resolver,
+        *,
+        application: Application | None = None,
+        screening: Screening | None = None,
+        store: Store | None = None,
+        rng: random.Random | None = None,
+        host: str = "",
+    ) -> None:
+        self.tables = tables
+        self.executor = Executor(scheduler, store=store, rng=rng)
+        self.stack = Stack(
+            self.executor, transport, resolver, application=application, screening=screening, rng=rng, host=host
+        )
+
+    def run(self, *, handlers: Mapping[str, Any] | None = None) -> None:
+        """Let the tables' machines run; ``handlers`` carries out actions beside those of SIP.
+
+        Machines with an action that nobody carries out are left out, unless ``start`` asks for them: LookupError then.
+        """
+        self.executor.handlers.update(handlers or {})
+        for machine in self.tables.machines.values():
+            actions = {action.name for row in machine.model.rows.values() for action in row.actions}
+            if actions <= self.executor.handlers.keys():
+                self.executor.add(machine)
+
+    def snapshot(self) -> dict[str, Any]:
+        """How much is alive, and what was counted since the start."""
+        return {**self.stack.snapshot(), "counters": dict(self.executor.counters)}
