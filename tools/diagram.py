@@ -205,7 +205,8 @@ def effects(row: Row, *, brief: bool = False) -> Iterable[str]:
 
 
 def _call(name: str, values: Mapping[str, ex.Expression], *, brief: bool) -> str:
-    inside = ", ".join(value(item) if brief else f"{key}: {value(item)}" for key, item in values.items())
+    told = {key: value(item) for key, item in values.items() if item != ex.Mapping(())}
+    inside = ", ".join(told.values()) if brief else ", ".join(f"{key}: {text}" for key, text in told.items())
     return f"{name}({inside})" if inside else name
 
 

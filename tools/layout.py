@@ -110,6 +110,8 @@ class Layout:
     height: float
     nodes: dict[str, Placed]
     boxes: dict[str, Placed]
+    notes: dict[str, Placed]
+    """For a box with rows that stay, by the box's id: where in it they are listed."""
     edges: dict[str, Route]
     start: Route | None
     dot: Point | None
@@ -176,11 +178,9 @@ def node_block(node: Node) -> Block:
     return Block(tuple(lines))
 
 
-def box_block(box: Box) -> Block:
-    """The heading of a box: the group's name and the rows that stay in whichever state they are."""
-    rows = block(box.lines).lines
-    title = TextLine((Span(box.name, "title"),), size=TITLE)
-    return Block((title, *rows))
+def note_block(box: Box) -> Block:
+    """The rows that stay in whichever state of the box they are. A heading would be run over by arrows."""
+    return Block((TextLine((Span(f"in every state of {box.name}", "doc"),)), *block(box.lines).lines))
 
 
 # --------------------------------------------------------------------------- graphviz
@@ -189,11 +189,14 @@ def box_block(box: Box) -> Block:
 def layout(diagram: Diagram) -> Layout:
     """Let Graphviz place ``diagram``. Raises ``LayoutUnavailableError`` where pygraphviz is not installed.
 
-    A placement takes some ten milliseconds, so a few are made and the one that fits a screen best is taken.
+    A placement takes some ten milliseconds, so a few are made and the one that fits a screen best is taken,
+    from top to bottom unless from left to right is much better.
     """
     graph = _Graph(diagram)
-    tries = [_dot(graph.source(way, effort)) for way in ("TB", "LR") for effort in (1, 8)]
-    return graph.read(min(tries, key=_size))
+    down, right = (
+        min((_dot(graph.source(way, effort)) for effort in (1, 8)), key=_size) for way in ("TB", "LR")
+    )
+    return graph.read(right if _size(right) < _size(down) * 0.8 else down)
 
 
 def _size(placed: dict[str, object]) -> float:
@@ -225,7 +228,10 @@ class _Graph:
     def __init__(self, diagram: Diagram) -> None:
         self.diagram = diagram
         self.nodes = {node.id: node_block(node) for node in diagram.nodes.values()}
-        self.boxes = {box.id: box_block(box) for box in diagram.boxes.values()}
+        self.boxes = {
+            box.id: Block((TextLine((Span(box.name, "title"),), size=TITLE),)) for box in diagram.boxes.values()
+        }
+        self.notes = {box.id: note_block(box) for box in diagram.boxes.values() if box.lines}
         self.edges = {edge.id: block(edge.lines) for edge in diagram.edges}
 
     def source(self, way: str, effort: int) -> str:
@@ -248,6 +254,8 @@ class _Graph:
 
     def _box(self, box: Box) -> Iterator[str]:
         yield f"subgraph cluster_{box.id} {{ margin=14; labeljust=l; label={_room(self.boxes[box.id])};"
+        if box.lines:
+            yield self._place(f"note_{box.id}", self.notes[box.id])
         for state in box.own():
             yield self._node(self.diagram.nodes[state])
         for inner in box.boxes:
@@ -255,10 +263,12 @@ class _Graph:
         yield "}"
 
     def _node(self, node: Node) -> str:
-        text = self.nodes[node.id]
+        return self._place(node.id, self.nodes[node.id])
+
+    def _place(self, name: str, text: Block) -> str:
         width = max(text.width + 2 * PAD, 76.0) / 72
         height = (text.height + 1.4 * PAD) / 72
-        return f"{node.id} [width={width:.3f}, height={height:.3f}];"
+        return f"{name} [width={width:.3f}, height={height:.3f}];"
 
     def _edge(self, edge: Edge) -> str:
         source, extra = edge.source, ""
@@ -281,6 +291,7 @@ class _Graph:
 
         nodes: dict[str, Placed] = {}
         boxes: dict[str, Placed] = {}
+        notes: dict[str, Placed] = {}
         dot = None
         for item in objects:
             name = item["name"]
@@ -293,7 +304,11 @@ class _Graph:
             else:
                 x, y = point(item["pos"])
                 size = (float(item["width"]) * 72, float(item["height"]) * 72)
-                nodes[name] = Placed(x, y, *size, self.nodes[name])
+                if name.startswith("note_"):
+                    name = name.removeprefix("note_")
+                    notes[name] = Placed(x, y, *size, self.notes[name])
+                else:
+                    nodes[name] = Placed(x, y, *size, self.nodes[name])
         edges: dict[str, Route] = {}
         start = None
         for item in arrows:
@@ -305,7 +320,7 @@ class _Graph:
             text = self.edges[name]
             x, y = point(item["lp"])
             edges[name] = Route(points, tip, Placed(x, y, text.width, text.height, text))
-        return Layout(right - left, top - bottom, nodes, boxes, edges, start, dot)
+        return Layout(right - left, top - bottom, nodes, boxes, notes, edges, start, dot)
 
 
 def _numbers(text: object) -> tuple[float, ...]:

@@ -40,11 +40,12 @@ function zoomable(section) {
   function start() {
     if (view) return;
     fit();
-    if (scale() < 0.6) {
-      set(Math.max(0.6, Math.min(1, canvas.clientWidth / full.width)), full.x + full.width / 2, 0);
+    if (scale() < 0.5) {
       const dot = svg.querySelector(".start circle");
-      if (view.width < full.width && dot) view.x = dot.cx.baseVal.value - view.width / 2;
-      view.y = full.y;
+      set(0.62, dot ? dot.cx.baseVal.value : full.x, dot ? dot.cy.baseVal.value : full.y);
+      const within = (at, size, from, room) => (size > room ? from - (size - room) / 2 : Math.min(Math.max(at, from), from + room - size));
+      view.x = within(view.x, view.width, full.x, full.width);
+      view.y = within(view.y, view.height, full.y, full.height);
       apply();
     }
   }

@@ -7,6 +7,7 @@ without it the page is one long readable document.
 
 from __future__ import annotations
 
+import re
 from html import escape
 from importlib import resources
 from itertools import groupby
@@ -77,6 +78,11 @@ def _overview(machines: Sequence[Machine]) -> Iterator[str]:
     yield f"{_legend()}</section>"
 
 
+def _prose(text: str) -> str:
+    """A doc of a table as HTML: what stands in backticks is code."""
+    return re.sub(r"`+([^`]+)`+", r"<code>\1</code>", escape(text))
+
+
 def _card(machine: Machine) -> str:
     children = "".join(
         f'<a class="chip" href="#{escape(child.machine)}">{escape(child.name)}: {escape(child.machine)}</a>'
@@ -85,7 +91,7 @@ def _card(machine: Machine) -> str:
     counts = f"{len(machine.states)} states · {len(machine.rows)} rows"
     return (
         f'<div class="card"><a class="name" href="#{escape(machine.name)}">{escape(machine.name)}</a>{_badges(machine)}'
-        f'<p>{escape(machine.doc)}</p><p class="small">{counts}</p>{children}</div>'
+        f'<p>{_prose(machine.doc)}</p><p class="small">{counts}</p>{children}</div>'
     )
 
 
@@ -102,7 +108,7 @@ def _legend() -> str:
 
 def _section(machine: Machine, show: Collection[str]) -> Iterator[str]:
     name = escape(machine.name)
-    yield f'<section class="table" id="{name}"><header><h1>{name}</h1>{_badges(machine)}<p>{escape(machine.doc)}</p>'
+    yield f'<section class="table" id="{name}"><header><h1>{name}</h1>{_badges(machine)}<p>{_prose(machine.doc)}</p>'
     yield "".join(_facts(machine)) + "</header>"
     made = arrange(machine, show=show)
     yield '<div class="split"><figure><div class="tools"><button data-zoom="in" title="larger">+</button>'
@@ -186,7 +192,7 @@ def _row(machine: Machine, row: Row) -> str:
     guard = f' <span class="g">[{escape(text.guard)}]</span>' if text.guard else ""
     does = "".join(f"<li>{escape(effect)}</li>" for effect in text.effects)
     goes = f'<span class="to">→ {escape(row.next_state)}</span>' if row.next_state else ""
-    doc = f'<p class="why">{escape(row.doc)}</p>' if row.doc else ""
+    doc = f'<p class="why">{_prose(row.doc)}</p>' if row.doc else ""
     return (
         f'<article class="{row.kind}" data-row="{escape(row.id)}" data-kind="{row.kind}" '
         f'data-states="{escape(" ".join(row.states))}">'

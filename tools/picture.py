@@ -82,6 +82,8 @@ def _drawing(made: Diagram, placed: Layout, style: str) -> Iterator[str]:
         yield f"<style>{style}</style>"
     for box in sorted(made.boxes.values(), key=lambda box: -len(box.states)):
         yield _box(box, placed.boxes[box.id])
+        if box.id in placed.notes:
+            yield _note(box, placed.notes[box.id])
     if placed.dot is not None and placed.start is not None:
         x, y = placed.dot
         yield f'<g class="arrow start"><circle cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>{_path(placed.start)}</g>'
@@ -133,6 +135,12 @@ def _box(box: Box, place: Placed) -> str:
     states = ", ".join(box.states)
     title = f"<title>{escape(f'{box.name}: {states}')}</title>"
     return f'<g class="box" data-group="{escape(box.name)}">{title}{_rect(place, 10)}{text}</g>'
+
+
+def _note(box: Box, place: Placed) -> str:
+    text = _text(place.text, place.x - place.width / 2 + PAD, place.y - place.text.height / 2)
+    states = escape(" ".join(box.states))
+    return f'<g class="state pill" data-state="{states}">{_rect(place, 7)}{text}</g>'
 
 
 def _label(place: Placed) -> str:
