@@ -32,7 +32,7 @@ test: $(INSTALLED) peers check ## everything: linters, types, layers, tables, te
 	@$(BIN)/python -m pytest -n 2 -q $(PYTEST)
 
 check: $(INSTALLED) ## the checks alone: seconds
-	@$(BIN)/ruff check --quiet . && echo "ruff: ok"
+	@$(BIN)/ruff check --quiet --output-format concise . && echo "ruff: ok"
 	@echo -n "mypy: "; $(BIN)/mypy -p calltable | sed -E 's,build/__editable__[^/]*/calltable/,,'
 	@out=$$($(BIN)/lint-imports --no-logo 2>&1) && echo "layers: ok" || { echo "$$out"; exit 1; }
 	@$(BIN)/calltable check
