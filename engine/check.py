@@ -41,7 +41,7 @@ def check(library: Tables) -> list[Problem]:
     flows = [analyse(machine, library.catalogue, library.machines) for machine in library.machines.values()]
     problems = [problem for flow in flows for gate in (gate_two, gate_three) for problem in gate(flow)]
     problems.extend(dead_rows(flows))
-    return sorted(problems, key=lambda p: (p.position, p.state, p.event))
+    return sorted(problems, key=lambda p: p.position)
 
 
 def must_be_covered(flow: Flow, state: str, event: str) -> bool:

@@ -235,13 +235,13 @@ class Flow:
 
     # -- walking
     def walk(
-        self, group: Sequence[Source], *, early: bool = False, exact: bool = False, limit: int = LIMIT
+        self, group: Sequence[Source], *, early: bool = False, exact: bool = False, limit: int = 0
     ) -> dict[Config, Step] | None:
         """Every configuration of the group that a session can be in once it has started, with the step before.
 
         ``early`` counts what the table allows before ``engine.started`` too: rows are asked for there.
         ``exact`` keeps track of the flags that guards read. None where there are more than ``limit``
-        configurations.
+        (without it: ``LIMIT``) configurations.
         """
         at = {source: i for i, source in enumerate(group)}
         caps = [one.most for one in group]
@@ -267,7 +267,7 @@ class Flow:
                     if step not in seen:
                         seen[step] = (config, move.edge)
                         queue.append(step)
-                        if len(seen) > limit:
+                        if len(seen) > (limit or LIMIT):
                             return None
         return seen
 
@@ -377,7 +377,7 @@ class Flow:
                 self.verdicts[state] = {event: self.truth.decide(tiers, event) for event, tiers in by_event.items()}
         size = -1
         while size != (size := self._size()):
-            self.reachable.update(state for state, *_ in self.walk([], early=True) or ())
+            self.reachable.update(state for state, *_ in self.walk([], early=True, limit=sys.maxsize) or ())
             for group in self.groups:
                 walked = self.walk(group)
                 for part in [group] if walked is not None else [[one] for one in group]:

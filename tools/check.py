@@ -177,7 +177,8 @@ def _s(count: int) -> str:
 
 
 def _problem(problem: Problem, files: dict[str, list[str]], paint: Paint) -> Iterator[str]:
-    where = paint(f"{problem.position}:", BOLD)
+    at = problem.position
+    where = paint(f"{_relative(at.file)}:{at.line}:{at.column}:", BOLD)
     facts = (("table", problem.table), ("row", problem.row), ("state", problem.state), ("event", problem.event))
     told = ", ".join(f"{name} {value}" for name, value in facts if value)
     yield f"{where} {paint(problem.message, RED)} {paint(f'[{problem.code}]', DIM)}"
@@ -192,39 +193,56 @@ def _problem(problem: Problem, files: dict[str, list[str]], paint: Paint) -> Ite
         yield paint(gutter, DIM) + source
         yield " " * (len(gutter) + problem.position.column - 1) + paint("^", RED)
     for i, line in enumerate(problem.hint.splitlines()):
-        yield f"    {paint('help:', BOLD) if i == 0 else '     '} {line}" if i == 0 else f"    {line}"
+        yield f"    {paint('help:', BOLD)} {line}" if i == 0 else f"    {line}"
 
 
 def grouped(report: Report) -> list[Problem]:
-    """The problems, holes that one row would mend told as one."""
+    """The problems, those that one row would mend told as one: holes of many states, events, or machines."""
     from calltable.engine.suggest import suggested_row  # noqa: PLC0415
 
     plain: list[Problem] = []
-    holes: dict[tuple[str, str], list[Problem]] = {}
+    # a fragment's problem shows in every machine that includes it
+    shared: dict[tuple[object, ...], Problem] = {}
     for problem in report.problems:
-        # a hole between guarded rows names those rows; it has a valuation of its own and is told alone
-        if problem.code == "hole" and not problem.row:
-            holes.setdefault((problem.table, problem.event), []).append(problem)
+        key = (problem.position, problem.code, problem.row, problem.state, problem.event)
+        first = shared.setdefault(key, problem)
+        if first.table != problem.table and problem.table not in first.table.split(", "):
+            shared[key] = replace(first, table=f"{first.table}, {problem.table}")
+    holes: dict[tuple[str, str, str, str], list[Problem]] = {}
+    for problem in shared.values():
+        if problem.code == "hole" and report.library is not None:
+            where = problem.message.partition(" where ")[2]
+            holes.setdefault((problem.table, problem.event, problem.row, where), []).append(problem)
         else:
             plain.append(problem)
-    blocks: dict[tuple[str, tuple[str, ...], str], list[list[Problem]]] = {}
-    for (table, event), of in holes.items():
-        machine = report.library.machines[table] if report.library else None
-        must_take = machine is not None and machine.events[event].must_take
-        sort = event if must_take else event.split(".")[0]
+    blocks: dict[tuple[object, ...], list[list[Problem]]] = {}
+    for (table, event, row, where), of in holes.items():
+        # a hole between guards, and an event that must be taken, want a row of their own
+        alone = bool(where) or _machine(report, table).events[event].must_take
+        sort = (event, row, where) if alone else event.split(".")[0]
         blocks.setdefault((table, tuple(problem.state for problem in of), sort), []).append(of)
-    for (table, states, _), block in blocks.items():
+    for block in blocks.values():
         first = block[0][0]
-        events = [of[0].event for of in block]
-        if (len(events) > 1 or len(states) > 1) and report.library is not None:
-            row = suggested_row(report.library.machines[table], states, events).replace("\n", "\n      ")
+        states, events = [one.state for one in block[0]], [of[0].event for of in block]
+        where = first.message.partition(" where ")[2]
+        if len(events) > 1 or len(states) > 1:
+            guards = [line.strip() for line in first.hint.splitlines() if line.strip().startswith("guards:")]
+            lines = suggested_row(_machine(report, first.table), states, events).splitlines()
+            lines[3:3] = [f"  {line}" for line in guards]
             first = replace(
                 first, state=", ".join(states), event=", ".join(events),
-                message=f"no row takes {_few(events)} in state{_s(len(states))} {_few(states)}",
-                hint=f"add a row, for example\n      {row}",
+                message=f"no row takes {_few(events)} in state{_s(len(states))} {_few(states)}"
+                + (f" where {where}" if where else ""),
+                hint="\n      ".join(["add a row, for example", *lines]),
             )  # fmt: skip
         plain.append(first)
     return sorted(plain, key=lambda problem: problem.position)
+
+
+def _machine(report: Report, table: str) -> Machine:
+    if report.library is None:
+        raise LookupError(table)
+    return report.library.machines[table.split(", ", maxsplit=1)[0]]
 
 
 def _few(names: Sequence[str]) -> str:
