@@ -7,12 +7,14 @@ event that the child's machine receives, with its fields; ``timer.start`` and ``
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from calltable.engine import expressions as x
 from calltable.engine.kinds import SECONDS, STRING, describe
 from calltable.engine.model import Action, Type
 from calltable.engine.problems import suggestion
+from calltable.engine.schema import IDENTIFIER
 from calltable.engine.values import read_fields, read_value
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from calltable.engine.scope import Scope
     from calltable.engine.source import Node
 
+_NAME = re.compile(IDENTIFIER)
 _REPEAT = {"factor": Type("int", optional=True), "max": Type("duration", optional=True)}
 
 
@@ -184,10 +187,15 @@ class ActionReader:
     def _timer_start(
         self, nodes: Mapping[str, Node], _: Position, scope: Scope, report: Report
     ) -> dict[str, x.Expression] | None:
+        name = nodes["name"]
+        if not _NAME.match(name.text):
+            hint = "write a lower-case word: it arrives as timer.<name>"
+            report.add(name.position, f"a timer cannot be named {name.text!r}", code="name", hint=hint)
+            return None
         after = read_value(nodes["after"], SECONDS, scope, report, draw=True)
         if after is None:
             return None
-        parameters: dict[str, x.Expression] = {"name": x.Literal(nodes["name"].text), "after": after}
+        parameters: dict[str, x.Expression] = {"name": x.Literal(name.text), "after": after}
         repeat = nodes.get("repeat")
         if repeat is None or repeat.value is None:
             return parameters

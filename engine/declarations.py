@@ -180,6 +180,9 @@ def _children(merged: Merged, report: Report) -> dict[str, Child]:
     found: dict[str, Child] = {}
     for name, entry in merged.sections["children"].items():
         plain = name.removesuffix("*")
+        machine = entry.node.get("machine")
+        if machine is None:
+            continue
         if any(other.removesuffix("*") == plain for other in found):
             hint = "name a single child and a set differently"
             report.add(entry.position, f"child {plain!r} is declared twice", code="duplicate", hint=hint)
@@ -188,7 +191,7 @@ def _children(merged: Merged, report: Report) -> dict[str, Child]:
             hint = f"{plain}.* are events of another kind"
             report.add(entry.position, f"a child cannot be named {plain!r}", code="reserved", hint=hint)
             continue
-        found[name] = Child(name, entry.node.mapping["machine"].text, entry.node.mapping["machine"].position)
+        found[name] = Child(name, machine.text, machine.position)
     return found
 
 

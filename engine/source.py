@@ -26,7 +26,11 @@ from calltable.engine.model import Position, Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_Loader: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+if not yaml.__with_libyaml__:
+    # PyYAML's own scanner stumbles over «int?» inside braces, which YAML 1.2 allows
+    raise ImportError("calltable reads YAML with libyaml: install PyYAML from a wheel, or build it with libyaml")
+
+_Loader: Any = yaml.CBaseLoader
 
 MAX_NODES = 200_000
 MAX_DEPTH = 50

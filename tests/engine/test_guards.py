@@ -134,6 +134,9 @@ def test_what_is_written_reads_back_as_the_same_tree(tree: x.Expression):
 def test_any_text_is_read_or_refused(text: str):
     try:
         read(text)
-    except GuardError as error:
+        error = None
+    except GuardError as caught:
+        error = caught
+    if error is not None:
         assert error.position.line == HERE.line
         assert HERE.column <= error.position.column <= HERE.column + len(text)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from calltable.engine import expressions as x
 from calltable.engine.load import Library, load_tables
@@ -495,3 +498,56 @@ def test_a_file_that_is_not_utf8(tmp_path: Path):
     (tmp_path / "x.yaml").write_bytes(b"calltable: 1\nmachine: \xff\n")
     with pytest.raises(TableError, match="not UTF-8"):
         load_tables([tmp_path])
+
+
+# --------------------------------------------------------------------------- whatever is written
+
+ODD = [
+    "null", "{}", "[]", "''", "7", "true", "$name", "$event.by", "$event.", "$", "any", "user.*", "{between: [1s, 2s]}",
+    "[[a]]", "{a: {b: c}}", "held", "b*", "timer.nag", "otherwise", "{machine: test/door}", "{type: enum}", "-1", "'not ('",
+]  # fmt: skip
+
+
+def nodes(data: object, path: tuple = ()) -> list[tuple]:
+    found = [path]
+    if isinstance(data, dict):
+        for key, value in data.items():
+            found += nodes(value, (*path, key))
+    elif isinstance(data, list):
+        for index, value in enumerate(data):
+            found += nodes(value, (*path, index))
+    return found
+
+
+def put(data: object, path: tuple, value: object) -> object:
+    if not path:
+        return value
+    copy = dict(data) if isinstance(data, dict) else list(data)  # type: ignore[call-overload]
+    copy[path[0]] = put(copy[path[0]], path[1:], value)
+    return copy
+
+
+def dropped(data: object, path: tuple) -> object:
+    copy = dict(data) if isinstance(data, dict) else list(data)  # type: ignore[call-overload]
+    if len(path) == 1:
+        del copy[path[0]]
+    else:
+        copy[path[0]] = dropped(copy[path[0]], path[1:])
+    return copy
+
+
+@pytest.mark.parametrize("file", FILES)
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_value_anywhere_loads_or_is_told(file: str, data: st.DataObject):
+    """One or two values of a good table replaced by odd ones, or taken away: never anything but a TableError."""
+    table = yaml.load((TABLES / file).read_text(encoding="utf-8"), Loader=yaml.CBaseLoader)
+    for _ in range(data.draw(st.integers(1, 2))):
+        path = data.draw(st.sampled_from(nodes(table)[1:]))
+        odd = data.draw(st.sampled_from([None, *ODD]))
+        table = dropped(table, path) if odd is None else put(table, path, yaml.load(odd, Loader=yaml.CBaseLoader))
+    text = yaml.dump(table, sort_keys=False).replace("'true'", "true").replace("'7'", "7").replace("'1'", "1")
+    try:
+        load_tables(texts={**texts(), file: text})
+    except TableError as error:
+        assert all(one.message and one.position.line >= 1 for one in error.problems)  # noqa: PT017
