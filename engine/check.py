@@ -57,15 +57,14 @@ def must_be_covered(flow: Flow, state: str, event: str) -> bool:
 
 
 def gate_two(flow: Flow) -> Iterator[Problem]:
-    """Holes, overlaps, cells too wide to decide, and must-take events that are not taken."""
+    """Holes, overlaps, and cells too wide to decide. That must-take events are taken, gate 1 has seen to."""
     machine = flow.machine
     overlaps: dict[tuple[str, str], list[tuple[str, str, Cube]]] = {}
     too_wide: dict[str, tuple[str, str, str]] = {}
-    slighted: dict[tuple[str, str], list[str]] = {}
     for state in machine.states:
         if state not in flow.reachable or machine.states[state].final:
             continue
-        for event, known in machine.events.items():
+        for event in machine.events:
             if not must_be_covered(flow, state, event):
                 continue
             verdict = flow.verdicts[state].get(event)
@@ -77,10 +76,6 @@ def gate_two(flow: Flow) -> Iterator[Problem]:
                 overlaps.setdefault((a, b), []).append((state, event, cube))
             if verdict.too_wide:
                 too_wide.setdefault(min(verdict.taken), (state, event, verdict.too_wide))
-            if known.must_take:
-                for row in flow.rows(state, event):
-                    if row.kind in ("ignore", "refuse"):
-                        slighted.setdefault((row.id, event), []).append(state)
     yield from (_overlap(machine, a, b, cells) for (a, b), cells in overlaps.items())
     for row_id, (state, event, why) in too_wide.items():
         yield _problem(
@@ -88,16 +83,6 @@ def gate_two(flow: Flow) -> Iterator[Problem]:
             "ask fewer things in the guards of this cell, or name what belongs together in a predicate",
             state=state, event=event,
         )  # fmt: skip
-    for (row_id, event), states in slighted.items():
-        row = machine.rows[row_id]
-        yield _problem(
-            machine, row, "must-take", f"{event} must be taken and may not be {_DONE[row.kind]}",
-            "give it a row that acts on it, or `defer: true` where a later state does",
-            state=", ".join(states), event=event,
-        )  # fmt: skip
-
-
-_DONE = {"ignore": "ignored", "refuse": "refused"}
 
 
 def _hole(machine: Machine, state: str, event: str, cube: Cube | None) -> Problem:

@@ -109,7 +109,8 @@ class Flow:
                     name = event.of or event.name.removeprefix("timer.")
                     found[event.name] = {Source("timer", name): True, Source("repeating", name): False}
                 case "after":
-                    found[event.name] = {Source("after", event.of or event.name.removeprefix("after.")): True}
+                    name = event.of or event.name.removeprefix("after.")
+                    found[event.name] = {Source("after", name): True} if name in self.machine.rows else {}
                 case "outcome":
                     found[event.name] = {}
                 case "child":
