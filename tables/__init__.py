@@ -11,4 +11,4 @@ from pathlib import Path
 
 def files() -> Path:
     """The folder that holds the shipped tables."""
-    return Path(__file__).parent
+    return Path(__file__).resolve().parent
