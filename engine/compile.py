@@ -70,7 +70,7 @@ class CompiledMachine:
     """A machine ready to run: ``cells[state][event](session, payload)`` answers what a row asks for."""
 
     __slots__ = (
-        "after", "cells", "digest", "durable", "finals", "history", "initial", "model", "name", "rows", "session",
+        "after", "cells", "defaults", "digest", "durable", "finals", "history", "initial", "model", "name", "rows", "session",
         "source",
     )  # fmt: skip
 
@@ -92,6 +92,7 @@ class CompiledMachine:
                 code.next_cells = self.cells[code.next_state]
                 code.final = code.next_state in self.finals
         self.source = writer.source
+        self.defaults = {name: variable.default for name, variable in model.variables.items()}
         self.session: type[Session] = type(
             "Session",
             (Session,),

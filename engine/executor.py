@@ -25,7 +25,7 @@ from calltable.engine.session import (
     ENDED, HISTORY, OVERFLOW, PENDING, QUEUED, STALE, UNHANDLED, Outcome, Owner, Receipt, Session,
 )  # fmt: skip
 from calltable.engine.store import Conflict, MemoryStore, Record, Store, Transition
-from calltable.engine.timers import Timer, TimerHeap
+from calltable.engine.timers import Repeat, TimerHeap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,6 +40,8 @@ INBOX = 64
 
 HANGUP = "user.hangup"
 _NOTHING: Mapping[str, Any] = {}
+_tuple: Any = tuple.__new__
+"""Makes a named tuple without its own constructor: the same object in a third of the time, on the hottest path."""
 
 Handler = "Callable[[Session, Mapping[str, Any]], None]"
 
@@ -162,7 +164,7 @@ class Executor:
         session = compiled.session(self._number, name, prefix, owner)
         self.sessions[session.id] = session
         if compiled.durable:
-            record = Record(compiled.name, compiled.digest, 0, session.state, session.variables)
+            record = Record(compiled.name, compiled.digest, 0, session.state, dict(compiled.defaults))
             self.store.create(session.id, record)
         if compiled.after[compiled.initial]:
             self.now = self.scheduler.time()
@@ -189,7 +191,8 @@ class Executor:
                 self._follow(*queue.popleft())
         finally:
             self._draining = False
-        if self.timers.next() is not None:
+        when = self.timers.next()
+        if when is not None and when < self._wake_at:
             self._rearm()
         return outcome
 
@@ -249,7 +252,7 @@ class Executor:
         if session.machine.durable:
             changes = dict(zip(row.variables, taken[1], strict=True)) if row.slots else _NOTHING
             state = row.next_state or session.state
-            step = Transition(session.version + 1, row.id, event, state, changes, self.now)
+            step = _tuple(Transition, (session.version + 1, row.id, event, state, changes, self.now))
             try:
                 kept = self.store.commit(
                     session.id, session.version, step, partial(self._committed, session, event, payload, taken)
@@ -280,7 +283,7 @@ class Executor:
         session.version += 1
         receipt = None
         if session.machine.durable or self.observers:
-            receipt = Receipt(session.id, session.version, row.id, event, before, session.state, self.now)
+            receipt = _tuple(Receipt, (session.id, session.version, row.id, event, before, session.state, self.now))
             history = session.history
             if history is None:
                 session.history = [receipt]
@@ -457,9 +460,7 @@ class Executor:
         timer = timers[name] = self.timers.arm(self.now + seconds, session, "timer." + name, name)
         repeat = p.get("repeat")
         if repeat is not None:
-            timer.interval = seconds
-            timer.factor = repeat.get("factor", 1)
-            timer.limit = repeat.get("max") or float("inf")
+            timer.repeat = Repeat(seconds, repeat.get("factor", 1), repeat.get("max") or float("inf"))
 
     def _timer_stop(self, session: Session, p: Mapping[str, Any]) -> None:
         timer = (session.timers or {}).pop(p["name"], None)
@@ -475,9 +476,8 @@ class Executor:
             session = timer.session
             if session is None:  # cancelled since; the heap only hands out live ones, so never
                 continue
-            if timer.factor:
-                timer.interval = min(timer.interval * timer.factor, timer.limit)
-                self.timers.again(timer, max(timer.when + timer.interval, now))
+            if timer.repeat is not None:
+                self.timers.again(timer, max(timer.when + timer.repeat.next(), now))
             else:
                 timer.session = None
                 if timer.name and session.timers is not None:

@@ -28,14 +28,17 @@ class Transition(NamedTuple):
     time: float
 
 
-class Record(NamedTuple):
+class Record:
     """A session as it stands in a store."""
 
-    machine: str
-    digest: str
-    version: int
-    state: str
-    variables: dict[str, Any]
+    __slots__ = ("digest", "machine", "state", "variables", "version")
+
+    def __init__(self, machine: str, digest: str, version: int, state: str, variables: dict[str, Any]) -> None:
+        self.machine = machine
+        self.digest = digest
+        self.version = version
+        self.state = state
+        self.variables = variables
 
 
 class Store(Protocol):
@@ -72,14 +75,14 @@ class MemoryStore:
 
     def commit(self, key: int, expected: int, step: Transition, done: Callable[[Exception | None], None]) -> bool:  # noqa: ARG002
         record = self._records.get(key)
-        if record is None or record[2] != expected:
-            held = "nothing" if record is None else f"version {record[2]}"
+        if record is None or record.version != expected:
+            held = "nothing" if record is None else f"version {record.version}"
             msg = f"session {key}: the step was computed on version {expected}, the store holds {held}"
             raise Conflict(msg)
-        variables = record[4]
-        if step[4]:
-            variables.update(step[4])
-        self._records[key] = Record(record[0], record[1], step[0], step[3], variables)
+        if step.changes:
+            record.variables.update(step.changes)
+        record.version = expected + 1
+        record.state = step.state
         return True
 
     def remove(self, key: int) -> None:

@@ -19,22 +19,32 @@ COMPACT = 512
 
 
 class Timer:
-    """One armed timer. ``interval`` and ``factor`` (seconds, ratio) are set on repeating ones."""
+    """One armed timer; ``repeat`` says how a repeating one goes on."""
 
-    __slots__ = ("event", "factor", "interval", "limit", "name", "order", "session", "when")
+    __slots__ = ("event", "name", "repeat", "session", "when")
 
-    def __init__(self, when: float, order: int, session: Session, event: str, name: str) -> None:
+    def __init__(self, when: float, session: Session, event: str, name: str) -> None:
         self.when = when
-        self.order = order
         self.session: Session | None = session
         self.event = event
         self.name = name
-        self.interval = 0.0
-        self.factor = 0.0
-        self.limit = 0.0
+        self.repeat: Repeat | None = None
 
-    def __lt__(self, other: Timer) -> bool:
-        return (self.when, self.order) < (other.when, other.order)
+
+class Repeat:
+    """The back-off of a repeating timer: the next interval is ``factor`` times this one, at most ``limit`` seconds."""
+
+    __slots__ = ("factor", "interval", "limit")
+
+    def __init__(self, interval: float, factor: float, limit: float) -> None:
+        self.interval = interval
+        self.factor = factor
+        self.limit = limit
+
+    def next(self) -> float:
+        """Go on to the next interval; answers it."""
+        self.interval = min(self.interval * self.factor, self.limit)
+        return self.interval
 
 
 class TimerHeap:
@@ -55,7 +65,7 @@ class TimerHeap:
     def arm(self, when: float, session: Session, event: str, name: str = "") -> Timer:
         """Arm a timer that gives ``session`` the ``event`` at ``when`` (seconds, absolute)."""
         self._order += 1
-        timer = Timer(when, self._order, session, event, name)
+        timer = Timer(when, session, event, name)
         heapq.heappush(self._heap, (when, self._order, timer))
         return timer
 

@@ -33,6 +33,7 @@ _cseq = re.compile(rf"([0-9]++)[ \t]++({_TOKEN}++)")
 _digits = re.compile(r"0*+([0-9]*+)")
 _plain_params = re.compile(f"(?:;{_TOKEN}++(?:={_VALUE}*+)?+)*+")
 _param = re.compile(rf"{_WS};{_WS}({_TOKEN}++)(?:{_WS}={_WS}({_QUOTED}|{_VALUE}++))?+{_WS}", re.DOTALL)
+_plain_via = re.compile(r"SIP/2\.0/(UDP|TCP) ([0-9A-Za-z.-]++):([0-9]{1,5});branch=([A-Za-z0-9\-.!%*_+`'~]++)(;rport)?")
 _via = re.compile(
     rf"{_TOKEN}++{_WS}/{_WS}{_TOKEN}++{_WS}/{_WS}({_TOKEN}++)[ \t]++({_HOST})(?:{_WS}:{_WS}([0-9]{{1,5}}))?+(.*+)",
     re.DOTALL,
@@ -140,6 +141,12 @@ def parse_cseq(value: str) -> CSeq:
 
 def parse_via(value: str) -> Via:
     """Read one Via value."""
+    match = _plain_via.fullmatch(value)
+    if match is not None and 0 < (plain_port := int(match[3])) <= _MAX_PORT:
+        params: dict[str, str | None] = {"branch": match[4]}
+        if match[5]:
+            params["rport"] = None
+        return Via(match[1], match[2], plain_port, params)
     match = _via.fullmatch(value)
     if match is None:
         msg = f"Malformed Via {excerpt(value)}"
@@ -263,6 +270,9 @@ def number(text: str, maximum: int) -> int | None:
 
     ``int()`` alone would take signs, underscores, other scripts' digits, and refuse very long texts its own way.
     """
+    if len(text) < 10 and text.isascii() and text.isdigit():  # noqa: PLR2004 - as every sane number is
+        value = int(text)
+        return value if value <= maximum else None
     match = _digits.fullmatch(text)
     if match is None or not text or len(match[1]) > len(str(maximum)):
         return None

@@ -166,6 +166,7 @@ class Legs:
             self._answer(leg, transaction, 481)
         if leg.invite_server is not None and leg.invite_server.open:
             self._answer(leg, leg.invite_server, 487)
+        session.context = leg.invite_server = leg.bye_server = leg.cancel_server = leg.open = None
 
     # -- answering
     def _attach(self, session: Session, p: Mapping[str, Any]) -> None:
@@ -222,7 +223,7 @@ class Legs:
         response = build_response(
             request, code, reason, to_tag=leg.dialog.local_tag, headers=own + headers, body=body
         )
-        return self.transactions.respond(transaction, response)
+        return self.transactions.respond(transaction, response, leg.dialog.local_tag)
 
     def _accept(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
@@ -284,7 +285,7 @@ class Legs:
             hops = max(0, left - 1)
         request = dialog.request(method, headers, body, max_forwards=hops)
         branch, outgoing = self.stack.outgoing(request, address, local, self.transactions.cause())
-        transaction = self.transactions.request(user, outgoing, branch)
+        transaction = self.transactions.request(user, outgoing, branch, method)
         if method == "INVITE":
             leg.invite_client = transaction
 

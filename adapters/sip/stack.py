@@ -130,8 +130,9 @@ class Stack:
                headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Answer a request that no leg takes."""
         if transaction.request is not None:
-            response = build_response(transaction.request, code, reason, to_tag=self.token(), headers=headers)
-            self.transactions.respond(transaction, response)
+            tag = self.token()
+            response = build_response(transaction.request, code, reason, to_tag=tag, headers=headers)
+            self.transactions.respond(transaction, response, tag)
 
     # -- in
     def received(self, data: bytes, source: Address, local: Address, flow: Flow) -> None:

@@ -53,13 +53,12 @@ class ClientTransaction:
 
     __slots__ = ("acks", "branch", "key", "last", "layer", "outgoing", "session", "tags", "user")
 
-    def __init__(self, layer: Transactions, user: ClientUser, outgoing: Outgoing, branch: str) -> None:
+    def __init__(self, layer: Transactions, user: ClientUser, outgoing: Outgoing, branch: str, method: str) -> None:
         self.layer = layer
         self.user = user
         self.outgoing: Outgoing | None = outgoing
         self.branch = branch
-        request = outgoing.message
-        self.key = f"{branch}|{request.cseq.method}"
+        self.key = f"{branch}|{method}"
         self.last: Outgoing | None = None
         self.tags: tuple[str, ...] = ()
         self.acks: dict[str, Outgoing] | None = None
@@ -85,6 +84,7 @@ class ClientTransaction:
 
     def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
         self.layer.clients.pop(self.key, None)
+        self.user, self.session = _NOBODY, None  # no circles: a call is freed when it ends, not when the collector runs
 
 
 class ServerTransaction:
@@ -128,7 +128,7 @@ class ServerTransaction:
             layer.requests.pop(self.merged, None)
         if self.ack_key:
             layer.acks.pop(self.ack_key, None)
-        self.request = self.last = None
+        self.request = self.last = self.user = self.session = None
 
 
 class Transactions:
@@ -155,12 +155,11 @@ class Transactions:
         })
 
     # -- making
-    def request(self, user: ClientUser, outgoing: Outgoing, branch: str) -> ClientTransaction:
+    def request(self, user: ClientUser, outgoing: Outgoing, branch: str, method: str) -> ClientTransaction:
         """Send a request in a transaction of its own. Its top Via carries ``branch``."""
-        transaction = ClientTransaction(self, user, outgoing, branch)
+        transaction = ClientTransaction(self, user, outgoing, branch, method)
         self.clients[transaction.key] = transaction
-        message = outgoing.message
-        machine = "transaction/invite_client" if message.cseq.method == "INVITE" else "transaction/client"
+        machine = "transaction/invite_client" if method == "INVITE" else "transaction/client"
         transaction.session = self.executor.start(
             machine, transaction, name=transaction.key, context=transaction,
             message=outgoing, reliable=outgoing.to.reliable,
@@ -177,8 +176,8 @@ class Transactions:
         )
         return transaction
 
-    def respond(self, transaction: ServerTransaction, response: Response) -> bool:
-        """Send a response to the transaction's request; False where it has had its final one."""
+    def respond(self, transaction: ServerTransaction, response: Response, tag: str) -> bool:
+        """Send a response, with our ``tag``, to the transaction's request; False where it has had its final one."""
         request, session = transaction.request, transaction.session
         if request is None or session is None or session.ended:
             return False
@@ -186,7 +185,7 @@ class Transactions:
         if status >= PROVISIONAL:
             transaction.request = None
             if transaction.method == "INVITE" and status < SUCCESS:
-                transaction.ack_key = ack_key(response.call_id, response.to_tag, response.cseq.number)
+                transaction.ack_key = ack_key(request.call_id, tag, request.cseq.number)
                 self.acks[transaction.ack_key] = transaction
         outgoing = Outgoing(response, transaction.to, transaction.local, transaction.flow, self.cause())
         event = "user.provisional" if status < PROVISIONAL else "user.success" if status < SUCCESS else "user.failure"
@@ -268,7 +267,8 @@ class Transactions:
         if transaction.acks is None:
             transaction.acks = {}
             transaction.last = None
-        transaction.acks[outgoing.message.to_tag or ""] = outgoing
+        tags = transaction.tags
+        transaction.acks[tags[0] if len(tags) == 1 else outgoing.message.to_tag or ""] = outgoing
         self.transmit(outgoing, self.cause())
 
     def _acknowledge_again(self, session: Session, p: Mapping[str, Any]) -> None:
@@ -283,7 +283,7 @@ class Transactions:
         sent = transaction.outgoing
         if sent is not None and isinstance(sent.message, Request):
             cancel = sent._replace(message=build_cancel(sent.message), cause=self.cause())
-            self.request(_NOBODY, cancel, transaction.branch)
+            self.request(_NOBODY, cancel, transaction.branch, "CANCEL")
 
 
 class _Nobody:
