@@ -1,0 +1,272 @@
+"""Random calls, many of them: what nobody thinks of, from one seed.
+
+``crowd`` places calls in batches. A batch is one ``Simulation`` with a B2BUA between a caller and a callee (both run our leg
+tables, as different elements); its calls overlap in it. For each call a random *plan* says what the callee does, when either
+side hangs up, holds, cancels, sends an INFO, refuses a request or goes silent. At the end of a batch everything must have come
+to rest, nothing may be left over, and both ends of a call that was up and quiet must hold the same session descriptions.
+
+A batch that fails is run again, the same to the byte, with a trace: so the many calls that do not fail cost no trace.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from calltable.assembly import Refused
+from calltable.simulation import Simulation, SimulationError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from calltable.agents import AgentCall
+    from calltable.assembly import Tables
+
+SETTLED = 45.0
+"""Seconds after which a call in which nobody acts has nothing under way any more: more than 64*T1."""
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How the network behaves and what callers and callees do; shares from 0 to 1, times in seconds."""
+
+    loss: float = 0.0
+    duplicate: float = 0.0
+    reorder: float = 0.0
+    delay: tuple[float, float] = (0.001, 0.050)
+    answered: float = 0.7
+    """Share of calls whose callee answers; the others are refused, ring for ever, or are never looked at."""
+    late_offer: float = 0.2
+    actions: int = 4
+    """At most so many things happen within a call."""
+    span: float = 12.0
+    """Actions fall into so many seconds."""
+    tcp: float = 0.0
+    """Share of batches over TCP."""
+
+
+@dataclass
+class CrowdReport:
+    """What became of the calls. ``failure`` is the first one's text, ``trace`` its messages as JSON lines."""
+
+    calls: int = 0
+    confirmed: int = 0
+    agreed: int = 0
+    """Calls that were quiet while they were up, and whose ends held the same session descriptions."""
+    outcomes: Counter[str] = field(default_factory=Counter)
+    commands: Counter[str] = field(default_factory=Counter)
+    virtual: float = 0.0
+    """Seconds that passed for the calls."""
+    failure: str = ""
+    failed_call: str = ""
+    trace: list[str] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    rows: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows reached, where it was asked for."""
+
+
+class Crowd:
+    """One batch. ``calls`` maps the number of each call to its two ends, as far as they came to be."""
+
+    def __init__(self, seed: str, count: int, mix: Mix, tables: Tables | None, *, trace: bool) -> None:
+        self.simulation = sim = Simulation(
+            seed, loss=mix.loss, duplicate=mix.duplicate, reorder=mix.reorder, delay=mix.delay, tables=tables, trace=trace
+        )
+        self.mix = mix
+        self.dice = sim.random("plans")
+        first = "tcp" if self.dice.random() < mix.tcp else "udp"
+        for number, name in enumerate(("b2bua", "caller", "callee"), 1):
+            add = sim.b2bua if name == "b2bua" else sim.agent
+            add(name, f"{first}:10.0.0.{number}:5060")
+        sim.agents["callee"].incoming_call = self._incoming
+        self.calls: list[list[AgentCall | None]] = [[None, None] for _ in range(count)]
+        self.commands: Counter[str] = Counter()
+        self.disagreed: list[str] = []
+        self.agreed = 0
+        for number in range(count):
+            sim.clock.call_later(self.dice.uniform(0, mix.span), self._place, number)
+
+    def run(self) -> list[str]:
+        """Run to the end, and answer what was found."""
+        sim = self.simulation
+        sim.clock.run(sim.now + 3 * self.mix.span + SETTLED)
+        for number, (caller, callee) in enumerate(self.calls):
+            self._compare(number, caller, callee)
+        for call in (*sim.agents["caller"].calls, *sim.agents["callee"].calls):
+            if not call.ended:
+                sim.clock.call_later(self.dice.uniform(0, self.mix.span), self._do, call, "hangup")
+        sim.clock.run(sim.now + 3600)
+        return self.disagreed + sim.findings()
+
+    def _compare(self, number: int, caller: AgentCall | None, callee: AgentCall | None) -> None:
+        if caller is None or callee is None or caller.state != "active" or callee.state != "active":
+            return
+        if (caller.local, caller.remote) != (callee.remote, callee.local):
+            self.disagreed.append(f"call {number}: both ends are up, but do not hold the same session descriptions")
+        self.agreed += 1
+
+    # -- plans
+    def _place(self, number: int) -> None:
+        sim, dice, mix = self.simulation, self.dice, self.mix
+        call = sim.agents["caller"].call(
+            sim.uri("b2bua", f"callee-{number}"), offer=dice.random() >= mix.late_offer, user=f"caller-{number}",
+            headers={"X-Call": str(number)},
+        )  # fmt: skip
+        self.calls[number][0] = call
+        self._plan(call, (("hangup", 1), ("hold", 1), ("resume", 1), ("reinvite", 1), ("info", 1), ("withdraw", 1), ("late", 1)))
+
+    def _incoming(self, call: AgentCall) -> None:
+        dice = self.dice
+        invite = call.invite
+        if invite is not None and (number := invite.get("x-call")) is not None:
+            self.calls[int(number)][1] = call
+        later = self.simulation.clock.call_later
+        way = dice.random()
+        if dice.random() < 0.7:  # noqa: PLR2004 - most phones ring
+            later(dice.uniform(0, 1), self._do, call, dice.choice(("ring", "ring", "early media")))
+        if way < self.mix.answered:
+            later(dice.choice((0.0, dice.uniform(0, 3))), self._do, call, "answer")
+        elif way < self.mix.answered + (1 - self.mix.answered) / 2:
+            later(dice.uniform(0, 3), self._do, call, "reject")
+        self._plan(call, (("hangup", 1), ("hold", 2), ("reinvite", 2), ("info", 2), ("withdraw", 1), ("refuse", 1), ("late", 1)))
+
+    def _plan(self, call: AgentCall, choices: tuple[tuple[str, int], ...]) -> None:
+        dice, mix = self.dice, self.mix
+        names, weights = zip(*choices, strict=True)
+        for _ in range(dice.randint(0, mix.actions)):
+            what = dice.choices(names, weights)[0]
+            self.simulation.clock.call_later(dice.uniform(0, mix.span), self._do, call, what)
+
+    def _do(self, call: AgentCall, what: str) -> None:
+        if call.ended:
+            return
+        try:
+            _DEEDS[what](call, self.dice)
+        except Refused:
+            self.commands[f"{what} refused"] += 1
+        else:
+            self.commands[what] += 1
+
+
+def _early_media(call: AgentCall, dice: random.Random) -> None:  # noqa: ARG001
+    call.ring(183, call.describe() if call.proposed else b"")
+
+
+def _reject(call: AgentCall, dice: random.Random) -> None:
+    call.reject(dice.choice((302, 404, 480, 486, 488, 491, 500, 503, 600, 603)))
+
+
+def _late(call: AgentCall, dice: random.Random) -> None:  # noqa: ARG001
+    call.reinvite(offer=False)
+
+
+def _refuse(call: AgentCall, dice: random.Random) -> None:
+    """The next re-INVITE is refused instead of answered."""
+    call.manual = True
+    if call.state == "reinvited":
+        call.reject(dice.choice((488, 491, 500)))
+    call.manual = False
+
+
+_DEEDS: dict[str, Callable[[AgentCall, random.Random], Any]] = {
+    "ring": lambda call, _: call.ring(),
+    "early media": _early_media,
+    "answer": lambda call, _: call.answer(),
+    "reject": _reject,
+    "hangup": lambda call, _: call.hangup(),
+    "hold": lambda call, _: call.hold(),
+    "resume": lambda call, _: call.resume(),
+    "reinvite": lambda call, _: call.reinvite(),
+    "late": _late,
+    "withdraw": lambda call, _: call.cancel(),
+    "refuse": _refuse,
+    "info": lambda call, dice: call.request(dice.choice(("INFO", "MESSAGE", "OPTIONS", "UPDATE", "BANANA")), b"hello"),
+}
+
+
+def crowd(
+    calls: int,
+    seed: int | str = 0,
+    mix: Mix | None = None,
+    *,
+    batch: int = 20,
+    tables: Tables | None = None,
+    coverage: bool = False,
+    progress: Callable[[CrowdReport], None] | None = None,
+) -> CrowdReport:
+    """Run so many random calls and say what became of them; it ends with the first batch that fails.
+
+    ``coverage`` counts the rows reached, which takes longer.
+    """
+    mix = mix or Mix()
+    report = CrowdReport()
+    while report.calls < calls and not report.failure:
+        count = min(batch, calls - report.calls)
+        name = f"{seed}:{report.calls // batch}"
+        one, found = _batch(name, count, mix, tables, trace=coverage)
+        if found and not coverage:
+            one, found = _batch(name, count, mix, tables, trace=True)
+        _add(report, one)
+        report.calls += count
+        if found:
+            _blame(report, one, name, found)
+        if progress is not None:
+            progress(report)
+    return report
+
+
+def _batch(name: str, count: int, mix: Mix, tables: Tables | None, *, trace: bool) -> tuple[Crowd, list[str]]:
+    one = Crowd(name, count, mix, tables, trace=trace)
+    try:
+        return one, one.run()
+    except SimulationError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever comes out of the clock is what we are looking for
+        return one, [f"an exception came out: {error!r}"]
+
+
+def _add(report: CrowdReport, one: Crowd) -> None:
+    report.agreed += one.agreed
+    report.commands.update(one.commands)
+    report.rows.update(one.simulation.reached)
+    report.virtual += one.simulation.now
+    for caller, callee in one.calls:
+        if caller is not None and caller.confirmed:
+            report.confirmed += 1
+        ends = "never placed" if caller is None else _fate(caller)
+        report.outcomes[ends if callee is not None else f"{ends}, callee never heard of it"] += 1
+
+
+def _fate(call: AgentCall) -> str:
+    if call.confirmed:
+        return "answered"
+    if "failed" in call.heard:
+        return f"failed {call.last('failed').fields['code']}"
+    return "given up" if call.ended else "open"
+
+
+def _blame(report: CrowdReport, one: Crowd, name: str, found: list[str]) -> None:
+    """Say what was found, and keep the trace of the first call that it names."""
+    sim = one.simulation
+    report.failure = "\n".join(found)
+    report.names = sim.names()
+    records = [json.loads(line) for line in sim.trace()]
+    numbers: dict[str, str] = {}
+    for record in records:
+        for place in ("callee-", "caller-"):
+            _, hit, rest = record.get("text", "").partition(place)
+            if hit:
+                numbers.setdefault(record.get("call_id", ""), "".join(c for c in rest[:6] if c.isdigit()))
+    blamed = next((n for line in found for n in _mentioned(line, numbers)), None)
+    report.failed_call = f"batch {name}" if blamed is None else f"call {blamed} of batch {name}"
+    ours = {call_id for call_id, number in numbers.items() if blamed is None or number == blamed}
+    report.trace = [json.dumps(record, ensure_ascii=False) for record in records if record.get("call_id") in ours]
+
+
+def _mentioned(line: str, numbers: dict[str, str]) -> list[str]:
+    if line.startswith("call "):
+        return [line[5:].partition(":")[0]]
+    return [number for call_id, number in numbers.items() if call_id and call_id in line]

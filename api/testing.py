@@ -1,0 +1,51 @@
+"""For tests of your own: calls on a virtual clock, with scripted or random peers.
+
+Name this module in a ``conftest.py`` (``pytest_plugins = ["calltable.testing"]``) and ask for ``simulation``::
+
+    def test_a_busy_callee_frees_the_caller(simulation):
+        simulation.b2bua()
+        alice, bob = simulation.agent("alice"), simulation.agent("bob")
+        bob.incoming_call = lambda call: call.reject(486)
+        call = alice.call(simulation.uri("b2bua", "bob"))
+        simulation.finish()
+        assert call.last("failed").fields["code"] == 486
+
+The fixture ends each test with ``finish``: whatever is left over then (a session, a timer, a transaction, a dialog), or went wrong
+unseen, fails the test. ``@pytest.mark.simulate(seed=7, loss=0.2)`` gives the arguments of ``Simulation``, ``tables=`` among them for
+tables of your own. The seed stands in each failure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from calltable.agents import Agent, AgentCall, Heard, session_description
+from calltable.crowd import Crowd, CrowdReport, Mix, crowd
+from calltable.rawpeers import RawCall, RawPeer
+from calltable.simulation import Simulation, SimulationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "Agent", "AgentCall", "Crowd", "CrowdReport", "Heard", "Mix", "RawCall", "RawPeer", "Simulation", "SimulationError",
+    "crowd", "session_description", "simulation",
+]  # fmt: skip
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line("markers", "simulate(**arguments): the arguments of the simulation fixture's Simulation")
+
+
+@pytest.fixture
+def simulation(request: pytest.FixtureRequest) -> Iterator[Simulation]:
+    """A new ``Simulation``, searched for leftovers after the test (not where the test failed by itself)."""
+    mark = request.node.get_closest_marker("simulate")
+    made = Simulation(**(mark.kwargs if mark is not None else {}))
+    before = request.session.testsfailed
+    yield made
+    if request.session.testsfailed == before:
+        made.finish()
