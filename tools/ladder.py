@@ -1,25 +1,12 @@
 """A call as a ladder: the parties, every message between them, and the row behind each.
 
-A trace is JSON lines, one record each, in the order in which things happened. Two kinds:
-
-``{"kind": "message", "time": 12.003, "direction": "in", "source": "127.0.0.1:5071",
-"destination": "127.0.0.1:5060", "summary": "INVITE sip:bob@127.0.0.1", "cseq": "1 INVITE",
-"call_id": "a84b4c76", "leg": "a", "rows": ["uas.idle.invite"], "text": "INVITE sip:…"}``
-
-``{"kind": "step", "time": 12.003, "session": "bridge/a", "machine": "leg/uas", "row": "uas.idle.invite",
-"event": "sip.invite", "before": "idle", "after": "ringing", "publications": ["offered"]}``
-
-``time`` is in seconds of any clock that only grows; ladders show it relative to the first record. ``source`` and
-``destination`` are labels, by custom ``host:port``; ``rows`` are the ids of the rows that took the message
-(``in``) or sent it (``out``). ``text`` (the message itself) may be missing, and so may any other field but
-``kind`` and ``time``. ``lost`` marks a message that the network swallowed. Where both ends of a message are
-traced, the two records become one arrow with the rows of both.
+What a trace holds and how it looks as JSON lines stands in ``api/trace.py``. Times are shown relative to the first
+record. Where both ends of a message are traced, the two records become one arrow with the rows of both.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import re
 import shutil
@@ -28,95 +15,14 @@ import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from calltable.tools import OK, UsageError
+from calltable.trace import Entry, TraceError, of_call, read_trace
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One record of a trace; the module's docstring says what the fields mean. ``time`` is in seconds."""
-
-    time: float
-    kind: Literal["message", "step"]
-    direction: Literal["in", "out"] = "in"
-    source: str = ""
-    destination: str = ""
-    summary: str = ""
-    cseq: str = ""
-    call_id: str = ""
-    leg: str = ""
-    rows: tuple[str, ...] = ()
-    text: str = ""
-    lost: bool = False
-    session: str = ""
-    machine: str = ""
-    row: str = ""
-    event: str = ""
-    before: str = ""
-    after: str = ""
-    publications: tuple[str, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """What an arrow is called: a request by its summary, a response with the method that it answers."""
-        method = self.cseq.partition(" ")[2]
-        if self.summary[:1].isdigit() and method:
-            return f"{self.summary} ({method})"
-        return self.summary
-
-    @property
-    def tone(self) -> str:
-        """``request``, ``provisional``, ``success`` or ``failure``, for colours."""
-        first = self.summary[:1]
-        return {"1": "provisional", "2": "success"}.get(first, "failure") if first.isdigit() else "request"
-
-
-class TraceError(Exception):
-    """A line of a trace cannot be read; the text says which and why."""
-
-
-_FIELDS = {field.name for field in dataclasses.fields(Entry)}
-
-
-def entry(record: object) -> Entry:
-    """One record as an ``Entry``; fields that ladders do not know are passed over. Raises ``TraceError``."""
-    if not isinstance(record, dict):
-        raise TraceError("a record is an object: {…}")
-    if record.get("kind") not in {"message", "step"}:
-        raise TraceError(f"kind must be 'message' or 'step', not {record.get('kind')!r}")
-    if not isinstance(record.get("time"), int | float):
-        raise TraceError(f"time must be a number of seconds, not {record.get('time')!r}")
-    known: dict[str, Any] = {name: value for name, value in record.items() if name in _FIELDS}
-    for name in ("rows", "publications"):
-        known[name] = tuple(known.get(name, ()))
-    return Entry(**known)
-
-
-def read_trace(lines: Iterable[str], name: str = "trace") -> list[Entry]:
-    """A trace from its JSON lines. Raises ``TraceError`` with ``name`` and the number of the line."""
-    entries: list[Entry] = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            entries.append(entry(json.loads(line)))
-        except (json.JSONDecodeError, TraceError) as error:
-            raise TraceError(f"{name}:{number}: {error}") from error
-    return entries
-
-
-def write_trace(entries: Iterable[Entry]) -> Iterator[str]:
-    """The JSON lines of a trace, without the fields that are empty."""
-    for item in entries:
-        record = {name: value for name, value in dataclasses.asdict(item).items() if value not in ("", (), False)}
-        if item.kind == "step":
-            del record["direction"]
-        yield json.dumps({"time": item.time, **record}, ensure_ascii=False)
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 # --------------------------------------------------------------------------- what a ladder shows
@@ -340,7 +246,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("trace", metavar="TRACE", help="a file of JSON lines; - for standard input")
     parser.add_argument("-o", "--output", metavar="FILE", help="write a page (.html) or text instead of printing")
-    parser.add_argument("--call", metavar="ID", help="only what belongs to this Call-ID")
+    parser.add_argument("--call", metavar="ID", help="only this call, by its number or any of its Call-IDs")
     parser.add_argument(
         "--name", action="append", default=[], metavar="ADDRESS=NAME", help="call an address by a name (again for more)"
     )
@@ -358,7 +264,9 @@ def run(arguments: argparse.Namespace) -> int:
     except TraceError as error:
         raise UsageError(str(error)) from error
     if arguments.call:
-        entries = [item for item in entries if item.kind == "step" or item.call_id == arguments.call]
+        entries = of_call(entries, arguments.call)
+        if not entries:
+            raise UsageError(f"{arguments.trace} has no call {arguments.call}; give a call's number or a Call-ID")
     names: dict[str, str] = {}
     for pair in arguments.name:
         address, equals, name = pair.partition("=")

@@ -13,7 +13,8 @@ from calltable.tools.picture import DARK, FONT, LIGHT
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from calltable.tools.ladder import Entry, Ladder
+    from calltable.tools.ladder import Ladder
+    from calltable.trace import Entry
 
 CLOCK = 64
 GAP = 300

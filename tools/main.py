@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "check": "check tables: holes, overlaps, dead rows, waiting for ever",
     "serve": "run the B2BUA",
+    "ladder": "draw a traced call: every message, and the row behind it",
     "render": "draw tables as Mermaid, DOT, SVG or a page",
 }
 """What there is, with the line that ``--help`` shows; the module has the command's name."""

@@ -8,17 +8,8 @@ from pathlib import Path
 import pytest
 
 from calltable.tools import UsageError
-from calltable.tools.ladder import (
-    Entry,
-    TraceError,
-    entry,
-    ladder,
-    ladder_html,
-    ladder_text,
-    read_trace,
-    register,
-    write_trace,
-)
+from calltable.tools.ladder import ladder, ladder_html, ladder_text, register
+from calltable.trace import Entry, TraceError, dump, load, read_trace
 
 TRACE = Path(__file__).parent / "traces" / "basic_call.jsonl"
 NAMES = {"127.0.0.1:5060": "calltable"}
@@ -44,7 +35,7 @@ def test_the_parties_stand_in_the_order_in_which_they_speak(call):
 
 
 def test_a_trace_survives_being_written_and_read(call):
-    assert read_trace(write_trace(call)) == call
+    assert read_trace(map(dump, call)) == call
 
 
 def test_every_message_has_its_arrow_and_its_rows_on_one_line(call):
@@ -150,7 +141,7 @@ def test_a_broken_line_is_named(line, reason):
 
 
 def test_fields_that_ladders_do_not_know_are_passed_over():
-    assert entry({"kind": "step", "time": 1, "receipt": 7}).time == 1
+    assert load({"kind": "step", "time": 1, "receipt": 7}).time == 1
 
 
 class Page(HTMLParser):
