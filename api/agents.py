@@ -124,10 +124,10 @@ class AgentCall:
         """The session description of this end that holds, once an offer was answered."""
         self.remote: bytes | None = None
         self.offered: bytes | None = None
-        """An offer of this end that waits for its answer."""
+        """The offer of our INVITE that waits for its answer, or for another try after a glare."""
         self.proposed: bytes | None = None
         """An offer of the other end that waits for our answer."""
-        self._answered: bytes | None = None
+        self._accepted: bytes | None = None
         self._version = 0
         self._handles = 0
 
@@ -144,9 +144,9 @@ class AgentCall:
 
     def last(self, name: str) -> Heard:
         """The latest publication of this name. Raises LookupError where there was none."""
-        for event in reversed(self.events):
-            if event.name == name:
-                return event
+        found = [event for event in self.events if event.name == name]
+        if found:
+            return found[-1]
         msg = f"{self} has not heard {name}; it heard {', '.join(self.heard) or 'nothing'}"
         raise LookupError(msg)
 
@@ -181,10 +181,7 @@ class AgentCall:
     def answer(self, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> None:
         """Accept the INVITE that waits, the first or a later one, with an answer or, where it had no offer, with one."""
         described = body if body is not None else self._reply()
-        if self.proposed is None:
-            self.offered = described
-        else:
-            self._answered = described
+        self._accepted = described
         self.tell("user.answer", message=Content(described, SDP, (headers or {}).items()))
 
     def reject(self, code: int = 486, headers: Mapping[str, str] | None = None) -> None:
@@ -241,16 +238,14 @@ class AgentCall:
         message: Request | Response | None = fields.get("message")
         if name in ("answered", "reinvite_answered") and message is not None:
             if fields["acknowledged"]:
-                self._settle(self.offered, message.body)
+                self.local, self.remote, self.offered = self.offered, message.body, None
             else:
                 self.proposed = message.body
         elif name == "reinvite" and message is not None:
             self.proposed = message.body if fields["offer"] else None
         elif name == "confirmed" and message is not None:
-            if self.proposed is not None:
-                self._settle(self._answered, self.proposed)
-            elif has_offer(message):
-                self._settle(self.offered, message.body)
+            if self.proposed is not None or has_offer(message):
+                self._settle(self._accepted, self.proposed or message.body)
         elif name == "reinvite_failed":
             self.offered = None
         if not self.manual:
@@ -279,4 +274,4 @@ class AgentCall:
 
     def _settle(self, local: bytes | None, remote: bytes | None) -> None:
         self.local, self.remote = local, remote
-        self.offered = self.proposed = self._answered = None
+        self.proposed = self._accepted = None

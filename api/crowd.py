@@ -125,7 +125,7 @@ class Crowd:
             self.calls[int(number)][1] = call
         later = self.simulation.clock.call_later
         way = dice.random()
-        if dice.random() < 0.7:  # noqa: PLR2004 - most phones ring
+        if dice.random() < 0.7:
             later(dice.uniform(0, 1), self._do, call, dice.choice(("ring", "ring", "early media")))
         if way < self.mix.answered:
             later(dice.choice((0.0, dice.uniform(0, 3))), self._do, call, "answer")
@@ -259,7 +259,7 @@ def _blame(report: CrowdReport, one: Crowd, name: str, found: list[str]) -> None
         for place in ("callee-", "caller-"):
             _, hit, rest = record.get("text", "").partition(place)
             if hit:
-                numbers.setdefault(record.get("call_id", ""), "".join(c for c in rest[:6] if c.isdigit()))
+                numbers.setdefault(record.get("call_id", ""), rest.partition("@")[0])
     blamed = next((n for line in found for n in _mentioned(line, numbers)), None)
     report.failed_call = f"batch {name}" if blamed is None else f"call {blamed} of batch {name}"
     ours = {call_id for call_id, number in numbers.items() if blamed is None or number == blamed}
