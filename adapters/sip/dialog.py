@@ -114,6 +114,9 @@ class Dialog:
 def _untagged(value: str) -> str:
     """A From or To value as it was written, without its tag: RFC 2543 peers compare the rest as text."""
     parsed = parse_name_addr(value, "From")
+    bare, found, tag = value.rpartition(">;tag=")
+    if found and tag == parsed.tag and len(parsed.params) == 1:
+        return f"{bare}>"
     if "tag" not in parsed.params:
         return value if "<" in value else f"<{parsed.uri}>"
     return str(NameAddr(parsed.display, parsed.uri, {k: v for k, v in parsed.params.items() if k != "tag"}))

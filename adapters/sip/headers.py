@@ -43,6 +43,7 @@ _name_addr = re.compile(
     rf"({_QUOTED}|(?:(?:{_TOKEN}|[^\x00-\x7f])++{_WS})*+){_WS}<({_uri})>(.*+)",
     re.DOTALL,
 )
+_plain_addr = re.compile(rf"([A-Za-z0-9 ]*+)<({_uri})>(?:;tag=({_TOKEN}++))?+")
 _addr_spec = re.compile(r'([A-Za-z][A-Za-z0-9+.-]*+:[^\x00-\x20\x7f<>";,?]++)([ \t;].*+)?+', re.DOTALL)
 _list_stop = re.compile(r'[,"<]')
 _quoted_string = re.compile(_QUOTED, re.DOTALL)
@@ -176,6 +177,9 @@ def parse_name_addr(value: str, name: str = "name-addr") -> NameAddr:
 
 
 def _parse_name_addr(value: str, name: str) -> NameAddr:
+    match = _plain_addr.fullmatch(value)
+    if match is not None:
+        return NameAddr(match[1].strip(), match[2], {"tag": match[3]} if match[3] else {})
     match = _name_addr.fullmatch(value)
     if match is not None:
         display, uri, tail = match.groups()

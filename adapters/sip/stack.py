@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import random
+import os
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from calltable.adapters.sip.build import build_response, note_source
@@ -24,7 +24,8 @@ from calltable.adapters.sip.transport import RELIABLE, Address, Flow, Transport,
 from calltable.adapters.sip.validate import check
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import random
+    from collections.abc import Callable, Iterator
 
     from calltable.adapters.sip.transactions import ServerTransaction
     from calltable.engine.executor import Executor
@@ -57,6 +58,20 @@ class Traced(NamedTuple):
     row: str
 
 
+def _seeded(rng: random.Random) -> Iterator[str]:
+    """Tokens that a seed repeats, for simulations."""
+    while True:
+        yield f"{rng.getrandbits(64):016x}"
+
+
+def _unguessable() -> Iterator[str]:
+    """Tokens from the system's random source, drawn by the thousand: one system call for each costs more."""
+    while True:
+        drawn = os.urandom(8192).hex()
+        for at in range(0, len(drawn), 16):
+            yield drawn[at : at + 16]
+
+
 class Stack:
     """One SIP element on one transport.
 
@@ -79,7 +94,7 @@ class Stack:
         self.resolver = resolver
         self.application = application
         self.screening = screening or Screening()
-        self.random = rng or random.SystemRandom()
+        self._tokens = _seeded(rng) if rng is not None else _unguessable()
         self.counters = executor.counters
         self._host = host
         self.tracers: list[Callable[[Traced], None]] = []
@@ -96,7 +111,7 @@ class Stack:
 
     def token(self) -> str:
         """A random token of 64 bits (§19.3)."""
-        return f"{self.random.getrandbits(64):016x}"
+        return next(self._tokens)
 
     def contact(self, local: Address | None) -> str:
         """The Contact value of messages that leave from ``local``."""
