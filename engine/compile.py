@@ -42,7 +42,7 @@ class Draw(NamedTuple):
 class RowCode:
     """What the executor needs of a row, resolved: no lookups are left to do."""
 
-    __slots__ = ("final", "id", "kind", "model", "next_cells", "next_state", "outcome", "slots", "variables")
+    __slots__ = ("arms", "final", "id", "kind", "model", "next_cells", "next_state", "outcome", "slots", "variables")
 
     def __init__(self, row: Row) -> None:
         self.id = row.id
@@ -54,6 +54,7 @@ class RowCode:
         self.next_state = row.next_state
         self.next_cells: dict[str, Any] | None = None
         self.final = False
+        self.arms: tuple[Arm, ...] = ()
 
     def __repr__(self) -> str:
         return f"<row {self.id}>"
@@ -91,6 +92,7 @@ class CompiledMachine:
             if code.next_state is not None:
                 code.next_cells = self.cells[code.next_state]
                 code.final = code.next_state in self.finals
+                code.arms = self.after[code.next_state]
         self.source = writer.source
         self.defaults = {name: variable.default for name, variable in model.variables.items()}
         self.session: type[Session] = type(

@@ -296,7 +296,14 @@ class Executor:
             for observe in self.observers:
                 observe(told)
         if effects:
-            self._perform(session, row, effects)
+            self.current, self.row = session, row
+            handlers = self.handlers
+            for name, parameters in effects:
+                try:
+                    handlers[name](session, parameters)
+                except Exception as error:  # noqa: BLE001 - see the module's docstring
+                    self._effect_failed(session, row, name, error)
+            self.row = None
         if publications:
             owner = session.owner
             for name, fields in publications:
@@ -305,24 +312,15 @@ class Executor:
             if row.final:
                 self._end(session)
             elif not session.ended:
-                arms = session.machine.after[row.next_state]
-                if arms:
-                    self._arm(session, arms)
+                if row.arms:
+                    self._arm(session, row.arms)
                 if session.deferred:
                     self._replay(session, before)
 
-    def _perform(self, session: Session, row: RowCode, effects: tuple[tuple[str, Mapping[str, Any]], ...]) -> None:
-        outer = self.current, self.row
-        self.current, self.row = session, row
-        handlers = self.handlers
-        for name, parameters in effects:
-            try:
-                handlers[name](session, parameters)
-            except Exception as error:  # noqa: BLE001 - see the module's docstring
-                log.exception("%r: %s in row %s failed", session, name, row.id)
-                self.counters["effects failed"] += 1
-                self._queue.append((session, FAILED, {"reason": f"{name}: {error!r}"}, None))
-        self.current, self.row = outer
+    def _effect_failed(self, session: Session, row: RowCode, name: str, error: Exception) -> None:
+        log.error("%r: %s in row %s failed", session, name, row.id, exc_info=error)
+        self.counters["effects failed"] += 1
+        self._queue.append((session, FAILED, {"reason": f"{name}: {error!r}"}, None))
 
     # -- what is not a plain row
     def _declared(self, session: Session, event: str, payload: Mapping[str, Any], row: RowCode) -> Outcome:
