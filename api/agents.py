@@ -127,7 +127,10 @@ class AgentCall:
         """The offer of our INVITE that waits for its answer, or for another try after a glare."""
         self.proposed: bytes | None = None
         """An offer of the other end that waits for our answer."""
+        self.answers_after = 0.0
+        """Seconds that a re-INVITE waits for its answer."""
         self._accepted: bytes | None = None
+        self._reinvites = 0
         self._version = 0
         self._handles = 0
 
@@ -242,6 +245,7 @@ class AgentCall:
             else:
                 self.proposed = message.body
         elif name == "reinvite" and message is not None:
+            self._reinvites += 1
             self.proposed = message.body if fields["offer"] else None
         elif name == "confirmed" and message is not None:
             if self.proposed is not None or has_offer(message):
@@ -259,11 +263,16 @@ class AgentCall:
     def _react(self, name: str, fields: Mapping[str, Any]) -> None:
         state = self.state
         if name == "reinvite" and state == "reinvited":
-            self.answer()
+            self.agent.clock.call_later(self.answers_after, self._answer, self._reinvites)
         elif name in ("answered", "reinvite_answered") and not fields["acknowledged"] and state == "acknowledging":
             self.acknowledge()
         elif name == "request" and not self.ended and fields["transaction"].open:
             self.tell("user.respond", transaction=fields["transaction"], code=200, message=None)
+
+    def _answer(self, which: int) -> None:
+        """Answer a re-INVITE, unless it is over or another has come since."""
+        if self.state == "reinvited" and which == self._reinvites:
+            self.answer()
 
     def _reply(self) -> bytes:
         """An answer that fits the offer of the other end: hold is answered with its counterpart (RFC 3264 §6.1)."""

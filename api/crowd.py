@@ -10,7 +10,6 @@ A batch that fails is run again, the same to the byte, with a trace: so the many
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from calltable.agents import AgentCall
     from calltable.assembly import Tables
+    from calltable.trace import Entry
 
 SETTLED = 45.0
 """Seconds after which a call in which nobody acts has nothing under way any more: more than 64*T1."""
@@ -50,7 +50,7 @@ class Mix:
 
 @dataclass
 class CrowdReport:
-    """What became of the calls. ``failure`` is the first one's text, ``trace`` its messages as JSON lines."""
+    """What became of the calls. ``failure`` is the first one's text, ``trace`` its messages."""
 
     calls: int = 0
     confirmed: int = 0
@@ -62,7 +62,7 @@ class CrowdReport:
     """Seconds that passed for the calls."""
     failure: str = ""
     failed_call: str = ""
-    trace: list[str] = field(default_factory=list)
+    trace: list[Entry] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     rows: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows reached, where it was asked for."""
@@ -116,7 +116,8 @@ class Crowd:
             headers={"X-Call": str(number)},
         )  # fmt: skip
         self.calls[number][0] = call
-        self._plan(call, (("hangup", 1), ("hold", 1), ("resume", 1), ("reinvite", 1), ("info", 1), ("withdraw", 1), ("late", 1)))
+        self._plan(call, (("hangup", 1), ("hold", 1), ("resume", 1), ("reinvite", 1), ("info", 1), ("withdraw", 2), ("late", 1),
+                          ("slow", 1)))  # fmt: skip
 
     def _incoming(self, call: AgentCall) -> None:
         dice = self.dice
@@ -131,7 +132,8 @@ class Crowd:
             later(dice.choice((0.0, dice.uniform(0, 3))), self._do, call, "answer")
         elif way < self.mix.answered + (1 - self.mix.answered) / 2:
             later(dice.uniform(0, 3), self._do, call, "reject")
-        self._plan(call, (("hangup", 1), ("hold", 2), ("reinvite", 2), ("info", 2), ("withdraw", 1), ("refuse", 1), ("late", 1)))
+        self._plan(call, (("hangup", 1), ("hold", 2), ("reinvite", 2), ("info", 2), ("withdraw", 1), ("refuse", 1), ("late", 1),
+                          ("slow", 2)))  # fmt: skip
 
     def _plan(self, call: AgentCall, choices: tuple[tuple[str, int], ...]) -> None:
         dice, mix = self.dice, self.mix
@@ -163,6 +165,22 @@ def _late(call: AgentCall, dice: random.Random) -> None:  # noqa: ARG001
     call.reinvite(offer=False)
 
 
+def _withdraw(call: AgentCall, dice: random.Random) -> None:
+    """A re-INVITE that is cancelled at once, or so soon that the CANCEL crosses whatever comes."""
+    call.reinvite()
+
+    def cancel() -> None:
+        if call.state == "reinviting":
+            call.cancel()
+
+    call.agent.clock.call_later(dice.choice((0.0, dice.uniform(0, 0.3))), cancel)
+
+
+def _slow(call: AgentCall, dice: random.Random) -> None:
+    """From now on re-INVITEs are answered after a while."""
+    call.answers_after = dice.uniform(0, 2)
+
+
 def _refuse(call: AgentCall, dice: random.Random) -> None:
     """The next re-INVITE is refused instead of answered."""
     call.manual = True
@@ -181,8 +199,9 @@ _DEEDS: dict[str, Callable[[AgentCall, random.Random], Any]] = {
     "resume": lambda call, _: call.resume(),
     "reinvite": lambda call, _: call.reinvite(),
     "late": _late,
-    "withdraw": lambda call, _: call.cancel(),
+    "withdraw": _withdraw,
     "refuse": _refuse,
+    "slow": _slow,
     "info": lambda call, dice: call.request(dice.choice(("INFO", "MESSAGE", "OPTIONS", "UPDATE", "BANANA")), b"hello"),
 }
 
@@ -253,17 +272,17 @@ def _blame(report: CrowdReport, one: Crowd, name: str, found: list[str]) -> None
     sim = one.simulation
     report.failure = "\n".join(found)
     report.names = sim.names()
-    records = [json.loads(line) for line in sim.trace()]
+    entries = sim.trace()
     numbers: dict[str, str] = {}
-    for record in records:
-        for place in ("callee-", "caller-"):
-            _, hit, rest = record.get("text", "").partition(place)
+    for entry in entries:
+        for user in ("callee-", "caller-"):
+            _, hit, rest = entry.text.partition(user)
             if hit:
-                numbers.setdefault(record.get("call_id", ""), rest.partition("@")[0])
+                numbers.setdefault(entry.call_id, rest.partition("@")[0])
     blamed = next((n for line in found for n in _mentioned(line, numbers)), None)
     report.failed_call = f"batch {name}" if blamed is None else f"call {blamed} of batch {name}"
     ours = {call_id for call_id, number in numbers.items() if blamed is None or number == blamed}
-    report.trace = [json.dumps(record, ensure_ascii=False) for record in records if record.get("call_id") in ours]
+    report.trace = [entry for entry in entries if entry.call_id in ours]
 
 
 def _mentioned(line: str, numbers: dict[str, str]) -> list[str]:

@@ -14,11 +14,11 @@ that stays, an event without a row, a session or an effect that failed. ``findin
 
 from __future__ import annotations
 
-import json
 import random
-from collections import Counter
+from collections import Counter, deque
+from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from calltable.adapters.clock import VirtualClock
 from calltable.adapters.sip.errors import MessageError
@@ -30,16 +30,14 @@ from calltable.agents import Agent
 from calltable.assembly import Engine, Tables
 from calltable.b2bua import B2BUA, BRIDGE
 from calltable.rawpeers import RawPeer
+from calltable.trace import Entry, Tracer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from calltable.adapters.sip.message import Response
     from calltable.adapters.sip.network import SimulatedTransport
     from calltable.adapters.sip.packet import Packet
     from calltable.adapters.sip.screening import Screening
-    from calltable.adapters.sip.stack import Traced
-    from calltable.adapters.sip.transport import Flow, Receiver
     from calltable.engine.executor import Step
 
 TROUBLE = (
@@ -47,6 +45,8 @@ TROUBLE = (
     "unanswerable",
 )  # fmt: skip
 """Counters of an engine that stay at zero, whatever its peers do."""
+
+_LOST = frozenset({"lost", "dropped", "cut", "unreachable"})
 
 REST = 3600.0
 """Seconds in which everything must have come to rest: longer than any timer of the shipped tables."""
@@ -97,7 +97,7 @@ class Simulation:
         """Where each node listens first, by its name."""
         self.reached: Counter[tuple[str, str]] = Counter()
         """How often each row was taken: (machine, row id). Non-rows count as well. Empty without ``trace``."""
-        self._records: list[dict[str, Any]] = []
+        self._entries: list[Entry] = []
         self._hosts = 0
 
     def random(self, name: str) -> random.Random:
@@ -135,7 +135,7 @@ class Simulation:
         """A peer that says exactly what it is told to, and nothing by itself."""
         transport = self._attach(name, address)
         self.peers[name] = peer = RawPeer(name, self, transport)
-        transport.start(_Tap(self, peer, None) if self.tracing else peer)
+        transport.start(peer)
         return peer
 
     def engine(self, name: str, address: str = "", *, tables: Tables | None = None,
@@ -147,11 +147,13 @@ class Simulation:
         )  # fmt: skip
         self.engines[name] = engine
         if self.tracing:
-            tap = _Tap(self, engine.stack, engine)
-            transport.start(tap)
-            engine.stack.tracers.append(tap.traced)
-            engine.executor.observers.append(tap.stepped)
+            Tracer(engine, self._entries.append)
+            engine.executor.observers.append(self._stepped)
         return engine
+
+    def _stepped(self, step: Step) -> None:
+        if step.row is not None:
+            self.reached[step.session.machine.name, step.row.id] += 1
 
     def _attach(self, name: str, address: str) -> SimulatedTransport:
         if name in self.addresses:
@@ -249,18 +251,29 @@ class Simulation:
             lines.append(f"{packet.sent:10.3f}  {source:>10} -> {destination:<10} {_summary(packet.data)}{fate}")
         return "\n".join(lines)
 
-    def trace(self) -> Iterator[str]:
-        """The trace as JSON lines, for ``calltable ladder``: messages with the rows behind them, and steps."""
-        for record in self._records:
-            packet: Packet | None = record.get("packet")
-            kept = {name: value for name, value in record.items() if name not in ("packet", "place")}
-            if record["kind"] == "message" and record["direction"] == "out":
-                place = record["place"]
-                if packet is None and place < len(self.network.log):
-                    packet = self.network.log[place]
-                if packet is not None and packet.fate in ("lost", "dropped", "cut", "unreachable"):
-                    kept["lost"] = True
-            yield json.dumps(kept, ensure_ascii=False)
+    def trace(self) -> list[Entry]:
+        """What happened, for ladders: messages with the rows behind them, lost ones marked, and steps."""
+        peers = {peer.address.host for peer in self.peers.values()}
+        fates: dict[tuple[str, str, str], deque[str]] = {}
+        spoken = []
+        before: tuple[object, ...] = ()
+        for packet in self.network.log:
+            key = (packet.source.hostport, packet.destination.hostport, packet.data.decode("utf-8", "replace"))
+            if (packet.sent, *key) == before:  # a copy that the network made
+                continue
+            before = (packet.sent, *key)
+            if packet.source.host in peers:
+                spoken.append(_spoken(packet))
+            else:
+                fates.setdefault(key, deque()).append(packet.fate)
+        entries = []
+        for entry in self._entries:
+            if entry.direction == "out" and entry.kind == "message":
+                fate = fates.get((entry.source, entry.destination, entry.text))
+                if fate and fate.popleft() in _LOST:
+                    entry = replace(entry, lost=True)  # noqa: PLW2901 - the same one, known better
+            entries.append(entry)
+        return sorted(spoken + entries, key=lambda entry: entry.time)
 
     def names(self) -> dict[str, str]:
         """Each node's name by its address, as ladders want it."""
@@ -269,83 +282,6 @@ class Simulation:
             for name, first in self.addresses.items()
             for address in (self.network.nodes[first].listeners if first in self.network.nodes else (first,))
         }
-
-    # -- used by the taps
-    def record_message(self, direction: str, data: bytes | Request | Response, source: Address, destination: Address,
-                       rows: list[str]) -> dict[str, Any]:
-        """Keep a message for the trace; ``rows`` may still grow."""
-        message = data
-        if isinstance(message, bytes):
-            try:
-                message = parse(message)
-            except MessageError:
-                message = data
-        record: dict[str, Any] = {
-            "kind": "message", "time": round(self.clock.time(), 6), "direction": direction,
-            "source": source.hostport, "destination": destination.hostport, "rows": rows,
-            "place": len(self.network.log),
-        }  # fmt: skip
-        if isinstance(message, bytes):
-            record.update(summary=_summary(message), text=message.decode("utf-8", "backslashreplace"))
-        else:
-            head = message.get("cseq") or ""
-            summary = f"{message.method} {message.uri}" if isinstance(message, Request) else f"{message.status} {message.reason}"
-            record.update(summary=summary, cseq=head, call_id=message.get("call-id") or "",
-                          text=bytes(message).decode("utf-8", "backslashreplace"))  # fmt: skip
-        self._records.append(record)
-        return record
-
-    def record_step(self, step: Step) -> None:
-        """Keep a step for the trace."""
-        receipt = step.receipt
-        if receipt is None:
-            return
-        self._records.append({
-            "kind": "step", "time": round(receipt.time, 6), "session": step.session.path,
-            "machine": step.session.machine.name, "row": receipt.row, "event": step.event, "before": receipt.before,
-            "after": receipt.after, "publications": [name for name, _ in step.publications],
-        })  # fmt: skip
-
-
-class _Tap:
-    """Sits between a transport and a node: keeps what comes in and what the node does with it."""
-
-    def __init__(self, simulation: Simulation, receiver: Receiver, engine: Engine | None) -> None:
-        self.simulation = simulation
-        self.receiver = receiver
-        self.engine = engine
-        self.rows: list[str] | None = None
-
-    def received(self, data: bytes, source: Address, local: Address, flow: Flow) -> None:
-        """Pass a message on; rows taken meanwhile are its own."""
-        self.rows = []
-        self.simulation.record_message("in", data, source, local, self.rows)
-        try:
-            self.receiver.received(data, source, local, flow)
-        finally:
-            self.rows = None
-
-    def transport_failed(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:
-        """Pass on."""
-        self.receiver.transport_failed(remote, flow, reason, data)
-
-    def connection_closed(self, flow: Flow) -> None:
-        """Pass on."""
-        self.receiver.connection_closed(flow)
-
-    def traced(self, traced: Traced) -> None:
-        """Keep what the engine sends."""
-        if traced.direction == "out":
-            rows = [row for row in traced.row.split(", ") if row]
-            self.simulation.record_message("out", traced.message, traced.local, traced.remote, rows)
-
-    def stepped(self, step: Step) -> None:
-        """Keep what a session does."""
-        if step.row is not None:
-            self.simulation.reached[step.session.machine.name, step.row.id] += 1
-            if self.rows is not None and step.row.id not in self.rows:
-                self.rows.append(step.row.id)
-        self.simulation.record_step(step)
 
 
 class _Literal:
@@ -379,6 +315,21 @@ class _Names:
             return self.routes[user]
         name = user.partition("-")[0]
         return self.simulation.uri(name, user) if name in self.simulation.addresses else 404
+
+
+def _spoken(packet: Packet) -> Entry:
+    """What a raw peer sent: nobody but the network has seen it leave."""
+    cseq = call_id = ""
+    try:
+        message = parse(packet.data)
+        cseq, call_id = message.get("cseq") or "", message.call_id
+        summary = f"{message.method} {message.uri}" if isinstance(message, Request) else f"{message.status} {message.reason}"
+    except MessageError:
+        summary = _summary(packet.data)
+    return Entry(
+        packet.sent, "message", "out", packet.source.hostport, packet.destination.hostport, summary, cseq, call_id,
+        text=packet.data.decode("utf-8", "replace"), lost=packet.fate in _LOST,
+    )  # fmt: skip
 
 
 def _summary(data: bytes) -> str:

@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": "run the B2BUA",
     "ladder": "draw a traced call: every message, and the row behind it",
     "render": "draw tables as Mermaid, DOT, SVG or a page",
+    "simulate": "run random calls over a network that loses, doubles and reorders",
 }
 """What there is, with the line that ``--help`` shows; the module has the command's name."""
 
