@@ -209,7 +209,7 @@ class Tracer:
         incoming = traced.direction == "in"
         local, remote = traced.local.hostport, traced.remote.hostport
         try:
-            cseq, call_id = str(message.cseq), message.call_id
+            cseq, call_id = f"{message.cseq.number} {message.cseq.method}", message.call_id
         except ValueError:  # too broken to have them; it is shown all the same
             cseq = call_id = ""
         if isinstance(message, Request):
