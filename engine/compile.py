@@ -159,20 +159,24 @@ class _Writer:
         self.predicates = predicates
         self.rows = rows
         self.source: dict[str, str] = {}
-        self._shared: dict[tuple[str, ...], Callable[..., Any]] = {}
+        self._shared: dict[tuple[tuple[str, ...], tuple[str, ...]], Callable[..., Any]] = {}
         self._names: dict[str, Any] = {"Draw": Draw}
         self._constants = 0
 
     # -- cells
     def cell(self, state: str, event: str, tiers: tuple[Tier, ...]) -> Callable[..., Any]:
-        key = tuple(row.id for tier in tiers for row in tier)
+        fields = self.model.events[event].fields if event in self.model.events else {}
+        # what may be left out of one event may be certain in another
+        certain = tuple(sorted(name for name, kind in fields.items() if not kind.optional))
+        key = (tuple(row.id for tier in tiers for row in tier), certain)
         found = self._shared.get(key)
         if found is None:
-            found = self._shared[key] = self._compile_cell(state, event, tiers)
+            found = self._shared[key] = self._compile_cell(state, event, fields, tiers)
         return found
 
-    def _compile_cell(self, state: str, event: str, tiers: tuple[Tier, ...]) -> Callable[..., Any]:
-        fields = self.model.events[event].fields if event in self.model.events else {}
+    def _compile_cell(
+        self, state: str, event: str, fields: Mapping[str, Type], tiers: tuple[Tier, ...]
+    ) -> Callable[..., Any]:
         name = "".join(c if c.isalnum() else "_" for c in f"{state}__{event}")
         lines = [f"def {name}(s, e):"]
         at = [0]
@@ -313,5 +317,9 @@ class _Writer:
                 return name not in fields or fields[name].optional
             case x.Literal(value=value):
                 return value is None
+            case x.Config(name=name):
+                return self.config[name] is None
+            case x.Call():
+                return True
             case _:
                 return False
