@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "check": "check tables: holes, overlaps, dead rows, waiting for ever",
+    "coverage": "which rows tests, a simulation or a day of traffic have reached",
     "diff": "what a change of tables changes: rows, and the calls that go differently",
     "serve": "run the B2BUA",
     "ladder": "draw a traced call: every message, and the row behind it",

@@ -43,6 +43,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"also draw rows that do nothing: {', '.join(FOLDED)} (comma-separated)",
     )
     parser.add_argument("--overlay", action="append", default=[], metavar="FILE", help="apply an overlay before drawing")
+    parser.add_argument("--coverage", action="append", default=[], metavar="FILE",
+                        help="colour what was reached, as a coverage file has it; may be repeated")  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -54,7 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     kind = _format(arguments.format, arguments.output)
     show = _kinds(arguments.events)
     try:
-        files = _files(_machines(arguments.tables, arguments.overlay), kind, show, arguments.output)
+        machines = _machines(arguments.tables, arguments.overlay)
+        files = _files(machines, kind, show, arguments.output)
+        if arguments.coverage:
+            files = _shaded(files, machines, kind, show, arguments.coverage)
     except TableError as error:
         print(error, file=sys.stderr)
         return PROBLEMS
@@ -140,6 +145,23 @@ def _drawer(kind: str) -> Callable[[Machine, tuple[str, ...]], str]:
     drawers = {"mermaid": notation.mermaid, "dot": notation.dot, "svg": picture.svg}
     chosen = drawers[kind]
     return lambda machine, show: chosen(machine, show=show)
+
+
+def _shaded(
+    files: Mapping[str | None, str], machines: Sequence[Machine], kind: str, show: tuple[str, ...], coverage: Sequence[str]
+) -> dict[str | None, str]:
+    """The same files, coloured by what was reached."""
+    from calltable.engine.coverage import measure  # noqa: PLC0415
+    from calltable.tools.coverage import read  # noqa: PLC0415
+    from calltable.tools.shading import shade  # noqa: PLC0415
+
+    hits = read([Path(name) for name in coverage])
+    measures = [measure(machine, hits) for machine in machines]
+    if len(files) == 1:
+        return {name: shade(text, kind, measures, show) for name, text in files.items()}
+    return {
+        name: shade(text, kind, [one], show) for (name, text), one in zip(files.items(), measures, strict=True)
+    }  # fmt: skip
 
 
 def _write(files: Mapping[str | None, str]) -> None:
