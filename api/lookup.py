@@ -23,11 +23,15 @@ _QUESTIONS: Final = 1000
 class Lookup:
     """Finds the address that requests to a URI are sent to.
 
-    ``listeners`` says what can be sent with: addresses of other transports or IP versions are passed over.
+    ``listeners`` says what can be sent with: addresses of other transports or IP versions are passed over. With
+    ``via`` (a SIP URI) every request goes there, whatever its own URI: an outbound proxy.
     """
 
-    def __init__(self, listeners: Iterable[Address] = (), *, resolver: Resolver | None = None) -> None:
+    def __init__(
+        self, listeners: Iterable[Address] = (), *, via: str = "", resolver: Resolver | None = None
+    ) -> None:
         self.resolver = resolver or Resolver()
+        self.via = via
         self._tasks: set[asyncio.Task[None]] = set()
         self.serve(listeners)
 
@@ -40,6 +44,7 @@ class Lookup:
 
     def find(self, uri: str, done: Callable[[Address | None, str], None]) -> None:
         """Call ``done`` with the best address, or with None and the reason."""
+        uri = self.via or uri
         try:
             found = self.resolver.resolve_now(uri)
         except ResolveError as error:

@@ -145,10 +145,14 @@ def of_call(entries: Iterable[Entry], wanted: str) -> list[Entry]:
 
 @dataclass(slots=True)
 class _Record:
-    """An entry that is not finished: the fields known so far, and what its call is found by."""
+    """An entry that is not finished: the fields known so far, and what its call is found by.
+
+    ``cause`` is the message that was being taken.
+    """
 
     fields: dict[str, Any]
     session: Session | None = None
+    cause: _Record | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -234,14 +238,14 @@ class Tracer:
         session, receipt, row = step.session, step.receipt, step.row
         name = "" if row is None else row.id
         fields: dict[str, Any] = {
-            "time": self.engine.executor.now + self.epoch, "kind": "step", "session": session.path,
+            "time": self.engine.executor.now + self.epoch, "kind": "step",
             "machine": session.machine.name, "row": name, "event": step.event,
             "before": session.state if receipt is None else receipt.before,
             "after": session.state if receipt is None else receipt.after,
             "publications": tuple(name for name, _ in step.publications),
             "outcome": "" if step.outcome.kind == "taken" else step.outcome.kind,
         }  # fmt: skip
-        self._held.append(_Record(fields, session))
+        self._held.append(_Record(fields, session, self._taking))
         self._met.append(session)
         if self._taking is not None:
             if name:
@@ -258,12 +262,29 @@ class Tracer:
         for record in held:
             fields = record.fields
             if record.session is not None:
-                call, leg, path = _place(record.session)
-                fields.update(call=call, leg=leg, session=path or fields["session"])
+                call, leg, path = self._place(record)
+                fields.update(call=call, leg=leg, session=path)
             else:
                 fields["call"], fields["leg"] = self._calls.get(fields["call_id"], ("", ""))
             fields["rows"] = tuple(fields.get("rows", ()))
             self.sink(Entry(**fields))
+
+    def _place(self, record: _Record) -> tuple[str, str, str]:
+        """The call, the leg and the path of a step's session; a transaction is named after its leg and method."""
+        session = record.session
+        if session is None:
+            return "", "", ""
+        context, leg = session.context, _leg(session)
+        if isinstance(context, ClientTransaction | ServerTransaction):
+            words = context.key.split("|")
+            method = words[0] if isinstance(context, ServerTransaction) else words[-1]
+            if leg is not None:
+                return leg.session.root.path, leg.session.name, f"{leg.session.path}.{method}"
+            # a request that the leg was given and that has no user: the message says whose it is
+            known = ("", "") if record.cause is None else self._calls.get(record.cause.fields["call_id"], ("", ""))
+            return *known, ".".join(filter(None, (*known, method)))
+        root = session.root
+        return root.path, "" if root is session else session.name, session.path
 
     def _learn(self, session: Session) -> None:
         leg = _leg(session)
@@ -283,19 +304,6 @@ def _leg(session: Session) -> Leg | None:
         user = getattr(user, "leg", user)
         return user if isinstance(user, Leg) else None
     return None
-
-
-def _place(session: Session) -> tuple[str, str, str]:
-    """The call, the leg and the path of a session; a transaction is named after its leg and method."""
-    leg = _leg(session)
-    if leg is None:
-        return session.root.path, "" if session.root is session else session.name, ""
-    call, name, path = leg.session.root.path, leg.session.name, leg.session.path
-    if leg.session is session:
-        return call, name, path
-    words = session.name.split("|")
-    method = words[0] if session.machine.name.endswith("server") else words[-1]
-    return call, name, f"{path}.{method}"
 
 
 class TraceFile:
