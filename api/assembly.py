@@ -12,6 +12,7 @@ from calltable.adapters.sip.screening import Screening
 from calltable.adapters.sip.stack import Stack
 from calltable.engine.check import check
 from calltable.engine.compile import CompiledMachine, compile_machine
+from calltable.engine.coverage import watch
 from calltable.engine.executor import Executor
 from calltable.engine.load import Library, load_tables
 from calltable.engine.model import TableError
@@ -86,6 +87,7 @@ class Engine:
     ) -> None:
         self.tables = tables
         self.executor = Executor(scheduler, store=store, rng=rng)
+        watch(self.executor, tables.library.catalogue)
         self.stack = Stack(
             self.executor, transport, resolver, application=application, screening=screening, rng=rng, host=host
         )

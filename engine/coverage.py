@@ -9,6 +9,8 @@ merged by addition; ``measure`` holds them against a table as it is now.
 
 from __future__ import annotations
 
+import atexit
+import fcntl
 import json
 import os
 from collections import Counter
@@ -94,13 +96,18 @@ class Hits:
 
     def write(self, path: Path) -> None:
         """Add the counts to a file, all or nothing; it is made where there is none. Raises OSError, CoverageError."""
-        whole = Hits()
-        if path.exists():
-            whole = self.load(path.read_text(encoding="utf-8"), str(path))
-        whole.add(self)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text(whole.dump(), encoding="utf-8")
-        beside.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)  # the processes of a test run end together
+            whole = Hits()
+            if path.exists():
+                whole = self.load(path.read_text(encoding="utf-8"), str(path))
+            whole.add(self)
+            beside = path.with_name(f".{path.name}.new")
+            beside.write_text(whole.dump(), encoding="utf-8")
+            beside.replace(path)
+        finally:
+            os.close(folder)
 
 
 class Memory:
@@ -179,19 +186,59 @@ class Coverage:
         return found
 
 
+VARIABLE: Final = "CALLTABLE_COVERAGE"
+"""Environment variable: a file to which every engine of the process adds what it reached, at the process's end."""
+
+
+class _Everywhere:
+    """The coverage of all engines that are made while somebody asks for it: one count for each catalogue."""
+
+    def __init__(self) -> None:
+        self.counts: list[Coverage] | None = None
+
+    def watch(self, executor: Executor, catalogue: Catalogue) -> None:
+        """Count what this executor does, where that is asked for."""
+        if self.counts is None:
+            path = os.environ.get(VARIABLE)
+            if not path:
+                return
+            self.counts = []
+            atexit.register(self._at_exit, Path(path), os.getpid())
+        found = next((one for one in self.counts if one.catalogue is catalogue), None)
+        if found is None:
+            found = Coverage(catalogue)
+            self.counts.append(found)
+        executor.observers.append(found)
+
+    def _at_exit(self, path: Path, process: int) -> None:
+        if process == os.getpid():  # and not a fork of it
+            merge(one.hits() for one in self.counts or ()).write(path)
+
+
+_EVERYWHERE = _Everywhere()
+
+
+def watch(executor: Executor, catalogue: Catalogue) -> None:
+    """Called for every engine that is assembled; does nothing unless ``recording`` or ``VARIABLE`` asks for coverage."""
+    _EVERYWHERE.watch(executor, catalogue)
+
+
 @contextmanager
-def recording(executor: Executor, catalogue: Catalogue, path: Path | str | None) -> Iterator[Coverage | None]:
-    """Count while the block runs, and add the counts to the file ``path`` at its end; nothing without a path."""
+def recording(path: Path | str | None) -> Iterator[None]:
+    """Count what all engines do that are made in the block, and add it to the file ``path`` at the block's end.
+
+    Nothing happens without a path. Raises OSError and CoverageError where the file cannot be added to, the first at once.
+    """
     if path is None:
-        yield None
+        yield
         return
-    coverage = Coverage(catalogue)
-    executor.observers.append(coverage)
+    Hits().write(Path(path))  # a day of traffic shall not end with «no such folder»
+    before, _EVERYWHERE.counts = _EVERYWHERE.counts, []
     try:
-        yield coverage
+        yield
     finally:
-        executor.observers.remove(coverage)
-        coverage.hits().write(Path(path))
+        counts, _EVERYWHERE.counts = _EVERYWHERE.counts, before
+        merge(one.hits() for one in counts or ()).write(Path(path))
 
 
 # --------------------------------------------------------------------------- what guards met

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from calltable.adapters.clock import VirtualClock
 from calltable.engine.compile import compile_machine
-from calltable.engine.coverage import Coverage, CoverageError, Hits, guarded, measure, merge, recording, represent
+from calltable.engine.coverage import (
+    Coverage,
+    CoverageError,
+    Hits,
+    guarded,
+    measure,
+    merge,
+    recording,
+    represent,
+    watch,
+)
 from calltable.engine.executor import Executor
 from calltable.engine.load import load_tables
 
@@ -144,14 +158,47 @@ def test_files_add_up(executor, coverage, library, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_recording_writes_at_the_end_even_after_an_error(executor, library, tmp_path):
+def test_recording_counts_every_engine_and_writes_at_the_end_even_after_an_error(executor, library, tmp_path):
     path = tmp_path / "coverage.json"
-    with pytest.raises(LookupError), recording(executor, library.catalogue, path):
-        [call(executor, HOLD), executor.start("no such machine")]
-    assert measure(library.machines["phone"], Hits.load(path.read_text())).reached["phone.hold"] == 1
+    other = Executor(VirtualClock())
+    other.add(compile_machine(library.machines["phone"], {}))
+
+    def day():
+        for one in (executor, other):
+            watch(one, library.catalogue)
+            call(one, HOLD)
+        executor.start("no such machine")
+
+    with pytest.raises(LookupError), recording(path):
+        day()
+    assert measure(library.machines["phone"], Hits.load(path.read_text())).reached["phone.hold"] == 2
+
+
+def test_without_a_file_nothing_watches(executor, library, monkeypatch):
+    monkeypatch.delenv("CALLTABLE_COVERAGE", raising=False)
+    with recording(None):
+        watch(executor, library.catalogue)
     assert executor.observers == []
-    with recording(executor, library.catalogue, None) as nothing:
-        assert nothing is None
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_day_begins(tmp_path):
+    with pytest.raises(OSError, match="no-such-folder"), recording(tmp_path / "no-such-folder" / "x.json"):
+        pytest.fail("the block ran")
+
+
+@pytest.mark.slow
+def test_processes_that_end_together_add_up_by_the_environment_variable(tmp_path):
+    program = (
+        "from calltable.simulation import Simulation\n"
+        "s = Simulation(1, trace=False); s.b2bua(); a, b = s.agent('alice'), s.agent('bob')\n"
+        "c = a.call(s.uri('b2bua', 'bob')); s.run(1); b.last.answer(); s.run(1); c.hangup(); s.finish()\n"
+    )
+    path = tmp_path / "coverage.json"
+    environment = {**os.environ, "CALLTABLE_COVERAGE": str(path)}
+    running = [subprocess.Popen([sys.executable, "-c", program], env=environment) for _ in range(2)]
+    assert [one.wait(30) for one in running] == [0, 0]
+    hits = Hits.load(path.read_text())
+    assert {count for key, count in hits.rows.items() if key[4] == "bridge.start"} == {2}
 
 
 def test_counts_of_another_version_are_kept_apart_and_told(executor, coverage, library):
