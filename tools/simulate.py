@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from calltable.assembly import Tables
 from calltable.crowd import Mix, crowd
+from calltable.engine.coverage import CoverageError, recording
 from calltable.engine.model import TableError
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.ladder import ladder_html, ladder_text
@@ -53,6 +54,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--overlay", type=Path, action="append", default=[], metavar="FILE", dest="overlays",
                         help="an overlay to lay over the tables; may be repeated")  # fmt: skip
     parser.add_argument("--rows", action="store_true", help="say which rows no call reached (slower)")
+    parser.add_argument("--coverage", metavar="FILE", help="add what was reached to a file, for `calltable coverage` (slower)")
     parser.add_argument("--ladder", metavar="FILE", help="write the ladder of the first failing call (.html, .txt or .jsonl)")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.set_defaults(run=run)
@@ -81,9 +83,14 @@ def run(arguments: argparse.Namespace) -> int:
         if live:
             print(f"\r{report.calls} calls", end="", file=sys.stderr, flush=True)
 
-    report = crowd(
-        arguments.calls, arguments.seed, mix, batch=arguments.batch, tables=tables, coverage=arguments.rows, progress=progress
-    )
+    try:
+        with recording(arguments.coverage):
+            report = crowd(
+                arguments.calls, arguments.seed, mix, batch=arguments.batch, tables=tables, coverage=arguments.rows,
+                progress=progress,
+            )  # fmt: skip
+    except (OSError, CoverageError) as error:
+        raise UsageError(f"--coverage {arguments.coverage}: {error}") from error
     seconds = perf_counter() - begun
     if live:
         print("\r", end="", file=sys.stderr)
