@@ -61,6 +61,12 @@ class RawPeer:
     def connection_closed(self, flow: Flow) -> None:
         """Nothing to do: whoever writes the test closed it."""
 
+    @property
+    def contact(self) -> str:
+        """Its Contact value."""
+        tail = "" if self.address.transport == "udp" else f";transport={self.address.transport}"
+        return f"<sip:{self.name}@{self.address.hostport}{tail}>"
+
     # -- sending
     def token(self) -> str:
         """A tag, branch or Call-ID that nobody else uses."""
@@ -68,7 +74,7 @@ class RawPeer:
 
     def send(self, message: Request | Response | bytes | str, to: str | Address) -> None:
         """Send a message, or any bytes at all, to a node (by name) or an address."""
-        address = self.simulation.addresses[to] if isinstance(to, str) else to
+        address = self._address(to) if isinstance(to, str) else to
         data = message.encode() if isinstance(message, str) else bytes(message)
         self.transport.send(data, address)
 
@@ -77,7 +83,7 @@ class RawPeer:
         """Answer a request on the way it came. ``contact`` adds ours to what makes or refreshes a dialog."""
         lines = _pairs(headers)
         if contact and request.method == "INVITE" and 100 < status < 300:
-            lines = [("Contact", f"<sip:{self.name}@{self.address.hostport}>"), *lines]
+            lines = [("Contact", self.contact), *lines]
         if body:
             lines.append(("Content-Type", "application/sdp"))
         response = build_response(request, status, reason, to_tag=to_tag, headers=lines, body=body)
@@ -114,6 +120,12 @@ class RawPeer:
     def arrivals(self, what: str | int, method: str | None = None) -> list[float]:
         """When messages of a kind came, seconds."""
         return [when for when, message in self.times if _matches(message, what, method)]
+
+    def _address(self, node: str) -> Address:
+        """Where a node listens on our transport; it may be gone by now."""
+        first = self.simulation.addresses[node]
+        listeners = [one for one in self.simulation.listeners(node) if one.transport == self.address.transport]
+        return listeners[0] if listeners else first
 
     def _find(self, what: str | int, method: str | None) -> int | None:
         return next((i for i, message in enumerate(self.inbox) if _matches(message, what, method)), None)
@@ -162,7 +174,6 @@ class RawCall:
         address = self.peer.address
         transport = address.transport
         to = f"{self.remote};tag={self.remote_tag}" if self.remote_tag else self.remote
-        tail = "" if transport == "udp" else f";transport={transport}"
         lines = [
             ("Via", f"SIP/2.0/{transport.upper()} {address.hostport};branch={branch or 'z9hG4bK' + self.peer.token()};rport"),
             ("Max-Forwards", str(max_forwards)),
@@ -171,7 +182,7 @@ class RawCall:
             ("Call-ID", self.call_id), ("CSeq", f"{cseq} {method}"),
         ]  # fmt: skip
         if contact and method not in ("BYE", "CANCEL"):
-            lines.append(("Contact", f"<sip:{self.peer.name}@{address.hostport}{tail}>"))
+            lines.append(("Contact", self.peer.contact))
         lines += _pairs(headers)
         if body:
             lines.append(("Content-Type", content_type))

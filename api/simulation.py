@@ -98,6 +98,7 @@ class Simulation:
         self.reached: Counter[tuple[str, str]] = Counter()
         """How often each row was taken: (machine, row id). Non-rows count as well. Empty without ``trace``."""
         self._entries: list[Entry] = []
+        self._listeners: dict[str, tuple[Address, ...]] = {}
         self._hosts = 0
 
     def random(self, name: str) -> random.Random:
@@ -164,6 +165,7 @@ class Simulation:
             address = f"udp:10.0.0.{self._hosts}:5060 tcp:10.0.0.{self._hosts}:5060"
         transport = self.network.attach(*address.split())
         self.addresses[name] = transport.listeners[0]
+        self._listeners[name] = tuple(transport.listeners)
         return transport
 
     def uri(self, name: str, user: str | None = None) -> str:
@@ -171,6 +173,10 @@ class Simulation:
         address = self.addresses[name]
         tail = "" if address.transport == "udp" else f";transport={address.transport}"
         return f"sip:{name if user is None else user}@{address.hostport}{tail}"
+
+    def listeners(self, name: str) -> tuple[Address, ...]:
+        """Every address that a node was given."""
+        return self._listeners[name]
 
     # -- time
     @property
@@ -277,11 +283,7 @@ class Simulation:
 
     def names(self) -> dict[str, str]:
         """Each node's name by its address, as ladders want it."""
-        return {
-            address.hostport: name
-            for name, first in self.addresses.items()
-            for address in (self.network.nodes[first].listeners if first in self.network.nodes else (first,))
-        }
+        return {address.hostport: name for name, listeners in self._listeners.items() for address in listeners}
 
 
 class _Literal:
