@@ -47,7 +47,7 @@ class Route:
         if (self.target is None) == (self.reject is None):
             msg = f"{label}: give either a target or a status to reject with"
             raise RouteError(msg)
-        if self.reject is not None and not 300 <= self.reject <= 699:  # noqa: PLR2004
+        if self.reject is not None and not 300 <= self.reject <= 699:
             msg = f"{label}: reject takes a status from 300 to 699, not {self.reject}"
             raise RouteError(msg)
         wanted = [("uri", self.uri), ("source", self.source)]
