@@ -211,11 +211,11 @@ def choose_listener(
     """
     transport, host, _ = to
     ipv6 = ":" in host
+    if source is not None and source[0] == transport and (":" in source[1]) == ipv6 and source in listeners:
+        return source
     candidates = [a for a in listeners if a.transport == transport and (":" in a.host) == ipv6]
     if not candidates:
         return None
-    if source is not None and source in candidates:
-        return source
     if len(candidates) == 1:
         return candidates[0]
     if source is not None:
