@@ -91,9 +91,9 @@ class Leg:
         self.open.append(transaction)
         if request.method in TARGET_REFRESH:
             self.dialog.refresh(request)
-        payload = {"message": request, "transaction": transaction}
+        payload = {"message": request, "transaction": transaction, "offer": has_offer(request)}
         if request.method == "INVITE":
-            post(self.session, "sip.invite", {**payload, "offer": has_offer(request)})
+            post(self.session, "sip.invite", payload)
         else:
             post(self.session, "sip.request", {**payload, "method": request.method})
 
@@ -128,7 +128,7 @@ class Legs:
         self.executor = stack.executor
         self.transactions = stack.transactions
         self.dialogs: dict[str, Leg] = {}
-        """Call-ID and local tag, to the leg."""
+        """Call-ID and local tag, to the leg; with the remote tag behind for the strays of a forked INVITE."""
         self.executor.on_end.append(self._ended)
         self.executor.handlers.update({
             "sip.attach": self._attach,
@@ -145,9 +145,10 @@ class Legs:
 
     def find(self, call_id: str, local_tag: str | None, remote_tag: str | None) -> Leg | None:
         """The leg whose dialog a request belongs to (§12.2.2)."""
-        leg = self.dialogs.get(f"{call_id}|{local_tag}")
+        key = f"{call_id}|{local_tag}"
+        leg = self.dialogs.get(key)
         if leg is None or (leg.dialog.remote_tag or "") != (remote_tag or ""):
-            return None
+            return self.dialogs.get(f"{key}|{remote_tag}")
         return leg
 
     def _enter(self, leg: Leg) -> None:
@@ -159,8 +160,9 @@ class Legs:
         if not isinstance(leg, Leg):
             return
         key = f"{leg.dialog.call_id}|{leg.dialog.local_tag}"
-        if self.dialogs.get(key) is leg:
-            del self.dialogs[key]
+        for entry in (key, f"{key}|{leg.dialog.remote_tag}"):
+            if self.dialogs.get(entry) is leg:
+                del self.dialogs[entry]
         for transaction in leg.open or ():
             # what the owner was asked and never answered: the dialog is gone (RFC 3261 §12.2.2)
             self._answer(leg, transaction, 481)
@@ -368,6 +370,7 @@ class Legs:
         session = self.executor.create("leg/stray")
         other = session.context = Leg(self, session, dialog)
         other.unacknowledged = (transaction, message)
+        self.dialogs[f"{dialog.call_id}|{dialog.local_tag}|{dialog.remote_tag}"] = other
         self.executor.post(session, "engine.started", {"message": message})
 
 
