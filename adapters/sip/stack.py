@@ -19,7 +19,7 @@ from calltable.adapters.sip.headers import BRANCH_COOKIE
 from calltable.adapters.sip.legs import Leg, Legs
 from calltable.adapters.sip.message import Request, Response, parse
 from calltable.adapters.sip.screening import Screening
-from calltable.adapters.sip.transactions import Outgoing, Transactions, ack_key, merge_key, server_key
+from calltable.adapters.sip.transactions import Outgoing, Sent, Transactions, ack_key, merge_key, server_key
 from calltable.adapters.sip.transport import RELIABLE, Address, Flow, Transport, default_port
 from calltable.adapters.sip.validate import check
 
@@ -135,6 +135,8 @@ class Stack:
     def _transmit(self, outgoing: Outgoing, row: str) -> None:
         message = outgoing.message
         if self.tracers:
+            if isinstance(message, Sent):
+                message = parse(message.data)
             label = ", ".join(dict.fromkeys(r for r in (outgoing.cause, row) if r))
             local = outgoing.source or outgoing.to
             for trace in self.tracers:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from calltable.adapters.sip.build import build_ack, build_cancel, build_response
 from calltable.adapters.sip.headers import BRANCH_COOKIE
-from calltable.adapters.sip.message import Request, Response
+from calltable.adapters.sip.message import Request, Response, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,14 +24,30 @@ if TYPE_CHECKING:
 PROVISIONAL, SUCCESS, FAILURE = 200, 300, 700
 
 
+class Sent:
+    """A message that is kept only to be sent again: its bytes, a fifth of what the message takes."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, message: Request | Response | Sent) -> None:
+        self.data = bytes(message)
+
+    def __bytes__(self) -> bytes:
+        return self.data
+
+
 class Outgoing(NamedTuple):
     """A message on its way: where to, from which listener, on which flow, and the row that wanted it."""
 
-    message: Request | Response
+    message: Request | Response | Sent
     to: Address
     source: Address | None
     flow: Flow | None
     cause: str = ""
+
+    def kept(self) -> Outgoing:
+        """The same to send again, for no other reason than its transaction's."""
+        return Outgoing(Sent(self.message), self.to, self.source, self.flow)
 
 
 class ClientUser(Protocol):
@@ -238,28 +254,30 @@ class Transactions:
     # -- what the tables ask for
     def _transmit(self, session: Session, p: Mapping[str, Any]) -> None:
         outgoing: Outgoing = p["message"]
-        session.context.last = outgoing
         self.transmit(outgoing, self.cause())
+        session.context.last = outgoing.kept()
 
     def _retransmit(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         last = session.context.last
         if last is not None:
             self.counters["retransmissions"] += 1
-            self.transmit(last._replace(cause=""), self.cause())
+            self.transmit(last, self.cause())
 
     def _trying(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         transaction: ServerTransaction = session.context
         if transaction.request is not None:
             response = build_response(transaction.request, 100)
-            transaction.last = Outgoing(response, transaction.to, transaction.local, transaction.flow)
-            self.transmit(transaction.last, self.cause())
+            outgoing = Outgoing(response, transaction.to, transaction.local, transaction.flow)
+            self.transmit(outgoing, self.cause())
+            transaction.last = outgoing.kept()
 
     def _acknowledge_failure(self, session: Session, p: Mapping[str, Any]) -> None:
         transaction: ClientTransaction = session.context
         sent = transaction.outgoing
         if sent is not None and isinstance(sent.message, Request):
-            transaction.last = sent._replace(message=build_ack(sent.message, p["message"]), cause="")
-            self.transmit(transaction.last, self.cause())
+            outgoing = sent._replace(message=build_ack(sent.message, p["message"]), cause="")
+            self.transmit(outgoing, self.cause())
+            transaction.last = outgoing.kept()
 
     def _acknowledge_success(self, session: Session, p: Mapping[str, Any]) -> None:
         transaction: ClientTransaction = session.context
@@ -267,16 +285,17 @@ class Transactions:
         if transaction.acks is None:
             transaction.acks = {}
             transaction.last = None
-        tags = transaction.tags
-        transaction.acks[tags[0] if len(tags) == 1 else outgoing.message.to_tag or ""] = outgoing
         self.transmit(outgoing, self.cause())
+        tags = transaction.tags
+        tag = tags[0] if len(tags) == 1 else parse(bytes(outgoing.message)).to_tag or ""
+        transaction.acks[tag] = outgoing.kept()
 
     def _acknowledge_again(self, session: Session, p: Mapping[str, Any]) -> None:
         transaction: ClientTransaction = session.context
         ack = (transaction.acks or {}).get(p["message"].to_tag or "")
         if ack is not None:
             self.counters["retransmissions"] += 1
-            self.transmit(ack._replace(cause=""), self.cause())
+            self.transmit(ack, self.cause())
 
     def _send_cancel(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         transaction: ClientTransaction = session.context
