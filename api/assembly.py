@@ -41,6 +41,7 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not an accident
 class Tables:
     """Loaded, checked and compiled tables, ready for any number of engines.
 
+    ``paths`` (files and folders) stand in place of the shipped tables of the same names; the rest is shipped.
     Raises ``TableError`` with every problem at once; nothing is half-loaded.
     """
 
@@ -51,7 +52,7 @@ class Tables:
         overlays: Sequence[Path] = (),
         config: Mapping[str, Any] | None = None,
     ) -> None:
-        self.library: Library = load_tables(paths, overlays=overlays)
+        self.library: Library = load_tables(_whole(paths) if paths else None, overlays=overlays)
         problems = check(self.library)
         if problems:
             raise TableError(problems)
@@ -64,6 +65,13 @@ class Tables:
         self.machines: dict[str, CompiledMachine] = {
             name: compile_machine(machine, self.config) for name, machine in self.library.machines.items()
         }
+
+
+def _whole(paths: Sequence[Path]) -> list[Path | str]:
+    """The given tables with the shipped machines that they do not bring: a server needs its transactions too."""
+    given = {source.name for source in load_tables(paths).sources if source.kind == "machine"}
+    shipped = [source for source in load_tables().sources if source.kind == "machine"]
+    return [*paths, *(source.file for source in shipped if source.name not in given)]
 
 
 class Engine:

@@ -1,6 +1,6 @@
-"""``calltable serve``: a B2BUA on real sockets, from start to the end of its last call.
+"""A B2BUA on real sockets, from start to the end of its last call: what ``calltable serve`` runs.
 
-``Server`` assembles what the configuration names (tables, listeners, routes) and takes it down again. Ending is
+``Server`` assembles what the configuration names (tables, listeners, routes, logs, trace, control socket) and takes it down again. Ending is
 gentle: ``drain`` turns new calls away with 503, lets the running ones end by themselves for a while, then hangs
 them up through their own rows, and waits a bounded time for that.
 """
@@ -9,16 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.sockets import SocketTransport
-from calltable.assembly import Engine, Tables
+from calltable.assembly import Engine
 from calltable.b2bua import B2BUA
+from calltable.control import Control
+from calltable.endpoint import NAMELESS
+from calltable.logs import CallLog
 from calltable.lookup import Lookup
 from calltable.routes import Router
+from calltable.trace import TraceFile, Tracer
 
 if TYPE_CHECKING:
     from calltable.adapters.sip.transport import Address
+    from calltable.assembly import Tables
     from calltable.config import Config
     from calltable.engine.session import Session
 
@@ -32,23 +38,34 @@ class Server:
     def __init__(self, config: Config, tables: Tables | None = None) -> None:
         """Raises TableError where the tables do not load; ``tables`` spares loading them again."""
         self.config = config
-        self.tables = tables or Tables(config.tables, overlays=config.overlays, config=config.timers)
+        self.tables = tables or config.load_tables()
         self._over: asyncio.Event = asyncio.Event()
+        self._trace: TraceFile | None = None
+        self._control: Control | None = None
 
     async def start(self) -> None:
-        """Open the listeners. Raises TransportError (nothing is left open then)."""
+        """Open everything. Raises TransportError, ControlError or OSError; nothing is left open then."""
         config = self.config
-        self.transport = SocketTransport()
+        loop = asyncio.get_running_loop()
+        self.transport = SocketTransport(limits=config.transport)
         self.lookup = Lookup()
-        self.engine = Engine(
-            self.tables, asyncio.get_running_loop(), self.transport, self.lookup, host=config.host
+        self.engine = Engine(self.tables, loop, self.transport, self.lookup, host=config.host or NAMELESS)
+        self.b2bua = B2BUA(
+            self.engine, Router(config.routes), max_calls=config.max_calls, retry_after=round(config.retry_after)
         )
-        self.b2bua = B2BUA(self.engine, Router(config.routes), max_calls=config.max_calls)
         self.b2bua.ended.append(self._ended)
+        CallLog(self.engine, self.b2bua.machine)
         try:
+            if config.trace is not None:
+                self._trace = TraceFile(config.trace)
+                Tracer(self.engine, self._trace, epoch=time.time() - loop.time())
             for address in config.listen:
                 await self.transport.listen(address)
-        except OSError:
+            if config.control is not None:
+                control = Control(config.control, {"status": lambda _: self.snapshot()})
+                await control.start()
+                self._control = control
+        except BaseException:
             await self.close()
             raise
         self.lookup.serve(self.transport.listeners)
@@ -68,10 +85,11 @@ class Server:
 
     def snapshot(self) -> dict[str, Any]:
         """How much is alive, and what was counted since the start."""
+        traced = {} if self._trace is None else {"trace_lost": self._trace.failed}
         return {
             "calls": len(self.b2bua.calls), "draining": self.b2bua.draining, **self.engine.snapshot(),
-            "transport": dict(self.transport.stats),
-        }
+            "transport": dict(self.transport.stats), **traced,
+        }  # fmt: skip
 
     def _ended(self, session: Session) -> None:  # noqa: ARG002
         if not self.b2bua.calls:
@@ -100,6 +118,10 @@ class Server:
         return True
 
     async def close(self) -> None:
-        """Close all listeners and connections."""
+        """Close all listeners, connections and files. May be called again."""
+        if self._control is not None:
+            await self._control.close()
         self.lookup.close()
         await self.transport.close()
+        if self._trace is not None:
+            self._trace.close()

@@ -50,7 +50,7 @@ def check_shape(root: Node, kind: str, report: Report) -> Shape:
             identifier = row.get("id")
             if identifier is not None and isinstance(identifier.value, str):
                 inside = report.within(row=identifier.value)
-        harmless = _explain(error, root, path, inside)
+        harmless = explain(error, root, inside)
         if row is not None:
             broken.add(id(row))
         elif not harmless:
@@ -84,11 +84,15 @@ def _find(root: Node, path: list[str | int]) -> tuple[Node, Position]:
     return node, position
 
 
-def _explain(error: ValidationError, root: Node, path: list[str | int], report: Report) -> bool:
-    """Say one finding in plain words; True where the rest of the table can be read all the same."""
+def explain(error: ValidationError, root: Node, report: Report, whole: str = "the table") -> bool:
+    """Say one finding in plain words; True where the rest of the file can be read all the same.
+
+    ``whole`` is what the file as such is called. Other YAML files with a schema are explained by it too.
+    """
+    path = list(error.absolute_path)
     node, key = _find(root, path)
     value: Any = error.validator_value
-    what = _place(path)
+    what = _place(path) or whole
     match error.validator:
         case "additionalProperties" if value is False:
             _unknown_keys(error, node, what, report)
@@ -142,7 +146,7 @@ def _renamed(name: str, node: Node) -> str:
 def _place(path: list[str | int]) -> str:
     """«the row», «next_state», «the first of guards»: what a path speaks of."""
     if not path:
-        return "the table"
+        return ""
     last = path[-1]
     if isinstance(last, str):
         return f"«{last}»"

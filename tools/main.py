@@ -23,6 +23,7 @@ COMMANDS = {
     "coverage": "which rows tests, a simulation or a day of traffic have reached",
     "diff": "what a change of tables changes: rows, and the calls that go differently",
     "serve": "run the B2BUA",
+    "status": "what a running server has alive",
     "call": "place a call without media and show its states live",
     "answer": "wait for calls and take them, without media",
     "ladder": "draw a traced call: every message, and the row behind it",

@@ -1,4 +1,9 @@
-"""``calltable serve``: run the B2BUA until it is told to stop."""
+"""``calltable serve``: run the B2BUA until it is told to stop.
+
+SIGTERM or SIGINT ends gently: no new calls, the running ones get their time (``limits: drain``), what is left is hung up. A
+second one ends at once. SIGUSR1 prints what is alive as one line of JSON; ``calltable status`` asks the same over the
+control socket.
+"""
 
 from __future__ import annotations
 
@@ -9,61 +14,103 @@ import json
 import logging
 import signal
 import sys
+from pathlib import Path
+from typing import Final
 
-from calltable.adapters.sip.transport import Address, TransportError
-from calltable.config import Config
+from calltable.adapters.sip.transport import TransportError
+from calltable.config import Config, read_config
+from calltable.control import ControlError
 from calltable.engine.model import TableError
+from calltable.logs import FORMATS, LEVELS, set_up
 from calltable.routes import Route, RouteError
 from calltable.server import Server
 from calltable.tools import OK, PROBLEMS, UsageError
+from calltable.tools.phone import address, seconds
 
-LEVELS = ("debug", "info", "warning", "error")
+log = logging.getLogger("calltable.serve")
+
+EXAMPLES: Final = """\
+examples:
+  calltable serve --listen udp:127.0.0.1:5060 --next-hop sip:127.0.0.1:5070
+  calltable serve --config calltable.yaml
+  calltable serve --config calltable.yaml --check      look for mistakes, in the tables too, and end
+"""
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add ``calltable serve`` to the command line."""
-    parser = subparsers.add_parser("serve", help="run the B2BUA", description="Run the B2BUA.")
-    parser.add_argument("--listen", metavar="ADDRESS", type=_address, action="append", default=[],
-                        help="transport:host:port, such as udp:127.0.0.1:5060 or 'udp:[::1]:5060'; may be repeated")
-    parser.add_argument("--next-hop", metavar="URI", help="send every call there")
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "serve", help="run the B2BUA", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Run the B2BUA. What the command line says goes before what the file says.",
+    )  # fmt: skip
+    parser.add_argument("--config", metavar="FILE", type=Path, help="calltable.yaml; tables/schema/config.schema.json describes it")
+    parser.add_argument("--check", action="store_true", help="check the configuration and the tables, and end")
+    parser.add_argument("--listen", metavar="ADDRESS", type=address, action="append", default=[],
+                        help="transport:host:port, such as udp:127.0.0.1:5060 or 'udp:[::1]:5060'; may be repeated")  # fmt: skip
+    parser.add_argument("--next-hop", metavar="URI", help="send every call there, in place of the routes")
+    parser.add_argument("--tables", metavar="PATH", action="append", type=Path, default=[],
+                        help="a table, or a folder of them, in place of the shipped ones of the same names")  # fmt: skip
+    parser.add_argument("--overlay", metavar="FILE", action="append", type=Path, default=[], help="one more overlay")
+    parser.add_argument("--drain", metavar="TIME", type=seconds, help="calls may go on so long after SIGTERM; default: 30s")
     parser.add_argument("--log-level", choices=LEVELS, help="default: info")
+    parser.add_argument("--log-format", choices=FORMATS, help="default: text")
+    parser.add_argument("--trace", metavar="FILE", type=Path, help="write every message and step there, for calltable ladder")
+    parser.add_argument("--control", metavar="SOCKET", type=Path, help="a Unix socket for calltable status")
     parser.set_defaults(run=run)
 
 
-def _address(text: str) -> Address:
-    try:
-        return Address.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def run(options: argparse.Namespace) -> int:
-    """Run the B2BUA."""
-    config = Config()
-    if options.listen:
-        config = dataclasses.replace(config, listen=tuple(options.listen))
-    if options.log_level:
-        config = dataclasses.replace(config, log_level=options.log_level)
-    if not options.next_hop:
-        raise UsageError("where do calls go? Give --next-hop sip:host:port")
+    """Run the B2BUA; 0 after a gentle end, 1 where configuration or tables have problems."""
     try:
-        config = dataclasses.replace(config, routes=(Route(target=options.next_hop, name="--next-hop"),))
+        config = configure(options)
         server = Server(config)
-    except RouteError as error:
-        raise UsageError(str(error)) from None
     except TableError as error:
         print(error, file=sys.stderr)
+        count = len(error.problems)
+        print(f"{count} problem{'s' if count > 1 else ''}; nothing was started", file=sys.stderr)
         return PROBLEMS
-    logging.basicConfig(level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    return asyncio.run(_serve(server))
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
+    if options.check:
+        routes = len(config.routes)
+        print(f"all is well: {routes} route{'s' if routes > 1 else ''}, {len(server.tables.machines)} tables")
+        return OK
+    set_up(config.log_level, config.log_format)
+    return asyncio.run(serve(server))
 
 
-async def _serve(server: Server) -> int:
+def configure(options: argparse.Namespace) -> Config:
+    """The file's configuration, changed as the command line says. Raises ConfigError, UsageError, OSError."""
+    config = Config() if options.config is None else read_config(options.config)
+    changes = {
+        "listen": tuple(options.listen), "tables": tuple(options.tables), "drain": options.drain,
+        "log_level": options.log_level, "log_format": options.log_format, "trace": options.trace,
+        "control": options.control,
+    }  # fmt: skip
+    changes = {name: value for name, value in changes.items() if value not in (None, ())}
+    if options.overlay:
+        changes["overlays"] = (*config.overlays, *options.overlay)
+    if options.next_hop is not None:
+        try:
+            changes["routes"] = (Route(target=options.next_hop, name="--next-hop"),)
+        except RouteError as error:
+            raise UsageError(str(error).removeprefix("route ")) from None
+    config = dataclasses.replace(config, **changes)
+    if not config.routes:
+        where = "the file has no routes" if options.config is not None else "there is no --config"
+        raise UsageError(f"where do calls go? {where}; give --next-hop sip:host:port, or routes in a file")
+    return config
+
+
+async def serve(server: Server) -> int:
+    """Serve until a signal."""
     loop = asyncio.get_running_loop()
     try:
         await server.start()
-    except TransportError as error:
+    except (TransportError, ControlError) as error:
         raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"cannot open {error.filename}: {error.strerror}") from None
     stop, again = asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
@@ -73,10 +120,17 @@ async def _serve(server: Server) -> int:
         loop.add_signal_handler(number, signalled)
     loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(server.snapshot()), flush=True))
     server.settle()
+    log.info("serving", extra={"parts": {"listen": ",".join(map(str, server.listeners))}})
     await stop.wait()
-    ends = [asyncio.ensure_future(server.drain()), asyncio.ensure_future(again.wait())]
+    log.info("draining", extra={"parts": {"calls": len(server.b2bua.calls), "seconds": server.config.drain}})
+    draining = asyncio.ensure_future(server.drain())
+    ends = [draining, asyncio.ensure_future(again.wait())]
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     for end in ends:
         end.cancel()
+    left = len(server.b2bua.calls)
     await server.close()
+    log.info("ended", extra={"parts": {"left": left}})
     return OK
+
+
