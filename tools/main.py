@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "check tables: holes, overlaps, dead rows, waiting for ever",
     "coverage": "which rows tests, a simulation or a day of traffic have reached",
     "diff": "what a change of tables changes: rows, and the calls that go differently",
+    "demo": "one call through a B2BUA here and now, drawn with its rows",
     "serve": "run the B2BUA",
     "status": "what a running server has alive",
     "call": "place a call without media and show its states live",
