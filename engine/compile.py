@@ -39,10 +39,17 @@ class Draw(NamedTuple):
     high: float
 
 
+def _nothing_assigned(_session: Session, _values: tuple[Any, ...]) -> None:
+    """A row that sets nothing."""
+
+
 class RowCode:
     """What the executor needs of a row, resolved: no lookups are left to do."""
 
-    __slots__ = ("arms", "final", "id", "kind", "model", "next_cells", "next_state", "outcome", "slots", "variables")
+    __slots__ = (
+        "arms", "assign", "durable", "final", "id", "kind", "model", "named", "next_cells", "next_state", "outcome", "slots",
+        "variables",
+    )  # fmt: skip
 
     def __init__(self, row: Row) -> None:
         self.id = row.id
@@ -55,6 +62,11 @@ class RowCode:
         self.next_cells: dict[str, Any] | None = None
         self.final = False
         self.arms: tuple[Arm, ...] = ()
+        self.durable = False
+        self.assign: Callable[[Session, tuple[Any, ...]], None] = _nothing_assigned
+        """Puts the values of a taken row into their slots."""
+        self.named: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None
+        """The same values by variable, for a store; None where the row sets nothing."""
 
     def __repr__(self) -> str:
         return f"<row {self.id}>"
@@ -89,6 +101,9 @@ class CompiledMachine:
             self.cells[state] = {event: writer.cell(state, event, tiers) for event, tiers in by_event.items()}
         self.after: dict[str, tuple[Arm, ...]] = {state: writer.arms(state) for state in model.states}
         for code in self.rows.values():
+            code.durable = model.durable
+            if code.variables:
+                code.assign, code.named = writer.assignment(code.variables)
             if code.next_state is not None:
                 code.next_cells = self.cells[code.next_state]
                 code.final = code.next_state in self.finals
@@ -122,7 +137,7 @@ def compile_machine(
 
 
 def _checked(kind: type, name: str) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:  # noqa: ANN401
+    def check(value: Any) -> Any:
         if type(value) is kind or (kind is float and type(value) is int):
             return value
         msg = f"{name} must be {kind.__name__}, not {value!r}"
@@ -132,7 +147,7 @@ def _checked(kind: type, name: str) -> Callable[[Any], Any]:
 
 
 def _member(values: tuple[str, ...], name: str) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:  # noqa: ANN401
+    def check(value: Any) -> Any:
         if value in values:
             return value
         msg = f"{name} must be one of {', '.join(values)}, not {value!r}"
@@ -160,6 +175,7 @@ class _Writer:
         self.rows = rows
         self.source: dict[str, str] = {}
         self._shared: dict[tuple[tuple[str, ...], tuple[str, ...]], Callable[..., Any]] = {}
+        self._assignments: dict[tuple[str, ...], tuple[Callable[..., Any], Callable[..., Any]]] = {}
         self._names: dict[str, Any] = {"Draw": Draw}
         self._constants = 0
 
@@ -210,6 +226,18 @@ class _Writer:
             found.append(Arm(row.events[0], function))
         return tuple(found)
 
+    def assignment(self, variables: tuple[str, ...]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        """Functions that put values into the slots of these variables, and that name them."""
+        found = self._assignments.get(variables)
+        if found is None:
+            slots = "".join(f"s.v_{name}, " for name in variables)
+            pairs = ", ".join(f"{name!r}: v[{index}]" for index, name in enumerate(variables))
+            found = self._assignments[variables] = (
+                self._define("assign", ["def assign(s, v):", f"    {slots}= v"], [1, 1], self.model.position.file),
+                self._define("named", ["def named(v):", f"    return {{{pairs}}}"], [1, 1], self.model.position.file),
+            )
+        return found
+
     def _define(self, name: str, lines: list[str], at: list[int], file: str | None) -> Callable[..., Any]:
         text = "\n".join(lines) + "\n"
         tree = ast.parse(text)
@@ -228,7 +256,7 @@ class _Writer:
         made: Callable[..., Any] = space.pop(name)
         return made
 
-    def _constant(self, value: Any) -> str:  # noqa: ANN401
+    def _constant(self, value: Any) -> str:
         self._constants += 1
         name = f"K{self._constants}"
         self._names[name] = value
@@ -272,7 +300,7 @@ class _Writer:
         return "{" + inner + "}"
 
     # -- expressions
-    def text(self, node: x.Expression, fields: Mapping[str, Type]) -> str:  # noqa: C901, PLR0911, PLR0912
+    def text(self, node: x.Expression, fields: Mapping[str, Type]) -> str:
         match node:
             case x.Literal(value=value):
                 return repr(value)

@@ -7,8 +7,8 @@ is queued and taken in turn, first in, first out, before the external event retu
 one event at a time without locks, and nothing is half-applied.
 
 The executor owns no clock and no task: the scheduler (an asyncio loop, or a virtual clock) tells the time
-and wakes it for the earliest timer. An exception in one session ends that session, through its own
-``engine.failed`` row, and no other.
+and wakes it for the earliest timer (``alarms.py``). An exception in one session ends that session, through its
+own ``engine.failed`` row, and no other; one in an observer or an owner is logged and counted.
 """
 
 from __future__ import annotations
@@ -19,13 +19,24 @@ from collections import Counter, deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from calltable.engine.alarms import Alarms
+from calltable.engine.children import NOBODY, Children
 from calltable.engine.compile import DEFER, REFUSE, ROW, CompiledMachine, Draw, RowCode
 from calltable.engine.model import FAILED, STARTED
 from calltable.engine.session import (
-    ENDED, HISTORY, OVERFLOW, PENDING, QUEUED, STALE, UNHANDLED, Outcome, Owner, Receipt, Session,
-)  # fmt: skip
+    ENDED,
+    HISTORY,
+    OVERFLOW,
+    PENDING,
+    QUEUED,
+    STALE,
+    UNHANDLED,
+    Outcome,
+    Owner,
+    Receipt,
+    Session,
+)
 from calltable.engine.store import Conflict, MemoryStore, Record, Store, Transition
-from calltable.engine.timers import Repeat, TimerHeap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,9 +47,11 @@ FOLLOWUPS = 32
 """How many follow-up events one external event may cause in one session before the session fails."""
 
 INBOX = 64
-"""How many events wait for a session whose commit is under way, or are deferred by it."""
+"""How many events wait for a session whose commit is under way."""
 
-HANGUP = "user.hangup"
+DEFERRED = 16
+"""How many deferred events a session holds: fewer than ``FOLLOWUPS``, because one event may replay them all."""
+
 _NOTHING: Mapping[str, Any] = {}
 _tuple: Any = tuple.__new__
 """Makes a named tuple without its own constructor: the same object in a third of the time, on the hottest path."""
@@ -52,7 +65,7 @@ class Scheduler(Protocol):
     def time(self) -> float:
         """The current moment."""
 
-    def call_at(self, when: float, callback: Callable[..., None], *args: Any) -> Any:  # noqa: ANN401
+    def call_at(self, when: float, callback: Callable[..., None], *args: Any) -> Any:
         """Call back at ``when``; the answer has ``cancel()``."""
 
 
@@ -66,19 +79,6 @@ class Step(NamedTuple):
     row: RowCode | None
     receipt: Receipt | None
     publications: tuple[tuple[str, Mapping[str, Any]], ...]
-
-
-class Nobody:
-    """The owner of sessions whose owner is gone: what they publish concerns no one."""
-
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
-        pass
-
-    def child_ended(self, executor: Executor, child: Session) -> None:
-        pass
-
-
-NOBODY = Nobody()
 
 
 class Executor:
@@ -100,9 +100,10 @@ class Executor:
         self.scheduler = scheduler
         self.machines: dict[str, CompiledMachine] = {}
         self.sessions: dict[int, Session] = {}
-        self.timers = TimerHeap()
+        self.alarms = Alarms(self)
+        self.timers = self.alarms.heap
         self.store = store if store is not None else MemoryStore()
-        self.random = rng if rng is not None else random.Random()  # noqa: S311 - back-off, not secrets
+        self.random = rng if rng is not None else random.Random()
         self.counters: Counter[str] = Counter()
         self.observers: list[Callable[[Step], None]] = []
         self.on_end: list[Callable[[Session], None]] = []
@@ -110,20 +111,21 @@ class Executor:
         self.current: Session | None = None
         """The session whose effects are being carried out, and by which row: adapters log the cause."""
         self.row: RowCode | None = None
+        self.children = Children(self)
         self.handlers: dict[str, Callable[[Session, Mapping[str, Any]], None]] = {
-            "timer.start": self._timer_start,
-            "timer.stop": self._timer_stop,
-            "child.start": self._child_start,
-            "child.tell": self._child_tell,
-            "child.end": self._child_end,
+            "timer.start": self.alarms.start,
+            "timer.stop": self.alarms.stop,
+            "child.start": self.children.start,
+            "child.tell": self.children.tell,
+            "child.end": self.children.end,
             **(handlers or {}),
         }
         self._queue: deque[tuple[Session, str, Mapping[str, Any], Session | None]] = deque()
         self._draining = False
         self._drain = 0
         self._number = 0
-        self._wake: Any = None
-        self._wake_at = float("inf")
+        self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Any]] = {}
+        self._answer = self._committed
 
     # -- machines
     def add(self, *machines: CompiledMachine) -> None:
@@ -140,7 +142,7 @@ class Executor:
         self.machines.update({machine.name: machine for machine in machines})
 
     def start(self, machine: str, owner: Owner = NOBODY, name: str = "", context: object = None,
-              **parameters: Any) -> Session:  # noqa: ANN401
+              **parameters: Any) -> Session:
         """Start a root session of ``machine``; its ``engine.started`` carries ``parameters``.
 
         Raises LookupError for an unknown machine.
@@ -149,26 +151,26 @@ class Executor:
         self.dispatch(session, STARTED, parameters)
         return session
 
-    def create(self, machine: str, owner: Owner = NOBODY, name: str = "", context: object = None) -> Session:
-        """Make a root session without starting it; its first event has to be ``engine.started``."""
-        session = self._create(machine, owner, name, "")
-        session.context = context
-        return session
+    def create(self, machine: str, owner: Owner = NOBODY, name: str = "", prefix: str = "",
+               context: object = None) -> Session:
+        """Make a session without starting it; its first event has to be ``engine.started``.
 
-    def _create(self, machine: str, owner: Owner, name: str, prefix: str) -> Session:
+        ``prefix`` is put before what it publishes to an owner that is a session. Raises LookupError for an unknown machine.
+        """
         compiled = self.machines.get(machine)
         if compiled is None:
             msg = f"no machine {machine!r}; there are {', '.join(sorted(self.machines))}"
             raise LookupError(msg)
         self._number += 1
         session = compiled.session(self._number, name, prefix, owner)
+        session.context = context
         self.sessions[session.id] = session
         if compiled.durable:
             record = Record(compiled.name, compiled.digest, 0, session.state, dict(compiled.defaults))
             self.store.create(session.id, record)
         if compiled.after[compiled.initial]:
             self.now = self.scheduler.time()
-            self._arm(session, compiled.after[compiled.initial])
+            self.alarms.arm(session, compiled.after[compiled.initial])
         return session
 
     # -- events
@@ -185,20 +187,22 @@ class Executor:
         self.now = self.scheduler.time()
         try:
             session.drain, session.followups = self._drain, 0
-            outcome = self._take(session, event, payload)
+            outcome = self._take(session, event, payload, None)
             queue = self._queue
             while queue:
                 self._follow(*queue.popleft())
         finally:
             self._draining = False
-        when = self.timers.next()
-        if when is not None and when < self._wake_at:
-            self._rearm()
+        if self.alarms.late:
+            self.alarms.set()
         return outcome
 
-    def tell_owner(self, owner: Session, child: Session, event: str, payload: Mapping[str, Any]) -> None:
-        """Queue a child's event for its owner; only ever called from inside a step."""
-        self._queue.append((owner, event, payload, child))
+    def queue(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None = None) -> None:
+        """Queue what follows from a step; only ever called from inside one.
+
+        ``origin`` is the child the event comes from, or the owner who tells it.
+        """
+        self._queue.append((session, event, payload, origin))
 
     def post(self, session: Session, event: str, payload: Mapping[str, Any] = _NOTHING) -> None:
         """Give a session an event without asking what became of it: an outcome, a child's publication."""
@@ -213,76 +217,76 @@ class Executor:
             session.drain, session.followups = self._drain, 1
         else:
             session.followups += 1
-            if session.followups > FOLLOWUPS:
+            if session.followups > FOLLOWUPS and not session.ended:
                 if session.followups == FOLLOWUPS + 1:
-                    self._fail(session, f"more than {FOLLOWUPS} follow-up events, the last one {event}")
-                elif not session.ended:
+                    self._fail(session, event, f"more than {FOLLOWUPS} follow-up events, the last one {event}")
+                else:
                     self._end(session)
                 return
         if origin is None:
-            self._take(session, event, payload)
+            self._take(session, event, payload, None)
         elif session.owner is origin:
-            outcome = self._take(session, event, payload)
+            outcome = self._take(session, event, payload, origin)
             if outcome.kind in ("refused", "unhandled"):
                 told = {"event": event, "reason": outcome.detail or "no row takes it", "child": session.name}
                 self._queue.append((origin, session.prefix + "refused", told, session))
-        elif origin.owner is session and (session.children or {}).get(origin.name, origin) is origin:
-            self._take(session, event, payload)
-        else:  # the child was let go, or another has taken its name
+        elif origin.owner is session:
+            if (session.children or {}).get(origin.name, origin) is origin:
+                self._take(session, event, payload, origin)
+            else:  # another child has taken its name
+                self.counters["stale"] += 1
+        elif event.startswith(origin.prefix) and origin.prefix:  # the child was let go
             self.counters["stale"] += 1
+        else:  # the owner has ended since: what it said last still counts, but nobody waits for an answer
+            self._take(session, event, payload, None)
 
-    def _take(self, session: Session, event: str, payload: Mapping[str, Any]) -> Outcome:
+    def _take(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> Outcome:
         if session.ended:
             return ENDED
         if session.busy:
-            return self._wait(session, event, payload)
+            return self._wait(session, event, payload, origin)
         cell = session.cells.get(event)
         if cell is None:
             return self._missing(session, event, payload)
         try:
             taken = cell(session, payload)
-        except Exception as error:  # noqa: BLE001 - whatever a table's data did, only this session ends
+        except Exception as error:
             log.exception("%r failed on %s", session, event)
-            return self._fail(session, f"{event}: {error!r}")
+            return self._fail(session, event, f"{event}: {error!r}")
         if taken is None:
             return self._missing(session, event, payload)
         row: RowCode = taken[0]
         if row.kind != ROW:
-            return self._declared(session, event, payload, row)
-        if session.machine.durable:
-            changes = dict(zip(row.variables, taken[1], strict=True)) if row.slots else _NOTHING
+            return self._declared(session, event, payload, origin, row)
+        if row.durable:
+            changes = row.named(taken[1]) if row.named is not None else _NOTHING
             state = row.next_state or session.state
             step = _tuple(Transition, (session.version + 1, row.id, event, state, changes, self.now))
             try:
-                kept = self.store.commit(
-                    session.id, session.version, step, partial(self._committed, session, event, payload, taken)
-                )
-            except Conflict as conflict:
-                self.counters["conflicts"] += 1
-                return self._fail(session, str(conflict))
+                kept = self.store.commit(session.id, session.version, step, self._answer)
+            except Exception as error:  # noqa: BLE001 - a store that is broken costs the session, not the engine
+                return self._lose(session, error)
             if not kept:
                 session.busy = True
+                self._pending[session.id] = session, event, payload, taken
                 return PENDING
         self._apply(session, event, payload, taken)
         return row.outcome
 
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any) -> None:  # noqa: ANN401
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any) -> None:
         """Make a committed row true, then let its effects and publications go."""
         row, changes, effects, publications = taken
         if changes:
-            for slot, value in zip(row.slots, changes, strict=True):
-                setattr(session, slot, value)
+            row.assign(session, changes)
         before = session.state
         if row.next_state is not None:
             session.state = row.next_state
             session.cells = row.next_cells
             if session.armed:
-                for timer in session.armed:
-                    self.timers.cancel(timer)
-                session.armed = None
+                self.alarms.leave(session)
         session.version += 1
         receipt = None
-        if session.machine.durable or self.observers:
+        if row.durable or self.observers:
             receipt = _tuple(Receipt, (session.id, session.version, row.id, event, before, session.state, self.now))
             history = session.history
             if history is None:
@@ -292,9 +296,7 @@ class Executor:
                 if len(history) > HISTORY:
                     del history[0]
         if self.observers:
-            told = Step(session, event, payload, row.outcome, row, receipt, publications)
-            for observe in self.observers:
-                observe(told)
+            self._observe(Step(session, event, payload, row.outcome, row, receipt, publications))
         if effects:
             self.current, self.row = session, row
             handlers = self.handlers
@@ -307,15 +309,22 @@ class Executor:
         if publications:
             owner = session.owner
             for name, fields in publications:
-                owner.published(self, session, name, fields)
+                try:
+                    owner.published(self, session, name, fields)
+                except Exception as error:  # noqa: BLE001 - an adapter owns roots: its mistake is the session's failure
+                    self._effect_failed(session, row, f"publication {name}", error)
         if row.next_state is not None:
             if row.final:
                 self._end(session)
             elif not session.ended:
                 if row.arms:
-                    self._arm(session, row.arms)
+                    self.alarms.arm(session, row.arms)
                 if session.deferred:
                     self._replay(session, before)
+
+    def seconds(self, delay: float | Draw) -> float:
+        """A duration in seconds; one that an effect's row left open is drawn from the injected random source."""
+        return self.alarms.seconds(delay)
 
     def _effect_failed(self, session: Session, row: RowCode, name: str, error: Exception) -> None:
         log.error("%r: %s in row %s failed", session, name, row.id, exc_info=error)
@@ -323,22 +332,23 @@ class Executor:
         self._queue.append((session, FAILED, {"reason": f"{name}: {error!r}"}, None))
 
     # -- what is not a plain row
-    def _declared(self, session: Session, event: str, payload: Mapping[str, Any], row: RowCode) -> Outcome:
+    def _declared(
+        self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode
+    ) -> Outcome:
         outcome = row.outcome
         if row.kind == DEFER:
             deferred = session.deferred
             if deferred is None:
-                session.deferred = [(event, payload)]
-            elif len(deferred) >= INBOX:
+                session.deferred = [(event, payload, origin)]
+            elif len(deferred) >= DEFERRED:
                 self.counters["deferrals refused"] += 1
                 outcome = OVERFLOW
             else:
-                deferred.append((event, payload))
+                deferred.append((event, payload, origin))
         elif row.kind == REFUSE:
             self.counters["refused"] += 1
         if self.observers:
-            for observe in self.observers:
-                observe(Step(session, event, payload, outcome, row, None, ()))
+            self._observe(Step(session, event, payload, outcome, row, None, ()))
         return outcome
 
     def _missing(self, session: Session, event: str, payload: Mapping[str, Any]) -> Outcome:
@@ -348,35 +358,49 @@ class Executor:
         outcome = STALE if stale else UNHANDLED
         if not stale:
             log.error("%r: no row for %s", session, event)
-        for observe in self.observers:
-            observe(Step(session, event, payload, outcome, None, None, ()))
+        if self.observers:
+            self._observe(Step(session, event, payload, outcome, None, None, ()))
         return outcome
 
-    def _wait(self, session: Session, event: str, payload: Mapping[str, Any]) -> Outcome:
+    def _observe(self, step: Step) -> None:
+        for observe in self.observers:
+            self._guarded(observe, step)
+
+    def _guarded(self, call: Callable[..., None], *arguments: object) -> None:
+        """Tell somebody whose mistakes are not the session's."""
+        try:
+            call(*arguments)
+        except Exception:
+            log.exception("%r failed", call)
+            self.counters["observers failed"] += 1
+
+    def _wait(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> Outcome:
         if session.inbox is None:
             session.inbox = []
         if len(session.inbox) >= INBOX:
             self.counters["inbox refused"] += 1
             return OVERFLOW
-        session.inbox.append((event, payload))
+        session.inbox.append((event, payload, origin))
         return QUEUED
 
-    def _committed(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any,  # noqa: ANN401
-                   error: Exception | None) -> None:
+    def _committed(self, key: int, error: Exception | None) -> None:
         """A store that answers later has answered: go on, or end the session."""
+        if self._draining:  # in the middle of another step, or before it has said that it will answer later
+            self.scheduler.call_at(self.scheduler.time(), self._committed, key, error)
+            return
+        session, event, payload, taken = self._pending.pop(key)
         session.busy = False
         if session.ended:
             return
         waiting, session.inbox = session.inbox or [], None
-        if error is not None:
-            self.counters["conflicts" if isinstance(error, Conflict) else "commits failed"] += 1
-            self.dispatch(session, FAILED, {"reason": str(error)})
-        else:
+        if error is None:
             self._inside(partial(self._apply, session, event, payload, taken))
-        for event_, payload_ in waiting:
-            self.dispatch(session, event_, payload_)
+        else:
+            self._inside(partial(self._lose, session, error))
+        for one in waiting:
+            self._inside(partial(self._follow, session, *one))
 
-    def _inside(self, work: Callable[[], None]) -> None:
+    def _inside(self, work: Callable[[], object]) -> None:
         """Do work that is not an event itself, as one external event."""
         self._draining = True
         self._drain += 1
@@ -387,147 +411,54 @@ class Executor:
                 self._follow(*self._queue.popleft())
         finally:
             self._draining = False
-        self._rearm()
+        if self.alarms.late:
+            self.alarms.set()
 
     def _replay(self, session: Session, before: str) -> None:
         if session.state != before and session.deferred:
             waiting, session.deferred = session.deferred, None
-            self._queue.extendleft((session, event, payload, None) for event, payload in reversed(waiting))
+            self._queue.extendleft((session, *one) for one in reversed(waiting))
 
     # -- ends
-    def _fail(self, session: Session, reason: str) -> Outcome:
-        """End a session through its own ``engine.failed`` row; by force where that fails too."""
+    def _fail(self, session: Session, event: str, reason: str) -> Outcome:
+        """Let the session's own ``engine.failed`` row say what now; by force where ``event`` was that already."""
         self.counters["sessions failed"] += 1
         log.error("%r failed: %s", session, reason)
-        cell = session.cells.get(FAILED)
-        payload = {"reason": reason}
-        try:
-            taken = cell(session, payload) if cell is not None and not session.busy else None
-            if taken is not None and taken[0].kind == ROW:
-                # the store is told by removal: a failed session is not resumed
-                self._apply(session, FAILED, payload, taken)
-                return Outcome("taken", taken[0].id)
-        except Exception:
-            log.exception("%r: its engine.failed row failed too", session)
+        if event != FAILED and not session.busy:
+            outcome = self._take(session, FAILED, {"reason": reason}, None)
+            if outcome.kind in ("taken", "pending") or session.ended:
+                return outcome
         self._end(session)
         return ENDED
+
+    def _lose(self, session: Session, error: Exception) -> Outcome:
+        """The store does not keep the session any more: it settles what it can, and ends."""
+        conflict = isinstance(error, Conflict)
+        self.counters["conflicts" if conflict else "commits failed"] += 1
+        reason = str(error) if conflict else repr(error)
+        log.error("%r failed: %s", session, reason)
+        outcome = ENDED
+        payload = {"reason": reason}
+        try:
+            cell = session.cells.get(FAILED)
+            taken = cell(session, payload) if cell is not None else None
+            if taken is not None and taken[0].kind == ROW:
+                self._apply(session, FAILED, payload, taken)
+                outcome = taken[0].outcome
+        except Exception:
+            log.exception("%r: its engine.failed row failed too", session)
+        if not session.ended:
+            self._end(session)
+        return outcome
 
     def _end(self, session: Session) -> None:
         session.ended = True
         self.sessions.pop(session.id, None)
-        for timer in session.armed or ():
-            self.timers.cancel(timer)
-        for timer in (session.timers or {}).values():
-            self.timers.cancel(timer)
-        session.armed = session.timers = session.deferred = session.inbox = None
+        self.alarms.end(session)
+        session.deferred = session.inbox = None
         if session.machine.durable:
-            self.store.remove(session.id)
-        for child in list((session.children or {}).values()):
-            self._orphan(child)
-        session.children = None
+            self._guarded(self.store.remove, session.id)
+        self.children.end_all(session)
         for ended in self.on_end:
-            ended(session)
-        session.owner.child_ended(self, session)
-
-    # -- timers
-    def seconds(self, delay: float | Draw) -> float:
-        """A duration in seconds; one that was left open is drawn from the injected random source."""
-        if type(delay) is Draw:
-            # RFC 3261 §14.1: units of 10 ms
-            return round(self.random.uniform(delay.low, delay.high), 2)
-        return delay  # type: ignore[return-value]
-
-    def _arm(self, session: Session, arms: Any) -> None:  # noqa: ANN401
-        for event, delay in arms:
-            seconds = delay(session)
-            if seconds is not None:
-                timer = self.timers.arm(self.now + self.seconds(seconds), session, event)
-                if session.armed is None:
-                    session.armed = [timer]
-                else:
-                    session.armed.append(timer)
-
-    def _timer_start(self, session: Session, p: Mapping[str, Any]) -> None:
-        name = p["name"]
-        timers = session.timers
-        if timers is None:
-            timers = session.timers = {}
-        elif name in timers:
-            self.timers.cancel(timers[name])
-        seconds = self.seconds(p["after"])
-        timer = timers[name] = self.timers.arm(self.now + seconds, session, "timer." + name, name)
-        repeat = p.get("repeat")
-        if repeat is not None:
-            timer.repeat = Repeat(seconds, repeat.get("factor", 1), repeat.get("max") or float("inf"))
-
-    def _timer_stop(self, session: Session, p: Mapping[str, Any]) -> None:
-        timer = (session.timers or {}).pop(p["name"], None)
-        if timer is not None:
-            self.timers.cancel(timer)
-
-    def expire(self) -> None:
-        """Fire every timer that is due. Called by the scheduler; harmless at any time."""
-        self._wake = None
-        self._wake_at = float("inf")
-        now = self.scheduler.time()
-        while (timer := self.timers.due(now)) is not None:
-            session = timer.session
-            if session is None:  # cancelled since; the heap only hands out live ones, so never
-                continue
-            if timer.repeat is not None:
-                self.timers.again(timer, max(timer.when + timer.repeat.next(), now))
-            else:
-                timer.session = None
-                if timer.name and session.timers is not None:
-                    session.timers.pop(timer.name, None)
-            self.dispatch(session, timer.event)
-        self._rearm()
-
-    def _rearm(self) -> None:
-        when = self.timers.next()
-        if when is None or when >= self._wake_at:
-            return
-        if self._wake is not None:
-            self._wake.cancel()
-        self._wake_at = when
-        self._wake = self.scheduler.call_at(when, self.expire)
-
-    # -- children
-    def _child_start(self, session: Session, p: Mapping[str, Any]) -> None:
-        name: str = p["name"]
-        children = session.children
-        if children is None:
-            children = session.children = {}
-        prefix = name + "."
-        if name.endswith("*"):
-            session.started += 1
-            name = f"{name[:-1]}{session.started}"
-        elif name in children:
-            msg = f"child {name} is alive already"
-            raise ValueError(msg)
-        child = children[name] = self._create(p["machine"], session, name, prefix)
-        self._queue.append((child, STARTED, p.get("with") or _NOTHING, None))
-
-    def _child_end(self, session: Session, p: Mapping[str, Any]) -> None:
-        child = (session.children or {}).pop(p["name"], None)
-        if child is not None:
-            self._orphan(child)
-
-    def _orphan(self, child: Session) -> None:
-        """Take a child down through its own hang-up rows; nobody listens to it any more."""
-        child.owner = NOBODY
-        if HANGUP in child.machine.model.events:
-            self._queue.append((child, HANGUP, _NOTHING, None))
-
-    def _child_tell(self, session: Session, p: Mapping[str, Any]) -> None:
-        to: str = p["to"]
-        payload = p.get("with") or _NOTHING
-        children = session.children or {}
-        if to.endswith("*"):
-            told = [child for child in children.values() if child.prefix == to + "."]
-        else:
-            told = [children[to]] if to in children else []
-            if not told:
-                self.counters["told too late"] += 1
-        for child in told:
-            self._queue.append((child, p["event"], payload, session))
+            self._guarded(ended, session)
+        self._guarded(session.owner.child_ended, self, session)

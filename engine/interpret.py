@@ -67,7 +67,8 @@ class Environment:
         self.config = config
         self.predicates = predicates
 
-    def value(self, node: x.Expression) -> Any:  # noqa: ANN401, C901, PLR0911, PLR0912
+    def value(self, node: x.Expression) -> Any:
+        """What the node is worth now."""
         match node:
             case x.Literal(value=value):
                 return value
@@ -99,7 +100,7 @@ class Environment:
                 return Draw(self.value(low), self.value(high))
 
 
-def _compare(operator: str, left: Any, right: Any) -> bool:  # noqa: ANN401
+def _compare(operator: str, left: Any, right: Any) -> bool:
     if operator == "==":
         return bool(left == right)
     if operator == "!=":

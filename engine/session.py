@@ -7,7 +7,7 @@ sessions, the compiled cells say where to.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from calltable.engine.timers import Timer
 
 Payload = "Mapping[str, Any]"
+Waiting: TypeAlias = "tuple[str, Mapping[str, Any], Session | None]"
 
 HISTORY = 50
 """How many receipts a session keeps."""
@@ -96,8 +97,8 @@ class Session:
         self.timers: dict[str, Timer] | None = None
         self.armed: list[Timer] | None = None
         self.children: dict[str, Session] | None = None
-        self.deferred: list[tuple[str, Mapping[str, Any]]] | None = None
-        self.inbox: list[tuple[str, Mapping[str, Any]]] | None = None
+        self.deferred: list[Waiting] | None = None
+        self.inbox: list[Waiting] | None = None
         self.history: list[Receipt] | None = None
         self.started = 0
         self.followups = 0
@@ -109,14 +110,16 @@ class Session:
 
     # -- a session owns sessions: what they publish are its events
     def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+        """A child's publication is an event of its parent: ``<child>.<name>``."""
         if "*" in child.prefix:
             fields = {**fields, "child": child.name}
-        executor.tell_owner(self, child, child.prefix + name, fields)
+        executor.queue(self, child.prefix + name, fields, child)
 
     def child_ended(self, executor: Executor, child: Session) -> None:
+        """A child's end is an event of its parent: ``<child>.ended``."""
         if self.children is not None:
             self.children.pop(child.name, None)
-        executor.tell_owner(self, child, child.prefix + "ended", {"child": child.name})
+        executor.queue(self, child.prefix + "ended", {"child": child.name}, child)
 
     # -- reading
     @property

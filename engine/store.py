@@ -47,11 +47,11 @@ class Store(Protocol):
     def create(self, key: int, record: Record) -> None:
         """Keep a new session. Raises ``Conflict`` where the key is taken."""
 
-    def commit(self, key: int, expected: int, step: Transition, done: Callable[[Exception | None], None]) -> bool:
+    def commit(self, key: int, expected: int, step: Transition, done: Callable[[int, Exception | None], None]) -> bool:
         """Replace version ``expected`` by ``step``, all or nothing.
 
-        True: it is kept. False: ``done`` will be called with None or the reason it failed.
-        Raises ``Conflict`` where the store already knows that it holds another version.
+        True: it is kept. False: ``done`` will be called with the key and None or the reason it failed, once, and
+        from the thread of the engine. Raises ``Conflict`` where the store already knows that it holds another version.
         """
 
     def remove(self, key: int) -> None:
@@ -68,12 +68,14 @@ class MemoryStore:
         self._records: dict[int, Record] = {}
 
     def create(self, key: int, record: Record) -> None:
+        """As ``Store`` says."""
         if key in self._records:
             msg = f"session {key} is kept already"
             raise Conflict(msg)
         self._records[key] = record
 
-    def commit(self, key: int, expected: int, step: Transition, done: Callable[[Exception | None], None]) -> bool:  # noqa: ARG002
+    def commit(self, key: int, expected: int, step: Transition, done: Callable[[int, Exception | None], None]) -> bool:  # noqa: ARG002
+        """As ``Store`` says; always answers at once."""
         record = self._records.get(key)
         if record is None or record.version != expected:
             held = "nothing" if record is None else f"version {record.version}"
@@ -86,9 +88,11 @@ class MemoryStore:
         return True
 
     def remove(self, key: int) -> None:
+        """As ``Store`` says."""
         self._records.pop(key, None)
 
     def load(self) -> Iterator[tuple[int, Record]]:
+        """As ``Store`` says."""
         return iter(self._records.items())
 
     def __len__(self) -> int:

@@ -96,9 +96,14 @@ class TimerHeap:
             self._dead -= 1
         return None
 
-    def due(self, now: float) -> Timer | None:
-        """Take the earliest timer whose moment is not after ``now``, if there is one."""
+    @property
+    def newest(self) -> int:
+        """The place in the order of arming of the timer that was armed last."""
+        return self._order
+
+    def due(self, now: float, newest: int) -> Timer | None:
+        """Take the earliest timer whose moment is not after ``now``, if there is one that was armed before ``newest``, or is it."""
         when = self.next()
-        if when is None or when > now:
+        if when is None or when > now or self._heap[0][1] > newest:
             return None
         return heapq.heappop(self._heap)[2]

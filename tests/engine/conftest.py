@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from calltable.adapters.clock import VirtualClock
-from calltable.engine.check import check
 from calltable.engine.compile import CompiledMachine, compile_machine
 from calltable.engine.executor import Executor, Step
 from calltable.engine.load import Library, load_tables
@@ -73,10 +72,8 @@ class World:
     ``log`` holds, in order, what was seen: ``note`` and ``work`` effects, commits, publications to the owner, ends.
     """
 
-    def __init__(self, *tables: str, store: Any = None, handlers: Mapping[str, Any] | None = None, checked: bool = True) -> None:
+    def __init__(self, *tables: str, store: Any = None, handlers: Mapping[str, Any] | None = None) -> None:
         self.library = load_tables(texts={"small.yaml": CATALOGUE, **{f"table{i}.yaml": one for i, one in enumerate(tables)}})
-        if checked:
-            assert not check(self.library), "\n".join(map(str, check(self.library)))
         self.clock = VirtualClock(100.0)
         self.log: list[Any] = []
         self.steps: list[Step] = []
