@@ -103,15 +103,17 @@ def _check_request_line(request: Request) -> None:
 def _check_common(message: Request | Response) -> None:
     """Check what requests and responses share. The order decides which fault is named first."""
     get = message.get
-    for name in message.repeated:
-        if name in SINGLE_HEADERS:
-            msg = f"{display_name(name)} stands more than once"
-            raise HeaderError(msg)
+    repeated = message.repeated
+    if repeated:
+        for name in repeated:
+            if name in SINGLE_HEADERS:
+                msg = f"{display_name(name)} stands more than once"
+                raise HeaderError(msg)
     call_id = message.call_id
     if " " in call_id or "\t" in call_id:
         msg = f"Malformed Call-ID {excerpt(call_id)}"
         raise HeaderError(msg)
-    if message.from_tag == "" or message.to_tag == "":
+    if message.from_.params.get("tag") == "" or message.to.params.get("tag") == "":
         msg = "An empty tag"
         raise HeaderError(msg)
     message.via  # noqa: B018  raises if missing or malformed
@@ -137,7 +139,11 @@ def _check_common(message: Request | Response) -> None:
 
 
 def _check_addresses(message: Request | Response, name: str) -> None:
-    values = message.values(name)
+    line = message.get(name)
+    if line is not None and "," not in line and line != "*" and name not in message.repeated:
+        values = [line]  # as nearly always
+    else:
+        values = message.values(name)
     for value in values:
         if value == "*" and name == "contact":
             if len(values) > 1:
