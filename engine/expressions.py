@@ -69,27 +69,37 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class In:
+    """``item in [..]``."""
+
     item: Expression
     members: tuple[Literal, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class IsNull:
+    """``item is null``."""
+
     item: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
+    """``not item``."""
+
     item: Expression
 
 
 @dataclass(frozen=True, slots=True)
 class And:
+    """All of ``items`` hold."""
+
     items: tuple[Expression, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
+    """One of ``items`` holds."""
+
     items: tuple[Expression, ...]
 
 

@@ -69,6 +69,8 @@ of something in the table (a child, a timer, a machine, an event) and is checked
 
 @dataclass(frozen=True, slots=True)
 class Variable:
+    """A variable of a machine, with the value new sessions start with."""
+
     name: str
     type: Type
     default: object
@@ -107,6 +109,8 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
+    """What a row publishes to its owner: a name and values for its fields."""
+
     name: str
     fields: Mapping[str, Expression]
     position: Position
@@ -159,6 +163,7 @@ class Child:
 
     @property
     def many(self) -> bool:
+        """Whether the name stands for a set."""
         return self.name.endswith("*")
 
 
@@ -187,6 +192,7 @@ class Machine:
     """SHA-256 of the canonical content; sessions carry it, so that a reload never changes a running call."""
 
     def in_state(self, state: str) -> Iterator[Row]:
+        """The rows that cover a state, in table order."""
         return (row for row in self.rows.values() if state in row.states)
 
 
@@ -216,6 +222,8 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
+    """A parameter of an action, or a configured value."""
+
     name: str
     type: Type
     required: bool
@@ -226,7 +234,8 @@ class Parameter:
 @dataclass(frozen=True, slots=True)
 class OutcomeSpec:
     """An event that an action can lead to. ``more`` is true where others of the same action may follow
-    it (a provisional response); the action is awaited until one without ``more`` has come."""
+    it (a provisional response); the action is awaited until one without ``more`` has come.
+    """
 
     event: str
     more: bool
@@ -252,6 +261,8 @@ class ActionSpec:
 
 @dataclass(frozen=True, slots=True)
 class EventSpec:
+    """What the catalogue says of an event."""
+
     name: str
     fields: Mapping[str, Type]
     must_take: bool
@@ -264,6 +275,8 @@ class EventSpec:
 
 @dataclass(frozen=True, slots=True)
 class Interface:
+    """A named set of events that machines may receive."""
+
     name: str
     doc: str
     events: Mapping[str, EventSpec]
@@ -282,6 +295,8 @@ class Predicate:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
+    """Everything tables may name: events, actions, predicates, configuration."""
+
     interfaces: Mapping[str, Interface]
     outcomes: Mapping[str, EventSpec]
     """Events that arrive only as the outcome of an action, by name."""

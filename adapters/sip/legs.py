@@ -14,7 +14,6 @@ from calltable.adapters.sip.content import Content, has_offer, lent
 from calltable.adapters.sip.dialog import MAX_FORWARDS, Dialog
 from calltable.adapters.sip.errors import MessageError
 from calltable.adapters.sip.message import Request, Response
-from calltable.adapters.sip.transactions import Outgoing
 from calltable.adapters.sip.transport import canonical_ip
 from calltable.adapters.sip.uri import parse_uri
 
@@ -55,6 +54,7 @@ class Leg:
 
     # -- as the user of INVITE transactions
     def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
+        """What came of our INVITE becomes an event of the leg."""
         post = self.adapter.executor.post
         session = self.session
         if kind == "forked" or (kind == "success" and session.ended):
@@ -73,6 +73,7 @@ class Leg:
             post(session, event, {"code": code, "message": message})
 
     def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:
+        """The ACK to our 2xx, or that none came, becomes an event of the leg."""
         if message is None:
             self.adapter.executor.post(self.session, "sip.unacknowledged")
         else:
@@ -108,7 +109,7 @@ class _Ask:
         self.event = event
         self.fields = fields
 
-    def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:  # noqa: ARG002
+    def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
         if kind == "provisional":
             return
         leg = self.leg
@@ -202,8 +203,8 @@ class Legs:
             raise ValueError(msg)
         self._answer(leg, transaction, p["code"], p.get("message"), p.get("retry_after"))
 
-    def _answer(self, leg: Leg, transaction: ServerTransaction, code: int, source: Any = None,  # noqa: ANN401
-                retry_after: Any = None) -> bool:  # noqa: ANN401
+    def _answer(self, leg: Leg, transaction: ServerTransaction, code: int, source: Any = None,
+                retry_after: Any = None) -> bool:
         request = transaction.request
         if request is None:
             return False
@@ -212,15 +213,15 @@ class Legs:
         if isinstance(source, Response) and source.status == code:
             reason = source.reason
         own: list[tuple[str, str]] = []
-        if 100 < code < 300:  # noqa: PLR2004 - the classes that make a dialog, §12.1.1
+        if 100 < code < 300:
             own = [("Record-Route", value) for value in request.all("record-route")]
             if request.method in TARGET_REFRESH:
                 own.append(("Contact", leg.dialog.contact))
-        elif 300 <= code < 400 and isinstance(source, Response):  # noqa: PLR2004 - §8.1.3.4: where to go instead
+        elif 300 <= code < 400 and isinstance(source, Response):
             own = [("Contact", value) for value in source.all("contact")]
         if retry_after is not None:
             own.append(("Retry-After", str(max(0, round(self.executor.seconds(retry_after))))))
-        if leg.open and code >= 200 and transaction in leg.open:  # noqa: PLR2004 - final
+        if leg.open and code >= 200 and transaction in leg.open:
             leg.open.remove(transaction)
         response = build_response(
             request, code, reason, to_tag=leg.dialog.local_tag, headers=own + headers, body=body
@@ -244,7 +245,7 @@ class Legs:
             self._enter(leg)
         self._send(leg, "INVITE", source, leg, lambda code: leg.responded(None, "failure", code, None))  # type: ignore[arg-type]
 
-    def _new_dialog(self, target: str, source: Any, caller: str | None) -> Dialog:  # noqa: ANN401
+    def _new_dialog(self, target: str, source: Any, caller: str | None) -> Dialog:
         local = caller
         display = ""
         if local is None and isinstance(source, Request):
@@ -254,7 +255,7 @@ class Legs:
         dialog.contact = display
         return dialog
 
-    def _send(self, leg: Leg, method: str, source: Any, user: Any, failed: Any) -> None:  # noqa: ANN401
+    def _send(self, leg: Leg, method: str, source: Any, user: Any, failed: Any) -> None:
         """Write a request in the dialog and give it to a transaction; ``failed(code)`` where that cannot be."""
         dialog = leg.dialog
         try:
@@ -275,7 +276,7 @@ class Legs:
 
         self.stack.resolve(hop, go)
 
-    def _go(self, leg: Leg, method: str, source: Any, user: Any, address: Address, local: Address) -> None:  # noqa: ANN401
+    def _go(self, leg: Leg, method: str, source: Any, user: Any, address: Address, local: Address) -> None:
         dialog = leg.dialog
         if dialog.source is None:
             dialog.local = identity(dialog.local, dialog.contact, local)
@@ -315,14 +316,14 @@ class Legs:
 
         self.stack.resolve(leg.dialog.next_hop(), go)
 
-    def _cancel(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def _cancel(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
         if leg.invite_client is not None and leg.invite_client.session is not None:
             self.executor.post(leg.invite_client.session, "user.cancel")
         else:
             leg.responded(None, "failure", 487, None)  # type: ignore[arg-type]
 
-    def _abandon(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def _abandon(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
         if leg.invite_client is not None and leg.invite_client.session is not None:
             self.executor.post(leg.invite_client.session, "user.abandon")

@@ -105,7 +105,7 @@ class UdpListener:
                     source = self._address(sender)
                 try:
                     received(data, source, local, self)
-                except Exception:  # noqa: BLE001 - logged there; the next datagram is another call's
+                except Exception:
                     hub.receiver_failed()
                 if self.closed:
                     break
