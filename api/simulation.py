@@ -117,7 +117,9 @@ class Simulation:
         screening: Screening | None = None,
         routes: Mapping[str, str | int] | None = None,
     ) -> B2BUA:
-        """A B2BUA. ``routes`` maps the user part of the Request-URI to a target URI or a status; else a call for
+        """Add a B2BUA.
+
+        ``routes`` maps the user part of the Request-URI (``*``: any other) to a target URI or a status; without, a call for
         ``bob`` (or ``bob-17``) goes to the node of that name, and one for nobody gets 404.
         """
         engine = self.engine(name, address, tables=tables, screening=screening)
@@ -313,8 +315,9 @@ class _Names:
 
     def find(self, request: Request, source: Address | None = None) -> str | int:  # noqa: ARG002
         user = parse_uri(request.uri).user or ""
-        if user in self.routes:
-            return self.routes[user]
+        found = self.routes.get(user, self.routes.get("*"))
+        if found is not None:
+            return found
         name = user.partition("-")[0]
         return self.simulation.uri(name, user) if name in self.simulation.addresses else 404
 

@@ -17,7 +17,7 @@ from calltable.simulation import Simulation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MODULES = ("transactions", "rfc5407")
+MODULES = ("transactions", "basic", "rfc5407", "bridge", "hygiene")
 
 
 @dataclass(frozen=True)
