@@ -50,7 +50,7 @@ class Handle:
         if self._callback is not None:
             self._callback = None
             self._args = ()
-            self._clock._note_cancelled()
+            self._clock._note_cancelled()  # noqa: SLF001 - the two classes are one mechanism
 
     def cancelled(self) -> bool:
         """Whether the callback will not run (any more)."""
@@ -157,7 +157,7 @@ class VirtualClock:
         ready = self._ready
         while True:
             if heap and (heap[0][0] <= self._now or not ready):
-                if heap[0][0] > end and heap[0][2]._callback is not None:
+                if heap[0][0] > end and heap[0][2]._callback is not None:  # noqa: SLF001
                     return False
                 when, _, handle = heapq.heappop(heap)
             elif ready:
@@ -167,14 +167,14 @@ class VirtualClock:
                 when = self._now
             else:
                 return False
-            callback = handle._callback
+            callback = handle._callback  # noqa: SLF001
             if callback is None:
                 self._cancelled -= 1
                 continue
-            args = handle._args
+            args = handle._args  # noqa: SLF001
             # Used up before it runs: a callback may cancel its own handle, and must not be counted for it.
-            handle._callback = None
-            handle._args = ()
+            handle._callback = None  # noqa: SLF001
+            handle._args = ()  # noqa: SLF001
             self._now = max(self._now, when)
             callback(*args)
             return True

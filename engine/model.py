@@ -11,7 +11,6 @@ the session where it is.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -341,7 +340,3 @@ class TableError(Exception):
     def __init__(self, problems: list[Problem]) -> None:
         self.problems = sorted(problems, key=lambda p: p.position)
         super().__init__("\n".join(map(str, self.problems)))
-
-
-def replace_row(row: Row, **changes: object) -> Row:
-    return dataclasses.replace(row, **changes)  # type: ignore[arg-type]

@@ -72,7 +72,7 @@ class Leg:
             event = "sip.invite.glare" if code == _GLARE else "sip.invite.failure"
             post(session, event, {"code": code, "message": message})
 
-    def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:
+    def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:  # noqa: ARG002
         """The ACK to our 2xx, or that none came, becomes an event of the leg."""
         if message is None:
             self.adapter.executor.post(self.session, "sip.unacknowledged")
@@ -109,7 +109,7 @@ class _Ask:
         self.event = event
         self.fields = fields
 
-    def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
+    def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:  # noqa: ARG002
         if kind == "provisional":
             return
         leg = self.leg
@@ -316,14 +316,14 @@ class Legs:
 
         self.stack.resolve(leg.dialog.next_hop(), go)
 
-    def _cancel(self, session: Session, p: Mapping[str, Any]) -> None:
+    def _cancel(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         leg: Leg = session.context
         if leg.invite_client is not None and leg.invite_client.session is not None:
             self.executor.post(leg.invite_client.session, "user.cancel")
         else:
             leg.responded(None, "failure", 487, None)  # type: ignore[arg-type]
 
-    def _abandon(self, session: Session, p: Mapping[str, Any]) -> None:
+    def _abandon(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         leg: Leg = session.context
         if leg.invite_client is not None and leg.invite_client.session is not None:
             self.executor.post(leg.invite_client.session, "user.abandon")

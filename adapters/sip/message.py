@@ -398,7 +398,7 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
             fields = [(name, value.rstrip(" \t")) for name, value in fields]
 
     message = _read_start_line(start_line, fields)
-    first = message._index()
+    first = message._index()  # noqa: SLF001
     body = data[body_start:]
     length = first.get("content-length")
     if length is not None:
@@ -410,8 +410,8 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
                 data = data[: body_start + size]
     elif stream and fault is None:
         fault = MessageError("Missing Content-Length")
-    message._body = body
-    message._raw = data
+    message._body = body  # noqa: SLF001
+    message._raw = data  # noqa: SLF001
     if fault is not None:
         raise _blame(message, fault)
     return message

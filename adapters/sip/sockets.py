@@ -116,7 +116,7 @@ class SocketTransport:
         """
         if isinstance(address, str):
             address = Address.parse(address)
-        self.receiver
+        self.receiver  # noqa: B018 - raises early when start() was forgotten
         kind = self._kinds.get(address.transport)
         if kind is None:
             make = KINDS.get(address.transport)
@@ -182,7 +182,7 @@ class SocketTransport:
         """Call the receiver, keeping its exceptions from the loop."""
         try:
             method(*args)
-        except Exception:
+        except Exception:  # noqa: BLE001 - logged there
             self.receiver_failed()
 
     def receiver_failed(self) -> None:

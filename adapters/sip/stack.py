@@ -129,7 +129,7 @@ class Stack:
         """Give a new request its Via (§8.1.1.7, RFC 3581) and its way."""
         branch = f"{BRANCH_COOKIE}{self.token()}"
         via = f"SIP/2.0/{local.transport.upper()} {local.hostport};branch={branch};rport"
-        request._headers.insert(0, ("Via", via))
+        request._headers.insert(0, ("Via", via))  # noqa: SLF001 - nobody has read the message yet
         return branch, Outgoing(request, to, local, None, cause)
 
     def _transmit(self, outgoing: Outgoing, row: str) -> None:
@@ -287,7 +287,7 @@ class Stack:
         self.transport.send(data, to, local, flow)
 
     # -- what the transport tells
-    def transport_failed(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:
+    def transport_failed(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:  # noqa: ARG002
         """A message could not be delivered."""
         self.counters["undeliverable"] += 1
         log.info("%s: %s", remote, reason)

@@ -145,7 +145,7 @@ class TcpConnection(asyncio.Protocol):
                 hub.stats["tcp_received"] += 1
                 try:
                     hub.receiver.received(frame, self.remote, self.local, self)
-                except Exception:
+                except Exception:  # noqa: BLE001 - logged there; the next message may be another call's
                     hub.receiver_failed()
             elif frame is Keepalive.PING:
                 hub.stats["tcp_pings"] += 1
@@ -282,7 +282,7 @@ class TcpKind:
     def admit(self, connection: TcpConnection) -> bool:
         """Take a connection that was made into the pool; False refuses it."""
         if connection.accepted:
-            transport = connection._transport
+            transport = connection._transport  # noqa: SLF001 - the two classes are one mechanism
             peer = transport.get_extra_info("peername") if transport is not None else None
             if peer is None or len(self._connections) >= self.hub.limits.tcp_connections:
                 self.hub.stats["tcp_refused"] += 1

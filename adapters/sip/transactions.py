@@ -80,7 +80,7 @@ class ClientTransaction:
         self.acks: dict[str, Outgoing] | None = None
         self.session: Session | None = None
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Pass on to whoever sent the request what its transaction says."""
         user = self.user
         if name in ("provisional", "success", "failure", "forked"):
@@ -99,7 +99,7 @@ class ClientTransaction:
         if name in ("success", "failure", "final"):
             self.outgoing = None  # nothing is built from the request any more: a held call keeps no INVITE
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
         """Forget the transaction."""
         self.layer.clients.pop(self.key, None)
         self.user, self.session = _NOBODY, None  # no circles: a call is freed when it ends, not when the collector runs
@@ -129,7 +129,7 @@ class ServerTransaction:
         """Whether a final response is still owed."""
         return self.request is not None
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Pass on to whoever answers the request what its transaction says."""
         if name == "acknowledged":
             self.last = None  # the 2xx is never sent again
@@ -140,7 +140,7 @@ class ServerTransaction:
         elif name == "transport_error":
             self.layer.counters["responses undeliverable"] += 1
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
         """Forget the transaction."""
         layer = self.layer
         layer.servers.pop(self.key, None)
@@ -261,13 +261,13 @@ class Transactions:
         self.transmit(outgoing, self.cause())
         session.context.last = outgoing.kept()
 
-    def _retransmit(self, session: Session, p: Mapping[str, Any]) -> None:
+    def _retransmit(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         last = session.context.last
         if last is not None:
             self.counters["retransmissions"] += 1
             self.transmit(last, self.cause())
 
-    def _trying(self, session: Session, p: Mapping[str, Any]) -> None:
+    def _trying(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         transaction: ServerTransaction = session.context
         if transaction.request is not None:
             response = build_response(transaction.request, 100)
@@ -301,7 +301,7 @@ class Transactions:
             self.counters["retransmissions"] += 1
             self.transmit(ack, self.cause())
 
-    def _send_cancel(self, session: Session, p: Mapping[str, Any]) -> None:
+    def _send_cancel(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         transaction: ClientTransaction = session.context
         sent = transaction.outgoing
         if sent is not None and isinstance(sent.message, Request):

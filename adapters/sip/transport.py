@@ -74,7 +74,7 @@ class Address(NamedTuple):
     @property
     def wildcard(self) -> bool:
         """Whether the host stands for every address of the machine."""
-        return self.host in ("0.0.0.0", "::")
+        return self.host in ("0.0.0.0", "::")  # noqa: S104 - compared, never bound
 
     @classmethod
     def parse(cls, text: str) -> Address:
@@ -236,5 +236,5 @@ def no_listener(to: Address, listeners: Sequence[Address]) -> str:
     """The reason given when ``choose_listener`` finds nothing."""
     version = "IPv6" if to.ipv6 else "IPv4"
     have = ", ".join(map(str, listeners)) or "none"
-    example = Address(to.transport, "::" if to.ipv6 else "0.0.0.0", default_port(to.transport))
+    example = Address(to.transport, "::" if to.ipv6 else "0.0.0.0", default_port(to.transport))  # noqa: S104
     return f"no {version} listener for {to.transport} to reach {to} (listeners: {have}); add one such as {example}"

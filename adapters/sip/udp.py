@@ -105,7 +105,7 @@ class UdpListener:
                     source = self._address(sender)
                 try:
                     received(data, source, local, self)
-                except Exception:
+                except Exception:  # noqa: BLE001 - logged there; the next datagram is another call's
                     hub.receiver_failed()
                 if self.closed:
                     break

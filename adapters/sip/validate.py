@@ -116,8 +116,8 @@ def _check_common(message: Request | Response) -> None:
     if message.from_.params.get("tag") == "" or message.to.params.get("tag") == "":
         msg = "An empty tag"
         raise HeaderError(msg)
-    message.via
-    message.cseq
+    message.via  # noqa: B018  raises if missing or malformed
+    message.cseq  # noqa: B018
     length = get("content-length")
     if length is not None:
         size = len(message.body)
@@ -169,7 +169,7 @@ def _check_request(request: Request) -> None:
     if branch is not None and len(branch) <= len(BRANCH_COOKIE) and branch.lower() == BRANCH_COOKIE.lower():
         msg = "Via branch without a transaction identifier"
         raise HeaderError(msg)
-    request.max_forwards
+    request.max_forwards  # noqa: B018  raises if malformed
     if request.get("route") is not None:
         _check_addresses(request, "route")
 
