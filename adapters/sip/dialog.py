@@ -59,7 +59,7 @@ class Dialog:
 
         A 2xx confirms; afterwards a 2xx to a re-INVITE only refreshes the target (§12.2.1.2).
         """
-        success = 200 <= response.status < 300  # noqa: PLR2004 - the class of 2xx
+        success = 200 <= response.status < 300
         tag = response.to_tag
         if not self.confirmed and tag:
             self.remote_tag = tag

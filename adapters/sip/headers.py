@@ -274,7 +274,7 @@ def number(text: str, maximum: int) -> int | None:
 
     ``int()`` alone would take signs, underscores, other scripts' digits, and refuse very long texts its own way.
     """
-    if len(text) < 10 and text.isascii() and text.isdigit():  # noqa: PLR2004 - as every sane number is
+    if len(text) < 10 and text.isascii() and text.isdigit():
         value = int(text)
         return value if value <= maximum else None
     match = _digits.fullmatch(text)
