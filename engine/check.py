@@ -1,8 +1,9 @@
-"""Gates 2 and 3: what a table may not do once its names and types are right (gate 1 is loading).
+"""Gates 2 to 5: what a table may not do once its names and types are right (gate 1 is loading).
 
 Gate 2, here: every event that can arrive in a state has a row for every valuation (no *hole*), and no two rows
 of equal standing can both want it (no *overlap*). Gate 3, in ``exits.py``: every state can be reached, every
-row can be taken, every state has a way out, and no session can wait for ever.
+row can be taken, every state has a way out, and no session can wait for ever. Gates 4 and 5, in ``obligations.py``:
+outcomes are waited for, and what is owed (responses, ACKs, BYEs) is settled once.
 
 Both read a ``pending.Flow``, which knows what may arrive where. All problems of all machines are returned at
 once; nothing is raised.
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from calltable.engine.exits import dead_rows, gate_three
 from calltable.engine.model import FAILED, STARTED, Problem
+from calltable.engine.obligations import gate_five, gate_four
 from calltable.engine.pending import Flow, analyse
 from calltable.engine.suggest import suggested_row
 
@@ -37,9 +39,10 @@ class Tables(Protocol):
 
 
 def check(library: Tables) -> list[Problem]:
-    """Every problem that gates 2 and 3 find, in file order; an empty list is a clean bill."""
+    """Every problem that gates 2 to 5 find, in file order; an empty list is a clean bill."""
     flows = [analyse(machine, library.catalogue, library.machines) for machine in library.machines.values()]
-    problems = [problem for flow in flows for gate in (gate_two, gate_three) for problem in gate(flow)]
+    gates = (gate_two, gate_three, gate_four, gate_five)
+    problems = [problem for flow in flows for gate in gates for problem in gate(flow)]
     problems.extend(dead_rows(flows))
     return sorted(problems, key=lambda p: p.position)
 

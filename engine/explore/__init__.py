@@ -1,0 +1,1 @@
+"""The explorer: the compiled tables against each other, in every order that is possible within bounds."""
