@@ -152,11 +152,14 @@ class RawCall:
         self.cseq = 0
         self.invite: Request | None = None
         """The latest INVITE that was sent."""
+        self.incoming: Request | None = None
+        """The INVITE that opened the call, where it came in."""
 
     @classmethod
     def of(cls, peer: RawPeer, invite: Request, node: str) -> RawCall:
         """The call that an INVITE opens, at the end that was called."""
         call = cls(peer, node, invite.contact_uri or "")
+        call.incoming = invite
         call.call_id = invite.call_id
         call.local = invite.get("to") or ""
         call.remote = f"<{invite.from_.uri}>"

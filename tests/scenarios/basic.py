@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from calltable.simulation import Simulation
-
 from tests.scenarios.catalogue import scenario
 from tests.scenarios.stories import ANSWER, OFFER, Bridge, agree, called, joined, news, talking, text, they_call
 
@@ -78,7 +77,7 @@ def call_through_proxies(sim: Simulation) -> None:
 @scenario("RFC 3665 §3.2", "A strict router (RFC 2543) gets the Request-URI, and the target travels as the last Route")
 def strict_router(sim: Simulation) -> None:
     call, bob, dialog = called(sim)
-    dialog.respond(dialog.invite, 200, headers=[("Record-Route", "<sip:10.0.0.2:5060>")], body=ANSWER)
+    dialog.respond(dialog.incoming, 200, headers=[("Record-Route", "<sip:10.0.0.2:5060>")], body=ANSWER)
     ack = bob.expect("ACK")
     assert ack.uri == "sip:10.0.0.2:5060"
     assert ack.all("route") == ["<sip:bob@10.0.0.2:5060>"]
@@ -89,9 +88,9 @@ def strict_router(sim: Simulation) -> None:
 @scenario("RFC 3665 §3.6", "No offer in the INVITE: the callee's offer comes in the 200, the answer goes in the ACK")
 def offer_in_200(sim: Simulation) -> None:
     call, bob, dialog = called(sim, offer=False)
-    assert not dialog.invite.body
-    assert dialog.invite.get("content-type") is None
-    dialog.respond(dialog.invite, 200, body=OFFER)
+    assert not dialog.incoming.body
+    assert dialog.incoming.get("content-type") is None
+    dialog.respond(dialog.incoming, 200, body=OFFER)
     ack = bob.expect("ACK")
     assert ack.body == call.local
     assert ack.get("content-type") == "application/sdp"
@@ -170,9 +169,9 @@ def rings_for_ever(sim: Simulation) -> None:
 @scenario("RFC 3665 §3.8", "A callee that says 100 and nothing more is given up after three minutes as well")
 def trying_for_ever(sim: Simulation) -> None:
     call, bob, dialog = called(sim)
-    dialog.respond(dialog.invite, 100)
+    dialog.respond(dialog.incoming, 100)
     dialog.respond(bob.expect("CANCEL", within=200), 200)
-    dialog.respond(dialog.invite, 487)
+    dialog.respond(dialog.incoming, 487)
     assert call.last("failed").fields["code"] == 408
 
 

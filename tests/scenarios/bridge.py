@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from calltable.simulation import Simulation
 
+from calltable.simulation import Simulation
 from tests.scenarios.catalogue import scenario
-from tests.scenarios.stories import ANSWER, OFFER, OTHER, Bridge, agree, is_, joined, news, talking
+from tests.scenarios.stories import ANSWER, OFFER, OTHER, Bridge, agree, is_, joined, news, talking, variants
 
 # --------------------------------------------------------------------------- set-up
 
@@ -81,9 +81,8 @@ def fast_200(sim: Simulation) -> None:
 
 @scenario("RFC 3261 §13.2.2.3", "Every failure class of the callee reaches the caller as it is, with its body and header fields")
 def every_failure(sim: Simulation) -> None:
-    for code in (300, 301, 302, 380, 400, 401, 403, 404, 407, 408, 410, 415, 422, 480, 481, 484, 486, 487, 488, 491, 494,
-                 500, 501, 502, 503, 504, 505, 513, 580, 600, 603, 604, 606, 607):  # fmt: skip
-        sub = Simulation(f"{sim.seed}/{code}")
+    for code, sub in variants(sim, (300, 301, 302, 380, 400, 401, 403, 404, 407, 408, 410, 415, 422, 480, 481, 484, 486, 487, 488, 491, 494,
+                 500, 501, 502, 503, 504, 505, 513, 580, 600, 603, 604, 606, 607)):
         bridge = Bridge(sub)
         if code % 2:
             bridge.ring()
@@ -93,8 +92,6 @@ def every_failure(sim: Simulation) -> None:
         assert final.get("warning") == '399 b "x"'
         assert final.get("www-authenticate") == 'Digest realm="b"'
         bridge.a.ack(final)
-        sub.finish()
-        sim.reached.update(sub.reached)
 
 
 @scenario("RFC 3261 §21.4.4", "Nobody of that name: the route says 404, and no callee is bothered")
@@ -206,8 +203,7 @@ def cancel_while_ringing(sim: Simulation) -> None:
 
 @scenario("RFC 3261 §9.1", "CANCEL crosses each possible answer of the callee; both sides are over in the end, each time")
 def cancel_crosses_each_answer(sim: Simulation) -> None:
-    for code in (180, 183, 200, 302, 404, 486, 487, 500, 503, 603):
-        sub = Simulation(f"{sim.seed}/{code}")
+    for code, sub in variants(sim, (180, 183, 200, 302, 404, 486, 487, 500, 503, 603)):
         bridge = Bridge(sub)
         bridge.b.respond(bridge.invite, 180)
         bridge.alice.expect(180)
@@ -227,8 +223,6 @@ def cancel_crosses_each_answer(sim: Simulation) -> None:
             bridge.bob.expect("ACK")
         sub.run(5)
         assert not [m for m in news(bridge.alice) if getattr(m, "status", 200) >= 200]
-        sub.finish()
-        sim.reached.update(sub.reached)
 
 
 @scenario("RFC 3261 §9.1", "The caller cancels while the callee's failure is on its way to the caller: the failure stands, CANCEL gets 200")
@@ -328,8 +322,7 @@ def reinvite_refused(sim: Simulation) -> None:
 
 @scenario("RFC 3261 §12.2.1.2", "A re-INVITE that gets 481 or 408 ends the call: the dialog behind it is gone")
 def reinvite_finds_dialog_gone(sim: Simulation) -> None:
-    for code in (481, 408):
-        sub = Simulation(f"{sim.seed}/{code}")
+    for code, sub in variants(sim, (481, 408)):
         bridge = joined(sub)
         bridge.a.request("INVITE", body=OTHER)
         bridge.b.respond(bridge.bob.expect_request("INVITE"), code)
@@ -337,8 +330,6 @@ def reinvite_finds_dialog_gone(sim: Simulation) -> None:
         bridge.a.ack(bridge.alice.expect(code, "INVITE"))
         bridge.bob_gets_bye()
         bridge.alice_gets_bye()
-        sub.finish()
-        sim.reached.update(sub.reached)
 
 
 @scenario("RFC 3261 §14.1", "A re-INVITE that nobody answers ends the call on both sides")
@@ -449,8 +440,8 @@ def requests_out_of_order(sim: Simulation) -> None:
     got = [bridge.bob.expect_request("INFO") for _ in sent]
     for request in reversed(got):
         bridge.b.respond(request, 200, headers={"X-Number": request.get("x-number") or ""})
-    for request in sent:
-        response = next(m for m in [bridge.alice.expect_response(200, "INFO")])
+    for _ in sent:
+        response = bridge.alice.expect_response(200, "INFO")
         match = next(r for r in sent if r.cseq.number == response.cseq.number)
         assert response.get("x-number") == match.get("x-number")
     bridge.hangup()
@@ -528,8 +519,7 @@ def request_meets_end(sim: Simulation) -> None:
 
 @scenario("RFC 3261 §15", "The BYE of either side passes with its Reason, and the other side's response stays there")
 def hangup_passes(sim: Simulation) -> None:
-    for first in ("a", "b"):
-        sub = Simulation(f"{sim.seed}/{first}")
+    for first, sub in variants(sim, ("a", "b")):
         bridge = joined(sub)
         one, peer = (bridge.a, bridge.alice) if first == "a" else (bridge.b, bridge.bob)
         other, far = (bridge.b, bridge.bob) if first == "a" else (bridge.a, bridge.alice)
@@ -538,14 +528,11 @@ def hangup_passes(sim: Simulation) -> None:
         other.respond(far.expect_request("BYE"), 500)
         sub.run(0.1)
         assert not sub.servers["b2bua"].calls
-        sub.finish()
-        sim.reached.update(sub.reached)
 
 
 @scenario("design: hang up the whole call", "The operator ends a call in each of its phases; both sides hear it and nothing stays")
 def operator_hangs_up(sim: Simulation) -> None:
-    for phase in ("calling", "ringing", "answered", "connected", "closing"):
-        sub = Simulation(f"{sim.seed}/{phase}")
+    for phase, sub in variants(sim, ("calling", "ringing", "answered", "connected", "closing")):
         bridge = Bridge(sub)
         if phase in ("ringing", "answered", "connected", "closing"):
             bridge.ring()
@@ -571,8 +558,6 @@ def operator_hangs_up(sim: Simulation) -> None:
             bridge.alice_gets_bye()
         sub.run(0.1)
         assert not sub.servers["b2bua"].calls
-        sub.finish()
-        sim.reached.update(sub.reached)
 
 
 @scenario("design: hang up the whole call", "The caller cancels while the BYE of the answered callee is under way: nothing is sent twice, both are over")

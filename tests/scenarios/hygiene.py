@@ -5,7 +5,6 @@ from __future__ import annotations
 from calltable.adapters.sip.message import Request, Response
 from calltable.adapters.sip.screening import Screening
 from calltable.simulation import Simulation
-
 from tests.scenarios.catalogue import scenario
 from tests.scenarios.stories import ANSWER, OFFER, OTHER, Bridge, joined, text
 

@@ -7,10 +7,22 @@ raw peer, which makes the race happen exactly as drawn in the RFC.
 from __future__ import annotations
 
 from calltable.simulation import Simulation
-
 from tests.scenarios.catalogue import scenario
 from tests.scenarios.stories import (
-    ANSWER, OFFER, OTHER, Bridge, agree, called, is_, joined, news, talking, they_call, they_called, we_called,
+    ANSWER,
+    OFFER,
+    OTHER,
+    Bridge,
+    agree,
+    called,
+    is_,
+    joined,
+    news,
+    talking,
+    they_call,
+    they_called,
+    variants,
+    we_called,
 )  # fmt: skip
 
 # --------------------------------------------------------------------------- §3.1.1
@@ -37,9 +49,9 @@ def repeated_invite_meets_200_callee(sim: Simulation) -> None:
 def repeated_invite_meets_200_caller(sim: Simulation) -> None:
     call, bob, dialog = called(sim)
     sim.run(0.499)
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     bob.expect("INVITE")
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     bob.expect("ACK")
     bob.expect("ACK")
     assert call.heard == ["answered"]
@@ -66,9 +78,9 @@ def repeated_invite_meets_200_b2bua(sim: Simulation) -> None:
 @scenario("RFC 5407 §3.1.2", "Our CANCEL crosses the 200: it is acknowledged, then ended with BYE")
 def cancel_crosses_200_caller(sim: Simulation) -> None:
     call, bob, dialog = called(sim)
-    dialog.respond(dialog.invite, 180)
+    dialog.respond(dialog.incoming, 180)
     sim.run(1)
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     call.hangup()
     dialog.respond(bob.expect("CANCEL"), 200)
     ack, bye = bob.expect("ACK"), bob.expect("BYE")
@@ -82,9 +94,9 @@ def cancel_crosses_200_caller(sim: Simulation) -> None:
 @scenario("RFC 5407 §3.1.2", "Our CANCEL crosses the 200 of a callee that knows no better than 481: the same")
 def cancel_crosses_200_answered_481_caller(sim: Simulation) -> None:
     call, bob, dialog = called(sim)
-    dialog.respond(dialog.invite, 180)
+    dialog.respond(dialog.incoming, 180)
     sim.run(1)
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     call.hangup()
     dialog.respond(bob.expect("CANCEL"), 481)
     bob.expect("ACK")
@@ -156,9 +168,9 @@ def early_bye_crosses_200_callee(sim: Simulation) -> None:
 @scenario("RFC 5407 §3.1.3", "The callee hangs up before its 200 reached us: BYE gets 200, the late 200 is acknowledged, no call begins")
 def bye_overtakes_200_caller(sim: Simulation) -> None:
     call, bob, dialog = called(sim)
-    dialog.respond(dialog.invite, 180)
+    dialog.respond(dialog.incoming, 180)
     held = sim.network.hold_next(is_("SIP/2.0 200", "INVITE"))
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     dialog.request("BYE")
     bob.expect(200, "BYE")
     held.release()
@@ -230,13 +242,13 @@ def reinvite_before_ack_callee(sim: Simulation) -> None:
 def reinvite_before_ack_caller(sim: Simulation) -> None:
     sim.network.drop_next(is_("ACK"))
     call, bob, dialog = called(sim)
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     sim.until(lambda: call.state == "active")
     call.reinvite(OTHER)
     again = bob.expect("INVITE")
     dialog.respond(again, 491)
     assert bob.expect("ACK").cseq.number == 2
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     assert bob.expect("ACK").cseq.number == 1
     begun = sim.now
     again = bob.expect("INVITE")
@@ -284,12 +296,12 @@ def reinvite_before_answer_callee(sim: Simulation) -> None:
 def reinvite_before_answer_caller(sim: Simulation) -> None:
     sim.network.drop_next(is_("ACK"))
     call, bob, dialog = called(sim, offer=False)
-    dialog.respond(dialog.invite, 200, body=OFFER)
+    dialog.respond(dialog.incoming, 200, body=OFFER)
     sim.until(lambda: call.state == "active")
     call.reinvite()
     dialog.respond(bob.expect("INVITE"), 500, headers={"Retry-After": "3"})
     bob.expect("ACK")
-    dialog.respond(dialog.invite, 200, body=OFFER)
+    dialog.respond(dialog.incoming, 200, body=OFFER)
     assert bob.expect("ACK").body == call.local
     assert call.remote == OFFER
     assert call.last("reinvite_failed").fields["code"] == 500
@@ -330,14 +342,14 @@ def bye_after_lost_ack_callee(sim: Simulation) -> None:
 def bye_after_lost_ack_caller(sim: Simulation) -> None:
     sim.network.drop_next(is_("ACK"))
     call, bob, dialog = called(sim)
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     sim.until(lambda: call.state == "active")
     call.hangup()
     bye = bob.expect("BYE")
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     dialog.respond(bye, 200)
     bob.expect("ACK")
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     bob.expect("ACK")
     assert call.ended
     assert call.heard == ["answered"]
@@ -533,7 +545,7 @@ def reinvite_200_meets_bye_b2bua(sim: Simulation) -> None:
 @scenario("RFC 5407 §3.2.4", "The callee hangs up at once, its BYE crosses our ACK: 200, over")
 def ack_meets_bye_caller(sim: Simulation) -> None:
     call, bob, dialog = called(sim)
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     dialog.request("BYE")
     bob.expect("ACK")
     bob.expect(200, "BYE")
@@ -568,8 +580,7 @@ def ack_meets_bye_b2bua(sim: Simulation) -> None:
 
 @scenario("RFC 5407 appendix B", "We hang up while our re-INVITE waits and it gets 487: acknowledged, over")
 def bye_overlaps_reinvite_caller(sim: Simulation) -> None:
-    for final in (487, 481, 491):
-        sub = Simulation(f"{sim.seed}/{final}")
+    for final, sub in variants(sim, (487, 481, 491)):
         call, bob, dialog = we_called(sub)
         call.reinvite()
         again = bob.expect("INVITE")
@@ -581,14 +592,11 @@ def bye_overlaps_reinvite_caller(sim: Simulation) -> None:
         dialog.respond(bye, 200)
         sub.run(0.1)
         assert call.ended
-        sub.finish()
-        sim.reached.update(sub.reached)
 
 
 @scenario("RFC 5407 appendix B", "We hang up while our re-INVITE waits; the BYE is answered first, then the re-INVITE")
 def bye_answered_before_reinvite_callee(sim: Simulation) -> None:
-    for final in (487, 200):
-        sub = Simulation(f"{sim.seed}/{final}")
+    for final, sub in variants(sim, (487, 200)):
         alice, dialog, call = they_called(sub)
         call.reinvite()
         again = alice.expect("INVITE")
@@ -601,8 +609,6 @@ def bye_answered_before_reinvite_callee(sim: Simulation) -> None:
         alice.expect("ACK")
         sub.run(0.1)
         assert call.ended
-        sub.finish()
-        sim.reached.update(sub.reached)
 
 
 @scenario("RFC 5407 appendix B", "The peer hangs up while its own re-INVITE waits: 487 to it, 200 to the BYE")
@@ -786,10 +792,10 @@ def cancel_waits_for_provisional_caller(sim: Simulation) -> None:
     call.hangup()
     sim.run(0.4)
     assert not bob.arrivals("CANCEL")
-    dialog.respond(dialog.invite, 180)
+    dialog.respond(dialog.incoming, 180)
     dialog.respond(bob.expect("CANCEL"), 200)
-    dialog.respond(dialog.invite, 180)
-    dialog.respond(dialog.invite, 487)
+    dialog.respond(dialog.incoming, 180)
+    dialog.respond(dialog.incoming, 487)
     bob.expect("ACK")
     assert call.ended
 
@@ -799,7 +805,7 @@ def cancel_overtaken_by_200_caller(sim: Simulation) -> None:
     call, bob, dialog = called(sim)
     call.hangup()
     sim.run(0.1)
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     bob.expect("ACK")
     dialog.respond(bob.expect("BYE"), 200)
     assert not bob.arrivals("CANCEL")
@@ -809,7 +815,7 @@ def cancel_overtaken_by_200_caller(sim: Simulation) -> None:
 def cancel_overtaken_by_failure_caller(sim: Simulation) -> None:
     call, bob, dialog = called(sim)
     call.hangup()
-    dialog.respond(dialog.invite, 503)
+    dialog.respond(dialog.incoming, 503)
     bob.expect("ACK")
     assert not bob.arrivals("CANCEL")
     assert call.ended
@@ -861,16 +867,16 @@ def requests_in_mortal_state_callee(sim: Simulation) -> None:
 @scenario("RFC 5407 appendix E", "After our CANCEL, one fork answers 487 and another 200: the 200 is acknowledged and hung up")
 def fork_answers_after_cancel_caller(sim: Simulation) -> None:
     call, bob, dialog = called(sim)
-    dialog.respond(dialog.invite, 180)
+    dialog.respond(dialog.incoming, 180)
     sim.run(0.1)
     call.hangup()
     dialog.respond(bob.expect("CANCEL"), 200)
-    dialog.respond(dialog.invite, 200, body=ANSWER, to_tag="fork")
+    dialog.respond(dialog.incoming, 200, body=ANSWER, to_tag="fork")
     assert bob.expect("ACK").to_tag == "fork"
     bye = bob.expect("BYE")
     assert bye.to_tag == "fork"
     dialog.respond(bye, 200)
-    dialog.respond(dialog.invite, 200, body=ANSWER, to_tag="another")
+    dialog.respond(dialog.incoming, 200, body=ANSWER, to_tag="another")
     assert bob.expect("ACK").to_tag == "another"
     dialog.respond(bob.expect("BYE"), 200)
     assert call.ended
@@ -879,7 +885,7 @@ def fork_answers_after_cancel_caller(sim: Simulation) -> None:
 @scenario("RFC 5407 appendix E", "A fork that answers late: while it is hung up, what it asks gets 481, its own BYE 200")
 def late_fork_is_a_stray(sim: Simulation) -> None:
     call, bob, dialog = we_called(sim)
-    dialog.respond(dialog.invite, 200, body=ANSWER, to_tag="fork")
+    dialog.respond(dialog.incoming, 200, body=ANSWER, to_tag="fork")
     bob.expect("ACK")
     bye = bob.expect("BYE")
     main, dialog.local_tag = dialog.local_tag, "fork"

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, TypeVar
 
 from calltable.rawpeers import RawCall
+from calltable.simulation import Simulation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from calltable.adapters.sip.message import Message
     from calltable.adapters.sip.transport import Address
     from calltable.agents import AgentCall
     from calltable.rawpeers import RawPeer
-    from calltable.simulation import Simulation
 
+T = TypeVar("T")
 OFFER, ANSWER, OTHER = b"v=0\r\ns=offer\r\n", b"v=0\r\ns=answer\r\n", b"v=0\r\ns=other\r\n"
 
 
@@ -35,14 +39,13 @@ def called(sim: Simulation, *, offer: bool = True) -> tuple[AgentCall, RawPeer, 
     call = alice.call(sim.uri("bob"), offer=offer)
     invite = bob.expect_request("INVITE")
     dialog = RawCall.of(bob, invite, "alice")
-    dialog.invite = invite
     return call, bob, dialog
 
 
 def we_called(sim: Simulation) -> tuple[AgentCall, RawPeer, RawCall]:
     """As ``called``, answered and acknowledged."""
     call, bob, dialog = called(sim)
-    dialog.respond(dialog.invite, 200, body=ANSWER)
+    dialog.respond(dialog.incoming, 200, body=ANSWER)
     bob.expect("ACK")
     return call, bob, dialog
 
@@ -63,6 +66,40 @@ def they_called(sim: Simulation) -> tuple[RawPeer, RawCall, AgentCall]:
     dialog.ack(alice.expect_response(200, "INVITE"))
     sim.until(lambda: call.state == "active")
     return alice, dialog, call
+
+
+def variants(sim: Simulation, names: Iterable[T]) -> Iterator[tuple[T, Simulation]]:
+    """The same story several times, each in a simulation of its own, which ends as strictly as any."""
+    sim.variants = []  # type: ignore[attr-defined]  # for the page of ladders
+    for name in names:
+        sub = Simulation(f"{sim.seed}/{name}")
+        yield name, sub
+        sub.finish()
+        sim.reached.update(sub.reached)
+        sim.variants.append(sub)  # type: ignore[attr-defined]
+
+
+def in_both_roles(story: Callable[[Simulation, AgentCall, RawPeer, RawCall], None]) -> Callable[[Simulation], None]:
+    """A story of a call that is up, played where our agent placed it and where it was called."""
+
+    @functools.wraps(story)
+    def play(sim: Simulation) -> None:
+        for role, sub in variants(sim, ("caller", "callee")):
+            if role == "caller":
+                call, peer, dialog = we_called(sub)
+            else:
+                peer, dialog, call = they_called(sub)
+            story(sub, call, peer, dialog)
+
+    return play
+
+
+def over(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: RawCall) -> None:
+    """We hang up, and the peer answers."""
+    call.hangup()
+    dialog.respond(peer.expect_request("BYE"), 200)
+    sim.run(0.1)
+    assert call.ended
 
 
 class Bridge:

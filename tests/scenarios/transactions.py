@@ -7,8 +7,8 @@ Links take no time, so the moments are exact.
 from __future__ import annotations
 
 import pytest
-from calltable.simulation import Simulation
 
+from calltable.simulation import Simulation
 from tests.scenarios.catalogue import scenario
 
 INSTANT = {"delay": (0.0, 0.0)}

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from calltable.adapters.sip.message import Request
 from calltable.rawpeers import RawCall
 from calltable.simulation import Simulation
 
