@@ -322,7 +322,7 @@ RESUME = ["media_resume", "transmit", "write", "publish"]
 
 
 def with_transitions(kind: str) -> Contender:
-    import transitions  # noqa: PLC0415 - an optional extra: its column is dropped without it
+    import transitions
 
     full = kind == "full"
     leg = Callbacks()
@@ -339,7 +339,7 @@ def with_transitions(kind: str) -> Contender:
 
 
 def with_statemachine(kind: str) -> Contender:
-    from statemachine import State, StateMachine  # noqa: PLC0415 - as above
+    from statemachine import State, StateMachine
 
     class Declarative(Callbacks, StateMachine):  # type: ignore[misc]
         active = State(initial=True)
@@ -362,7 +362,7 @@ def with_statemachine(kind: str) -> Contender:
     return _contender("python-statemachine", kind, 200, Declarative() if kind == "declarative" else Full())
 
 
-def _contender(name: str, kind: str, events: int, leg: Any) -> Contender:  # noqa: ANN401 - each library makes its own
+def _contender(name: str, kind: str, events: int, leg: Any) -> Contender:
     hold = leg.hold
 
     def run(events: int) -> None:

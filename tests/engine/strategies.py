@@ -338,9 +338,8 @@ class _Table:
         for name in sorted(draw(st.sets(st.sampled_from(sorted(self.publishes))))) if self.publishes else ():
             value = draw(written(known, name.removeprefix("said_"), optional=True, strict=True))
             publish.append({name: {"value": value}} if draw(st.booleans()) else name)
-        for key, value in (("set", setting), ("actions", actions), ("publish", publish)):
-            if value:
-                row[key] = value
+        done = {"set": setting, "actions": actions, "publish": publish}
+        row |= {key: value for key, value in done.items() if value}
         if draw(st.booleans()):
             row["next_state"] = draw(st.sampled_from([*self.states, *self.states, "over"]))
 
