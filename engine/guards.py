@@ -179,8 +179,10 @@ class _Parser:
         negations = 0
         while self.takes("not"):
             negations += 1
+        if negations > MAX_DEPTH:
+            raise self.error(f"negated more than {MAX_DEPTH} times", "two «not» cancel out")
         item = self.relation()
-        for _ in range(negations % 2 or 2 * (negations > 0)):
+        for _ in range(negations):
             item = self.node(x.Not(item), offset)
         return item
 
