@@ -58,8 +58,11 @@ def build_response(
     ``to_tag`` is added where To has none, except in a 100, which gets the Timestamp instead (§8.2.6.1). A header that
     a broken request lacks is left out, so a 400 can always be made. ``reason`` defaults to the usual phrase.
     """
-    get = request.get
-    lines = [("Via", value) for value in request.all("via")]
+    get = request.first.get
+    if "via" in request.repeated:
+        lines = [("Via", value) for value in request.all("via")]
+    else:
+        lines = [("Via", value)] if (value := get("via")) is not None else []
     if (value := get("from")) is not None:
         lines.append(("From", value))
     if (value := get("to")) is not None:

@@ -214,7 +214,8 @@ class Legs:
             reason = source.reason
         own: list[tuple[str, str]] = []
         if 100 < code < 300:
-            own = [("Record-Route", value) for value in request.all("record-route")]
+            if "record-route" in request.first:
+                own = [("Record-Route", value) for value in request.all("record-route")]
             if request.method in TARGET_REFRESH:
                 own.append(("Contact", leg.dialog.contact))
         elif 300 <= code < 400 and isinstance(source, Response):

@@ -89,6 +89,12 @@ class Message:
         """All header lines as (name as written, value), in order. Change them with set, add and remove only."""
         return self._headers
 
+    @property
+    def first(self) -> dict[str, str]:
+        """Canonical name to the value of its first line; to look at, for those who ask for many."""
+        found = self._first
+        return self._index() if found is None else found
+
     def get(self, name: str) -> str | None:
         """Give the value of the first line of a header, None if there is none."""
         first = self._first

@@ -97,6 +97,8 @@ class Stack:
         self._tokens = _seeded(rng) if rng is not None else _unguessable()
         self.counters = executor.counters
         self._host = host
+        self._contacts: dict[Address, str] = {}
+        self._sent_by: dict[Address, str] = {}
         self.tracers: list[Callable[[Traced], None]] = []
         self.transactions = Transactions(executor, self._transmit)
         self.legs = Legs(self)
@@ -117,6 +119,12 @@ class Stack:
         """The Contact value of messages that leave from ``local``."""
         if local is None:
             return f"<sip:{self.host}>"
+        known = self._contacts.get(local)
+        if known is None:
+            known = self._contacts[local] = self._contact(local)
+        return known
+
+    def _contact(self, local: Address) -> str:
         transport = "" if local.transport == "udp" else f";transport={local.transport}"
         return f"<sip:{local.hostport}{transport}>"
 
@@ -128,7 +136,10 @@ class Stack:
     def outgoing(self, request: Request, to: Address, local: Address, cause: str) -> tuple[str, Outgoing]:
         """Give a new request its Via (§8.1.1.7, RFC 3581) and its way."""
         branch = f"{BRANCH_COOKIE}{self.token()}"
-        via = f"SIP/2.0/{local.transport.upper()} {local.hostport};branch={branch};rport"
+        sent_by = self._sent_by.get(local)
+        if sent_by is None:
+            sent_by = self._sent_by[local] = f"SIP/2.0/{local.transport.upper()} {local.hostport};branch="
+        via = f"{sent_by}{branch};rport"
         request._headers.insert(0, ("Via", via))  # noqa: SLF001 - nobody has read the message yet
         return branch, Outgoing(request, to, local, None, cause)
 

@@ -251,6 +251,8 @@ class Transactions:
             )
         else:
             method = data.partition(b" ")[0].decode("ascii", "replace")
+            if method == "ACK":  # to a failure it is the INVITE's own (§17.1.1.3); to a 2xx its branch is nobody's
+                method = "INVITE"
             owner = self.clients.get(f"{branch}|{method}")
         if owner is not None and owner.session is not None:
             self.executor.dispatch(owner.session, "transport.failed", {"reason": reason})

@@ -102,7 +102,7 @@ def _check_request_line(request: Request) -> None:
 
 def _check_common(message: Request | Response) -> None:
     """Check what requests and responses share. The order decides which fault is named first."""
-    get = message.get
+    get = message.first.get
     repeated = message.repeated
     if repeated:
         for name in repeated:
@@ -139,7 +139,7 @@ def _check_common(message: Request | Response) -> None:
 
 
 def _check_addresses(message: Request | Response, name: str) -> None:
-    line = message.get(name)
+    line = message.first.get(name)
     if line is not None and "," not in line and line != "*" and name not in message.repeated:
         values = [line]  # as nearly always
     else:
@@ -170,7 +170,7 @@ def _check_request(request: Request) -> None:
         msg = "Via branch without a transaction identifier"
         raise HeaderError(msg)
     request.max_forwards  # noqa: B018  raises if malformed
-    if request.get("route") is not None:
+    if "route" in request.first:
         _check_addresses(request, "route")
 
 
