@@ -480,8 +480,8 @@ def test_time_is_linear_in_size(template: bytes, piece: bytes):
     def cost(size: int) -> float:
         data = filled(template, piece, size)
         best = 1.0
-        for _ in range(3):
-            begin = time.perf_counter()
+        for _ in range(6):
+            begin = time.process_time()  # what others do on this machine does not count
             try:
                 message = parse(data)
             except MessageError:
@@ -489,11 +489,11 @@ def test_time_is_linear_in_size(template: bytes, piece: bytes):
             else:
                 check(message)
                 message.values("supported")
-            best = min(best, time.perf_counter() - begin)
+            best = min(best, time.process_time() - begin)
         return best
 
     # Sixteen times the size: linear is 16, quadratic 256.
-    assert cost(60000) < 64 * max(cost(3750), 0.0001)
+    assert cost(60000) < 64 * max(cost(3750), 0.0003)
 
 
 def test_the_most_headers_taken():
