@@ -108,11 +108,11 @@ def test_single_bytes_cost_linear_time():
     def cost(size: int) -> float:
         data = message(b"x" * size)
         framer = Framer()
-        begin = time.perf_counter()
+        begin = time.process_time()
         for position in range(len(data) - 1):
             assert not framer.feed(data[position : position + 1])
         assert framer.feed(data[-1:]) == [data]
-        return time.perf_counter() - begin
+        return time.process_time() - begin
 
     cost(1000)
     assert cost(40000) < 40 * max(cost(4000), 0.001)
