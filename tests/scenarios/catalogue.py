@@ -17,7 +17,7 @@ from calltable.simulation import Simulation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MODULES = ("transactions", "basic", "rfc5407", "bridge", "hygiene", "legs")
+MODULES = ("transactions", "basic", "rfc5407", "bridge", "hygiene", "legs", "failures")
 
 
 @dataclass(frozen=True)

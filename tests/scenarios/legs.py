@@ -14,6 +14,7 @@ from tests.scenarios.stories import (
     OFFER,
     OTHER,
     called,
+    called_second,
     in_both_roles,
     news,
     over,
@@ -303,15 +304,6 @@ def reinvite_before_any_answer(sim: Simulation) -> None:
     theirs.respond(bob.expect("CANCEL"), 200)
     theirs.respond(theirs.incoming, 487)
     bob.expect("ACK")
-
-
-def called_second(sim: Simulation) -> tuple[AgentCall, RawPeer, RawCall]:
-    """Another pair in the same simulation: our agent ``carol`` calls the raw peer ``dave``."""
-    carol, dave = sim.agent("carol"), sim.peer("dave")
-    call = carol.call(sim.uri("dave"))
-    invite = dave.expect_request("INVITE")
-    dialog = RawCall.of(dave, invite, "carol")
-    return call, dave, dialog
 
 
 @scenario("RFC 3261 §12.1.2", "Requests of a callee that has not said anything yet: before there is a dialog they get 481")

@@ -42,6 +42,15 @@ def called(sim: Simulation, *, offer: bool = True) -> tuple[AgentCall, RawPeer, 
     return call, bob, dialog
 
 
+def called_second(sim: Simulation) -> tuple[AgentCall, RawPeer, RawCall]:
+    """Another pair in the same simulation: our agent ``carol`` calls the raw peer ``dave``."""
+    carol, dave = sim.agent("carol"), sim.peer("dave")
+    call = carol.call(sim.uri("dave"))
+    invite = dave.expect_request("INVITE")
+    dialog = RawCall.of(dave, invite, "carol")
+    return call, dave, dialog
+
+
 def we_called(sim: Simulation) -> tuple[AgentCall, RawPeer, RawCall]:
     """As ``called``, answered and acknowledged."""
     call, bob, dialog = called(sim)
@@ -72,7 +81,7 @@ def variants(sim: Simulation, names: Iterable[T]) -> Iterator[tuple[T, Simulatio
     """The same story several times, each in a simulation of its own, which ends as strictly as any."""
     sim.variants = []  # type: ignore[attr-defined]  # for the page of ladders
     for name in names:
-        sub = Simulation(f"{sim.seed}/{name}")
+        sub = Simulation(f"{sim.seed}/{name}", tables=sim.tables)
         yield name, sub
         sub.finish()
         sim.reached.update(sub.reached)
