@@ -44,9 +44,9 @@ class Baresip:
         home = folder / name
         home.mkdir(parents=True)
         self.name, self.port = name, free_port(span=2)
-        control, rtp = free_port(), free_port(span=40)
+        control, rtp = free_port(), free_port(span=16)
         (home / "config").write_text(
-            CONFIG.format(port=self.port, control=control, rtp=rtp, rtp_last=rtp + 39, modules=modules), encoding="utf-8"
+            CONFIG.format(port=self.port, control=control, rtp=rtp, rtp_last=rtp + 15, modules=modules), encoding="utf-8"
         )
         mode = "auto" if answer else "manual"
         (home / "accounts").write_text(f"<sip:{name}@127.0.0.1:{self.port}>;regint=0;answermode={mode};audio_codecs=PCMU\n")

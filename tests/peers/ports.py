@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LOWEST, PER_WORKER = 10_000, 2_000
-_worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % 8
+LOWEST, PER_WORKER = 10_000, 5_500
+_worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0) % 4
 _random = random.Random()
-_given: deque[range] = deque(maxlen=200)
+_given: deque[range] = deque(maxlen=60)
 """Handed out lately: their programs may not have bound them yet."""
 
 

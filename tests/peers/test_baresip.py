@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.peers.baresip import MODULES, Baresip
+from tests.peers.conftest import PATIENT
+from tests.peers.lossy import LOSSY, calling
+from tests.peers.lossy import called as rings
 from tests.peers.programs import find
 from tests.peers.sipp import Callee, Caller, sdp
 
@@ -40,11 +43,11 @@ def uri(server, transport):
     return f"sip:bob@{server.address}" + (";transport=tcp" if transport == "tcp" else "")
 
 
-def called(serving, phone, transport):
+def called(serving, phone, transport, config=None):
     """A server whose next hop is a baresip, and that baresip."""
     bob = phone("bob")
     hop = f"sip:bob@127.0.0.1:{bob.port}" + (";transport=tcp" if transport == "tcp" else "")
-    return serving(transport, next_hop=hop), bob
+    return serving(transport, config, next_hop=hop), bob
 
 
 @pytest.mark.parametrize("first", ["caller", "callee"])
@@ -127,3 +130,25 @@ def test_baresip_refuses(serving, sipp, phone, transport):
     bob.tell("hangup")
     sipp.finish()
     server.quiet("calls", "dialogs")
+
+
+def test_calls_to_baresip_survive_loss(serving, sipp, phone):
+    server, _ = called(serving, phone, "udp", {"timers": PATIENT})
+    caller = calling().recv(200).ack().pause(100).bye().recv(200)
+    sipp.start("caller", caller, *LOSSY, "-l", 1, port=server.free_port(), remote=server.address, calls=10, seconds=50)
+    sipp.finish(60)
+    server.quiet("calls", "dialogs", seconds=15)
+
+
+def test_a_call_of_baresip_survives_loss(serving, sipp, phone):
+    server = serving("udp", {"timers": PATIENT})
+    sipp.start("callee", rings().answer().recv("ACK", optional=True).recv("BYE").respond(200).safely().linger(100), *LOSSY,
+               port=server.next_port, calls=5, seconds=50)
+    alice = phone("alice")
+    for _ in range(5):
+        alice.tell("dial", uri(server, "udp"))
+        alice.expect("CALL_ESTABLISHED", 20)
+        alice.tell("hangup")
+        alice.expect("CALL_CLOSED", 20)
+    sipp.finish(60)
+    server.quiet("calls", "dialogs", seconds=15)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.peers.conftest import PATIENT
+from tests.peers.lossy import LOSSY, callee_ends, caller_ends
 from tests.peers.ports import free_port, wait_bound
 from tests.peers.programs import Program, find
 from tests.peers.sipp import Callee, Caller, sdp
@@ -26,10 +28,19 @@ pytestmark = [
 @pytest.fixture(params=["udp", "tcp"])
 def between(request, serving, tmp_path, sipp):
     """A B2BUA between two proxies: run scenarios through them with ``between(caller, callee)``."""
-    transport = request.param
+    yield from through(serving, tmp_path, sipp, request.param)
+
+
+@pytest.fixture
+def between_losses(serving, tmp_path, sipp):
+    """The same for a network that loses messages."""
+    yield from through(serving, tmp_path, sipp, "udp", {"timers": PATIENT})
+
+
+def through(serving, tmp_path, sipp, transport, config=None):
     proxies: list[Program] = []
     inner, outer, callee_port = free_port(), free_port(), free_port()
-    server = serving(transport, next_hop=f"sip:127.0.0.1:{outer};transport={transport}")
+    server = serving(transport, config, next_hop=f"sip:127.0.0.1:{outer};transport={transport}")
 
     def proxy(name: str, port: int, next_port: int) -> None:
         folder = tmp_path / name
@@ -47,10 +58,10 @@ def between(request, serving, tmp_path, sipp):
     proxy("inner", inner, server.port)
     proxy("outer", outer, callee_port)
 
-    def run(caller: Caller, callee: Callee) -> None:
-        sipp.start("callee", callee, port=callee_port, transport=transport)
-        sipp.start("caller", caller, port=free_port(), remote=f"127.0.0.1:{inner}", transport=transport)
-        sipp.finish()
+    def run(caller: Caller, callee: Callee, *options: object, calls: int = 1) -> None:
+        sipp.start("callee", callee, *options, port=callee_port, transport=transport, calls=calls, seconds=50)
+        sipp.start("caller", caller, *options, port=free_port(), remote=f"127.0.0.1:{inner}", transport=transport, calls=calls, seconds=50)
+        sipp.finish(60)
         server.quiet("calls", "dialogs")
 
     run.inner, run.outer = f"127.0.0.1:{inner};branch", f"127.0.0.1:{outer};branch"
@@ -97,3 +108,9 @@ def test_a_call_that_is_refused(between):
         Caller().invite().recv(100).refused(486).linger(),
         Callee().recv("INVITE").respond(486).recv("ACK").linger(),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [caller_ends, callee_ends], ids=lambda kind: kind.__name__)
+def test_calls_survive_loss_at_both_ends(between_losses, kind):
+    caller, callee = kind()
+    between_losses(caller, callee, *LOSSY, calls=50)
