@@ -36,7 +36,7 @@ _GLARE: Final = 491
 class Leg:
     """One side of a dialog and what is open in it."""
 
-    __slots__ = ("adapter", "bye_server", "cancel_server", "dialog", "invite_client", "invite_server", "open",
+    __slots__ = ("adapter", "asking", "bye_server", "cancel_server", "dialog", "invite_client", "invite_server", "open",
                  "session", "unacknowledged")  # fmt: skip
 
     def __init__(self, adapter: Legs, session: Session, dialog: Dialog) -> None:
@@ -47,6 +47,8 @@ class Leg:
         self.bye_server: ServerTransaction | None = None
         self.cancel_server: ServerTransaction | None = None
         self.invite_client: ClientTransaction | None = None
+        self.asking: object = None
+        """Marks the INVITE whose way is being looked up; another mark, or none, and it is not sent any more."""
         self.unacknowledged: tuple[ClientTransaction, Response] | None = None
         """The 2xx to an INVITE of ours whose ACK has not been sent."""
         self.open: list[ServerTransaction] | None = None
@@ -244,6 +246,7 @@ class Legs:
         if leg is None:
             leg = Leg(self, session, self._new_dialog(p["target"], source, p.get("from")))
             self._enter(leg)
+        leg.asking = object()
         self._send(leg, "INVITE", source, leg, lambda code: leg.responded(None, "failure", code, None))  # type: ignore[arg-type]
 
     def _new_dialog(self, target: str, source: Any, caller: str | None) -> Dialog:
@@ -259,6 +262,7 @@ class Legs:
     def _send(self, leg: Leg, method: str, source: Any, user: Any, failed: Any) -> None:
         """Write a request in the dialog and give it to a transaction; ``failed(code)`` where that cannot be."""
         dialog = leg.dialog
+        asking = leg.asking
         try:
             hop = dialog.next_hop()
         except MessageError as error:
@@ -267,6 +271,8 @@ class Legs:
             return
 
         def go(address: Address | None, reason: str) -> None:
+            if method == "INVITE" and (leg.asking is not asking or leg.session.ended):
+                return  # withdrawn while the name was looked up
             local = None if address is None else self.stack.transport.local_for(address, dialog.source)
             if address is None or local is None:
                 log.warning("%s %s to %s: %s", leg.session.path, method, hop, reason or "no listener can reach it")
@@ -322,12 +328,14 @@ class Legs:
         if leg.invite_client is not None and leg.invite_client.session is not None:
             self.executor.post(leg.invite_client.session, "user.cancel")
         else:
+            leg.asking = None
             leg.responded(None, "failure", 487, None)  # type: ignore[arg-type]
 
     def _abandon(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         leg: Leg = session.context
         if leg.invite_client is not None and leg.invite_client.session is not None:
             self.executor.post(leg.invite_client.session, "user.abandon")
+        leg.asking = None
 
     def _bye(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
