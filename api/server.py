@@ -76,12 +76,15 @@ class Server:
         return tuple(self.transport.listeners)
 
     def settle(self) -> None:
-        """Take everything that was loaded out of the garbage collector's sight: it lives until the end anyway.
+        """Take everything that was loaded out of the garbage collector's sight, and let it look rarely.
 
-        Worth a tenth of the time a call costs. Only for a process that does nothing else.
+        Calls leave no reference circles behind, so counting frees them; a collector that runs every 700 new objects
+        would walk all live calls again and again, for a quarter of the time a call costs. Only for a process that
+        does nothing else.
         """
         gc.collect()
         gc.freeze()
+        gc.set_threshold(100_000, 50, 100)
 
     def snapshot(self) -> dict[str, Any]:
         """How much is alive, and what was counted since the start."""
