@@ -19,7 +19,7 @@ from calltable.engine.model import TableError
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from calltable.adapters.sip.stack import Application, Resolver
@@ -42,7 +42,9 @@ class Tables:
     """Loaded, checked and compiled tables, ready for any number of engines.
 
     ``paths`` (files and folders) stand in place of the shipped tables of the same names; the rest is shipped.
-    Raises ``TableError`` with every problem at once; nothing is half-loaded.
+    ``config`` sets what ``$config.<name>`` stands for; ``predicates`` are the functions behind the predicates of a catalogue of
+    yours, by name. Raises ``TableError`` with every problem at once; nothing is half-loaded. Raises ValueError for a setting
+    that no table knows, KeyError for a predicate that guards call and nobody gives.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Tables:
         *,
         overlays: Sequence[Path] = (),
         config: Mapping[str, Any] | None = None,
+        predicates: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         self.library: Library = load_tables(_whole(paths) if paths else None, overlays=overlays)
         problems = check(self.library)
@@ -63,7 +66,7 @@ class Tables:
             raise ValueError(msg)
         self.config = {**{name: parameter.default for name, parameter in known.items()}, **(config or {})}
         self.machines: dict[str, CompiledMachine] = {
-            name: compile_machine(machine, self.config) for name, machine in self.library.machines.items()
+            name: compile_machine(machine, self.config, predicates) for name, machine in self.library.machines.items()
         }
 
 
