@@ -43,7 +43,7 @@ class Control:
         self.path = path
         self.commands = dict(commands)
         self._server: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self) -> None:
         """Open the socket; one that a dead server has left is replaced. Raises ControlError."""
@@ -76,15 +76,19 @@ class Control:
         """Close the socket, its connections, and remove it."""
         if self._server is not None:
             self._server.close()
-            for writer in list(self._writers):
+            clients = dict(self._clients)
+            for writer in clients.values():
                 writer.close()
+            await asyncio.gather(*clients, return_exceptions=True)
             await self._server.wait_closed()
             self._server = None
             with contextlib.suppress(OSError):
                 self.path.unlink()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        task = asyncio.current_task()
+        if task is not None:
+            self._clients[task] = writer
         try:
             while line := await reader.readline():
                 writer.write(json.dumps(await self.answer(line), default=str).encode() + b"\n")
@@ -92,8 +96,11 @@ class Control:
         except (OSError, ValueError, asyncio.LimitOverrunError):
             log.info("a control client was cut off", exc_info=True)
         finally:
-            self._writers.discard(writer)
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+            if task is not None:
+                self._clients.pop(task, None)
 
     async def answer(self, line: bytes) -> dict[str, Any]:
         """Carry out one line. Never raises for anything it holds."""

@@ -168,11 +168,9 @@ class Call:
 
     def answer(self) -> None:
         """Take an incoming call, or a re-INVITE that was left undecided. Rejects with 488 what offers no audio."""
-        request = self.request
-        leg: Leg = self.session.context
-        if leg.invite_server is not None and leg.invite_server.request is not None:
-            request = leg.invite_server.request
-        self._answer(request)
+        leg = self.session.context
+        server = leg.invite_server if isinstance(leg, Leg) else None
+        self._answer(self.request if server is None else server.request or self.request)
 
     def reject(self, code: int = 486) -> None:
         """Refuse an incoming call. RFC 3261 §13.3.1.3."""

@@ -170,6 +170,9 @@ class Tracer:
     _taking: _Record | None = field(default=None, init=False)
     _met: list[Session] = field(default_factory=list, init=False)
     _calls: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)
+    """The call and the leg that a Call-ID belongs to."""
+    _placed: dict[int, tuple[str, str]] = field(default_factory=dict, init=False)
+    """The same for running transactions that have no user to ask."""
     _inner: Receiver = field(init=False)
 
     def __post_init__(self) -> None:
@@ -281,7 +284,13 @@ class Tracer:
             if leg is not None:
                 return leg.session.root.path, leg.session.name, f"{leg.session.path}.{method}"
             # a request that the leg was given and that has no user: the message says whose it is
-            known = ("", "") if record.cause is None else self._calls.get(record.cause.fields["call_id"], ("", ""))
+            known = self._placed.get(session.id, ("", ""))
+            if not known[0] and record.cause is not None:
+                known = self._calls.get(record.cause.fields["call_id"], known)
+            if session.ended:
+                self._placed.pop(session.id, None)
+            elif known[0]:
+                self._placed[session.id] = known
             return *known, ".".join(filter(None, (*known, method)))
         root = session.root
         return root.path, "" if root is session else session.name, session.path
