@@ -7,17 +7,19 @@ page ``docs/races.md`` and the count of rows that scenarios reach are made from 
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from calltable.assembly import Tables
 from calltable.simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MODULES = ("transactions", "basic", "rfc5407", "bridge", "hygiene", "legs", "failures")
+MODULES = ("transactions", "basic", "rfc5407", "races", "bridge", "hygiene", "legs", "failures")
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,14 @@ class Scenario:
     options: dict[str, Any] = field(default_factory=dict)
     tolerates: tuple[str, ...] = ()
     """Counters of trouble that the story brings about on purpose."""
+    slow: bool = False
 
     def run(self) -> Simulation:
         """Play it to the end. Raises AssertionError where it does not end as it must."""
-        simulation = Simulation(self.name, **self.options)
+        options = dict(self.options)
+        if "config" in options:
+            options["tables"] = configured(**options.pop("config"))
+        simulation = Simulation(self.name, **options)
         self.play(simulation)
         for engine in simulation.engines.values():
             for counter in self.tolerates:
@@ -46,13 +52,20 @@ class Scenario:
 SCENARIOS: dict[str, Scenario] = {}
 
 
-def scenario(section: str, title: str, *, tolerates: tuple[str, ...] = (), **options: Any) -> Callable[[Any], Any]:
-    """Register a story under its function's name."""
+@functools.cache
+def configured(**config: float) -> Tables:
+    """The shipped tables with other settings."""
+    return Tables(config=config)
+
+
+def scenario(section: str, title: str, *, tolerates: tuple[str, ...] = (), slow: bool = False,
+             **options: Any) -> Callable[[Any], Any]:
+    """Register a story under its function's name; ``config`` and the others are for its ``Simulation``."""
 
     def register(play: Callable[[Simulation], None]) -> Callable[[Simulation], None]:
         name = play.__name__
         assert name not in SCENARIOS, f"two scenarios are called {name}"
-        SCENARIOS[name] = Scenario(name, section, title, play, options, tolerates)
+        SCENARIOS[name] = Scenario(name, section, title, play, options, tolerates, slow)
         return play
 
     return register

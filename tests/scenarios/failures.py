@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calltable.assembly import Tables
 from calltable.simulation import Simulation
 from tests.scenarios.catalogue import scenario
 from tests.scenarios.stories import (
@@ -200,7 +199,7 @@ def bridge_leg_vanishes(sim: Simulation) -> None:
 
 
 @scenario("design §4: failures", "A leg that takes too long to end is let go, and still ends by its own rows",
-          tables=Tables(config={"closing": 1.0}))  # fmt: skip
+          config={"closing": 1.0}, slow=True)  # fmt: skip
 def bridge_forgets_closing_legs(sim: Simulation) -> None:
     bridge = joined(sim)
     bridge.a.request("BYE")
@@ -257,7 +256,7 @@ def reinvite_refused_inside(sim: Simulation) -> None:
 
 
 @scenario("RFC 3264 §8", "The sides can no longer agree (a withdrawn re-INVITE is accepted after all): the call is ended",
-          tables=Tables(config={"undecided": 10.0}))  # fmt: skip
+          config={"undecided": 10.0}, slow=True)  # fmt: skip
 def sides_cannot_agree(sim: Simulation) -> None:
     for side, sub in variants(sim, ("a", "b")):
         bridge = joined(sub)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from calltable.simulation import shipped_tables
 from tests.scenarios.catalogue import reached
 

@@ -9,6 +9,8 @@ from tests.scenarios.catalogue import load
 SCENARIOS = load()
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if story.slow else []) for name, story in SCENARIOS.items()]
+)
 def test_scenario(name: str):
     SCENARIOS[name].run()
