@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.screening import Screening
 from calltable.adapters.sip.stack import Stack
 from calltable.engine.check import check
 from calltable.engine.compile import CompiledMachine, compile_machine
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from calltable.adapters.sip.screening import Screening
     from calltable.adapters.sip.stack import Application, Resolver
     from calltable.adapters.sip.transport import Transport
     from calltable.engine.executor import Scheduler
