@@ -250,3 +250,17 @@ def _user(uri: str) -> str:
         return parse_uri(uri).user or ""
     except MessageError:
         return uri
+
+
+def recorded(name: str, messages: Iterable[tuple[float, str, str, str, bytes]]) -> Call:
+    """A call from plain values, as written tests hold it: time (seconds), ``in`` or ``out``, source, destination, bytes.
+
+    Raises ValueError for an address, and MessageError for a message, that cannot be read.
+    """
+    spoken = []
+    for time, direction, source, destination, data in messages:
+        out = direction == "out"
+        ends = Address.parse(source), Address.parse(destination)
+        local, remote = ends if out else ends[::-1]
+        spoken.append(Spoken(time, out, local, remote, parse(data), data))
+    return Call(name, spoken)

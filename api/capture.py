@@ -10,6 +10,7 @@ What is no SIP is passed over in silence; what is cut short (a capture with a sn
 from __future__ import annotations
 
 import ipaddress
+import re
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from calltable.trace import Entry, TraceError, read_trace
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SIP: Final = (b"SIP/2.0 ",)
+_BEGINS: Final = re.compile(rb"[A-Z]+ sips?:")
 _TWICE: Final = 0.002
 """Seconds; the same bytes between the same ends within less are one packet seen on two interfaces."""
 _NAMES: Final = {1: "udp", 6: "tcp", 17: "udp"}
@@ -212,10 +213,10 @@ class _Wire:
             unwrapped = hep(data)
             if unwrapped is not None:
                 self.add(unwrapped)
+        elif short:
+            self.cut += looks_like_sip(data) or _BEGINS.match(data) is not None
         elif looks_like_sip(data):
-            self.cut += short
-            if not short:
-                self.add(Captured(time, source, destination, data))
+            self.add(Captured(time, source, destination, data))
 
     def _segment(self, time: float, source: Address, destination: Address, tcp: Any) -> None:
         key = (source, destination)
@@ -309,7 +310,7 @@ def _network(frame: bytes, link: int) -> Any:
 def looks_like_sip(data: bytes) -> bool:
     """Whether a datagram, or a stream's beginning, is a SIP message."""
     line = data.split(b"\r\n", 1)[0].split(b"\n", 1)[0]
-    return line.startswith(_SIP) or (line.endswith(b" SIP/2.0") and line.count(b" ") >= 2)
+    return line.startswith(b"SIP/2.0 ") or (line.endswith(b" SIP/2.0") and line.count(b" ") >= 2)
 
 
 # --------------------------------------------------------------------------- HEP

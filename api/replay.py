@@ -4,7 +4,7 @@ Every message that came in is given to the stack at its captured time; what the 
 captured element made its own tags, branches and Call-IDs, the tables make others: what is sent is paired with what was
 captured, their names are learnt from each pair, and what comes in is rewritten by them, so that the peer's answers find
 our transactions and dialogs. Routes and commands are not in a capture but show in it: the target of the outgoing
-INVITE is where the call was routed to, and where a single leg is replayed (``leg/uas``, ``leg/uac``), what its
+INVITE is where the call was routed to; BYEs to both sides that nobody asked for are an operator's hang-up; and where a single leg is replayed (``leg/uas``, ``leg/uac``), what its
 owner must have said follows from what was sent (180: ``user.progress``, 200: ``user.answer``, BYE: ``user.hangup``).
 
 ``replay`` answers with the path (every row, with its cause) and with the first *divergence*: the earliest message that
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.clock import VirtualClock
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from calltable.adapters.sip.stack import Traced
     from calltable.adapters.sip.transport import Flow, Receiver
     from calltable.calls import Call, Spoken
     from calltable.engine.executor import Step
@@ -43,6 +44,9 @@ REST: Final = 40.0
 """Seconds that go on after the last captured message: transactions come to their end (64*T1 and a little)."""
 LATE: Final = 0.5
 """Seconds by which a message may be sent later than it was captured, for the captured element took its time."""
+
+AT_ONCE: Final = 0.05
+"""Seconds within which BYEs on two legs have one reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +277,8 @@ class Replay:
             msg = f"no machine {self.machine} to replay with; there are {known}"
             raise LookupError(msg)
         self._tracer = Tracer(self.engine, self.entries.append)
+        self._rows = ""
+        self.engine.stack.tracers.append(self._traced)
         self.engine.executor.observers.append(self._stepped)
 
     # -- running
@@ -285,6 +291,9 @@ class Replay:
         for step in call.steps:
             if step.event.startswith("user.") and step.session == step.call and self.owner is None:
                 clock.call_at(step.time, self._command, step.event)
+        hangup = _operator(call) if self.owner is None and not call.steps else None
+        if hangup is not None:
+            clock.call_at(hangup, self._command, "user.hangup")
         if self.owner is not None:
             for one in _distinct(one for one in call.messages if one.out):
                 clock.call_at(one.time, self._say, one)
@@ -295,6 +304,9 @@ class Replay:
         self._because("time")
         # timers of the captured element may have been a little behind
         clock.run(last + (LATE if call.steps else REST))
+        # the tracer waits until transactions know their leg, and names them after it
+        named = [entry.session for entry in self.entries if entry.kind == "step"]
+        self.steps = [replace(step, session=name) for step, name in zip(self.steps, named, strict=True)]
 
     def _because(self, text: str, message: Spoken | None = None) -> None:
         self._causes += 1
@@ -335,17 +347,19 @@ class Replay:
         ))  # fmt: skip
         self._memory.learn(step)
 
+    def _traced(self, traced: Traced) -> None:
+        self._rows = traced.row
+
     def _caught(self, data: bytes, to: Address) -> None:
         if data in self._repeated:
             return
         self._repeated.add(data)
         message = parse(data)
-        row = self.engine.executor.row
         pair = self._pair_of(message)
         if pair is not None:
             self._waiting.remove(pair)
             self.names.learn(pair.message, message)
-        self.sent.append(Sent(self.clock.time() - self.call.start, message, to, row.id if row is not None else "", pair))
+        self.sent.append(Sent(self.clock.time() - self.call.start, message, to, self._rows, pair))
 
     def _pair_of(self, message: Request | Response) -> Spoken | None:
         """The captured message that this one stands for: the first of its kind in its dialog that has none yet."""
@@ -362,6 +376,15 @@ class Replay:
             if other.call_id == call_id or (call_id not in known and one.opens and other.call_id not in self.names.theirs.values()):
                 return one
         return None
+
+
+def _operator(call: Call) -> float | None:
+    """When an operator must have hung up: our side says BYE on two legs at once, and nobody had before."""
+    byes = [one for one in call.messages if isinstance(one.message, Request) and one.message.method == "BYE"]
+    if not byes or not byes[0].out:
+        return None
+    at_once = {one.message.call_id for one in byes if one.out and one.time - byes[0].time < AT_ONCE}
+    return byes[0].time if len(at_once) > 1 else None
 
 
 def _distinct(messages: Iterator[Spoken]) -> list[Spoken]:
@@ -410,7 +433,12 @@ def root_of(call: Call) -> str:
 
 def _divergence(running: Replay) -> Divergence | None:
     """The earliest difference on the wire or, for traces of ours, between the rows."""
-    found = [*_unsent(running), *_unheard(running), *_other_rows(running)]
+    unsent = min(_unsent(running), key=lambda one: one.time, default=None)
+    unheard = min(_unheard(running), key=lambda one: one.time, default=None)
+    if unsent is not None and unheard is not None and abs(unsent.time - unheard.time) <= LATE:
+        # the one stands in the place of the other
+        unheard, unsent = replace(unheard, captured=unsent.captured), None
+    found = [one for one in (unsent, unheard, *_other_rows(running)) if one is not None]
     return min(found, key=lambda one: one.time, default=None)
 
 
@@ -419,11 +447,9 @@ def _unsent(running: Replay) -> Iterator[Divergence]:
     start = running.call.start
     for one in running._waiting:  # noqa: SLF001 - the same module
         if not _trying(one.message):
-            at = one.time - start
-            instead = [sent for sent in running.sent if sent.pair is None and abs(sent.time - at) <= LATE and not _trying(sent.message)]
-            tables = f"send {instead[0].label} to {instead[0].to.hostport}" if instead else "send nothing"
-            row = instead[0].rows if instead else ""
-            yield Divergence(at, f"has {one.label} to {one.remote.hostport}", tables, _before(running, one.time), row)
+            yield Divergence(
+                one.time - start, f"has {one.label} to {one.remote.hostport}", "send nothing of the kind", _before(running, one.time)
+            )
 
 
 def _unheard(running: Replay) -> Iterator[Divergence]:

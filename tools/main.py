@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "check": "check tables: holes, overlaps, dead rows, waiting for ever",
     "coverage": "which rows tests, a simulation or a day of traffic have reached",
+    "explore": "search every order of events within bounds, and draw what goes wrong",
     "diff": "what a change of tables changes: rows, and the calls that go differently",
     "demo": "one call through a B2BUA here and now, drawn with its rows",
     "serve": "run the B2BUA",
@@ -28,6 +29,8 @@ COMMANDS = {
     "call": "place a call without media and show its states live",
     "answer": "wait for calls and take them, without media",
     "ladder": "draw a traced call: every message, and the row behind it",
+    "replay": "walk the tables with calls from a trace or a packet capture",
+    "why": "which row took a message, and what stopped the others",
     "render": "draw tables as Mermaid, DOT, SVG or a page",
     "simulate": "run random calls over a network that loses, doubles and reorders",
 }
