@@ -163,7 +163,6 @@ def test_a_child_that_ends_is_gone_before_its_parent_hears_of_it(family):
 
 def test_members_of_a_set_have_names_of_their_own_and_are_counted(family):
     at = family(
-        tell("a", "$event.child", "user.a", "{n: 1}").replace("user.a, actions", "k*.refused, actions").replace("id: tell.a", "id: x, overrides: k.refused").replace("state: any", "state: two"),
         tell("b", "'k*'", "user.a", "{n: $event.n}"),
     )
     parent = at.start("parent")
@@ -201,6 +200,22 @@ def test_the_end_of_a_member_names_it(family):
     at.notes()
     at.clock.advance(1)
     assert at.notes() == ["k1", "k.ended", "k1"]
+
+
+def test_the_name_of_a_member_is_never_used_again(family):
+    at = family(
+        "{id: to, state: any, event: user.b, actions: [child.tell: {to: $who, event: user.hangup}]}",
+        "{id: who, state: one, event: user.a, set: {who: k1}}",
+    )
+    parent = at.start("parent")
+    at.give(parent, "user.c")
+    at.give(parent, "user.c")
+    at.give(parent, "user.a", n=1)
+    at.give(parent, "user.b", n=1)
+    at.clock.advance(1)
+    assert [*parent.children] == ["k2"]
+    at.give(parent, "user.c")
+    assert [*parent.children] == ["k2", "k3"]
 
 
 # --------------------------------------------------------------------------- letting go

@@ -197,8 +197,10 @@ def test_deferred_events_are_replayed_in_order_on_a_change_of_state_only(world):
     for n in (1, 2):
         at.give(session, "user.a", n=n)
         at.give(session, "user.b", n=n)
+    before = len(at.steps)
     at.give(session, "user.c")
     assert at.notes() == ["stayed"]
+    assert len(at.steps) == before + 1, "to enter the same state again replays nothing"
     at.give(session, "user.go")
     assert [entry[1:] for entry in at.log if entry[0] == "note"] == [("go",), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
     assert session.deferred is None
@@ -254,6 +256,25 @@ def test_more_than_thirty_two_follow_up_events_fail_the_session_loudly(world, ca
     assert [entry for entry in at.log if entry[0] == "ended"] == [("ended", "m")]
     assert at.executor.counters["sessions failed"] == 1
     assert any("follow-up" in record.getMessage() for record in caplog.records)
+
+
+def test_the_bound_holds_for_each_session_that_the_event_reaches(world):
+    at = world(
+        table(
+            "{id: go, state: any, event: user.go, actions: [work]}",
+            "{id: c, state: any, event: user.c, actions: [note: {text: c}]}",
+            "{id: done, state: any, event: work.done, ignore: late}",
+        ),
+        handlers={"work": lambda session, p: [at.executor.post(other, "user.c") for _ in range(wanted)]},
+    )
+    session, other = at.start("m"), at.start("m")
+    wanted = FOLLOWUPS
+    at.give(session, "user.go")
+    at.give(session, "user.go")
+    assert at.notes() == ["c"] * FOLLOWUPS * 2, "each external event has its own"
+    wanted = FOLLOWUPS + 1
+    at.give(session, "user.go")
+    assert (session.ended, other.ended) == (False, True)
 
 
 def test_a_session_that_goes_round_in_its_failure_too_is_ended_by_force(world):
@@ -399,7 +420,7 @@ def test_a_missing_field_fails_the_session(world):
 
 def test_a_traceback_points_at_the_row_in_the_table(tmp_path):
     text = table(
-        "{id: b, state: one, event: user.b, doc: nothing}",
+        "{id: first, state: one, event: user.a, priority: 1, guards: [n > 3], doc: asked before}",
         "{id: a, state: one, event: user.a, guards: [explode(event.n)], doc: here}",
         "{id: a.not, state: one, event: user.a, guards: [otherwise], ignore: late}",
     )

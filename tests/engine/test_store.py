@@ -92,6 +92,8 @@ def test_the_memory_store_refuses_another_version_whole():
     store.create(1, Record("m", "d", 3, "one", {"n": 0}))
     with pytest.raises(Conflict, match="computed on version 2, the store holds version 3"):
         store.commit(1, 2, step(3, n=5), never)
+    with pytest.raises(Conflict, match="computed on version 4, the store holds version 3"):
+        store.commit(1, 4, step(5, n=5), never)
     with pytest.raises(Conflict, match="holds nothing"):
         store.commit(2, 0, step(1), never)
     with pytest.raises(Conflict, match="kept already"):

@@ -233,8 +233,12 @@ def test_timers_end_with_their_session(timed):
     )
     session = at.start("m")
     at.give(session, "user.go")
-    assert len(at.executor.timers) == 2
+    forced = at.start("m")
+    at.give(forced, "user.go")
+    assert len(at.executor.timers) == 4
     at.give(session, "user.hangup")
+    assert len(at.executor.timers) == 2
+    at.executor._end(forced)
     assert len(at.executor.timers) == 0
     at.clock.advance(5)
     assert at.log == []
@@ -259,6 +263,12 @@ def test_a_sleeping_process_catches_up_without_a_burst(timed):
         "{id: t, state: any, event: timer.t, actions: [note: {text: t}]}",
     )
     at.give(at.start("m"), "user.go")
+    at.clock._now += 1.3  # the process was busy
+    at.clock.run(101.9)
+    assert moments(at) == [("t", 1.3)]
+    at.clock.run(102.0)
+    assert moments(at) == [("t", 1.3), ("t", 2.0)], "one late wake-up does not move the ones behind it"
+    at.log.clear()
     at.clock._now += 10.0  # the machine was asleep
     at.clock.run(at.clock.time())
     assert len(at.log) <= 2
