@@ -102,12 +102,12 @@ def test_a_refused_command_raises_and_nothing_happens():
     sim = Simulation(1)
     alice, bob = sim.agent("alice"), sim.agent("bob")
     call = alice.call(sim.uri("bob"))
-    with pytest.raises(Refused, match="user.reinvite refused in state calling"):
+    with pytest.raises(Refused, match=r"user\.reinvite refused in state calling"):
         call.reinvite()
     assert call.state == "calling"
     call.hangup()
     sim.run(1)
-    with pytest.raises(Refused, match="user.hangup refused in state terminated"):
+    with pytest.raises(Refused, match=r"user\.hangup refused in state terminated"):
         call.hangup()
     assert bob.last.ended
     sim.finish()
