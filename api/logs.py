@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 from calltable.adapters.sip.message import Request, Response
 from calltable.adapters.sip.transport import Address
 from calltable.engine.model import STARTED
+from calltable.trace import leg_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,8 +116,10 @@ class CallLog:
 
     def _step(self, step: Step) -> None:
         session, row, receipt = step.session, step.row, step.receipt
+        leg = leg_of(session)
+        known = session if leg is None else leg.session  # a transaction is told of with the leg it works for
         parts = {
-            "call": session.root.path, "leg": "" if session.root is session else session.name,
+            "call": known.root.path, "leg": "" if known.root is known else known.name,
             "machine": session.machine.name, "row": "" if row is None else row.id, "event": step.event,
             "before": session.state if receipt is None else receipt.before,
             "after": session.state if receipt is None else receipt.after,

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from calltable.config import Config
     from calltable.engine.session import Session
 
-_HANGUP_SECONDS: Final = 34.0
-"""How long hung-up calls may take: a BYE that nobody answers is given up after 32 s (RFC 3261 §17.1.2.2)."""
+_BEYOND: Final = 2.0
+"""Seconds that hung-up calls may take beyond Timer F, when a BYE that nobody answers is given up (RFC 3261 §17.1.2.2)."""
 
 
 class Server:
@@ -107,7 +107,7 @@ class Server:
         if await self._empty(self.config.drain):
             return True
         self.b2bua.hangup()
-        await self._empty(_HANGUP_SECONDS)
+        await self._empty(float(self.tables.config.get("timer_f", 32.0)) + _BEYOND)
         return False
 
     async def _empty(self, seconds: float) -> bool:

@@ -242,7 +242,7 @@ class Call:
     # -- as the owner of the leg
     def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Keep what the leg says, do what a phone does by itself, tell whoever waits."""
-        if name in ("answered", "reinvite_answered"):
+        if name in ("answered", "confirmed", "reinvite_answered"):
             self._note_answer(fields.get("message"))
         elif name == "reinvite":
             self._answer(fields["message"])

@@ -277,7 +277,7 @@ class Tracer:
         session = record.session
         if session is None:
             return "", "", ""
-        context, leg = session.context, _leg(session)
+        context, leg = session.context, leg_of(session)
         if isinstance(context, ClientTransaction | ServerTransaction):
             words = context.key.split("|")
             method = words[0] if isinstance(context, ServerTransaction) else words[-1]
@@ -296,14 +296,14 @@ class Tracer:
         return root.path, "" if root is session else session.name, session.path
 
     def _learn(self, session: Session) -> None:
-        leg = _leg(session)
+        leg = leg_of(session)
         if leg is not None and leg.dialog.call_id not in self._calls:
             if len(self._calls) >= _REMEMBERED:
                 del self._calls[next(iter(self._calls))]
             self._calls[leg.dialog.call_id] = leg.session.root.path, leg.session.name
 
 
-def _leg(session: Session) -> Leg | None:
+def leg_of(session: Session) -> Leg | None:
     """The leg that a session is, or that a transaction's session works for."""
     context = session.context
     if isinstance(context, Leg):

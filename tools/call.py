@@ -1,6 +1,7 @@
 """``calltable call sip:…``: place a call without media and show its states live.
 
-Ctrl-C hangs up, by CANCEL or BYE as the state asks, and waits for the end. Exit code 0 where the call was answered.
+Ctrl-C hangs up, by CANCEL or BYE as the state asks, and waits for the end; a second one does not wait. Exit code 0 where
+the call was answered.
 """
 
 from __future__ import annotations
@@ -64,21 +65,30 @@ async def place(given: argparse.Namespace, tables: Tables) -> int:
     screen = Screen()
     screen.watch(endpoint, lambda session: session.machine.name == "leg/uac")
     loop = asyncio.get_running_loop()
+    patience = PATIENCE
     try:
         call = endpoint.phone.call(given.uri)
+        following = asyncio.ensure_future(follow(given, call))
+        stopped = False
 
         def stop() -> None:
-            print("hanging up", flush=True)
-            call.hangup()
+            nonlocal stopped
+            if stopped:
+                following.cancel()
+            else:
+                print("hanging up (Ctrl-C once more does not wait)", flush=True)
+                stopped = True
+                call.hangup()
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop)
-        await follow(given, call)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+        try:
+            await following
+        except asyncio.CancelledError:
+            patience = 0.0
         return tell(call, screen)
     finally:
-        await endpoint.close(patience=PATIENCE)
+        await endpoint.close(patience=patience)
 
 
 async def follow(given: argparse.Namespace, call: Call) -> None:

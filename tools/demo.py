@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING
 
 from calltable import tables as shipped
 from calltable.adapters.sip.transport import TransportError
-from calltable.assembly import Tables
 from calltable.demo import PORT, Demo
-from calltable.engine.model import TableError
 from calltable.logs import LEVELS, set_up
 from calltable.softphone import CallFailed
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.ladder import ladder_text
-from calltable.tools.phone import address
+from calltable.tools.phone import address, load
 
 if TYPE_CHECKING:
     import argparse
@@ -50,13 +48,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(options: argparse.Namespace) -> int:
     """Show it."""
     set_up(options.log_level)
-    try:
-        tables = Tables(options.tables or None, overlays=options.overlay)
-    except TableError as error:
-        print(error, file=sys.stderr)
+    tables = load(options)
+    if tables is None:
         return PROBLEMS
-    except OSError as error:
-        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
     return asyncio.run(show(options, Demo(tables, options.listen)))
 
 

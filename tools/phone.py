@@ -20,7 +20,7 @@ from calltable.assembly import Tables
 from calltable.engine.kinds import duration
 from calltable.engine.model import TableError
 from calltable.logs import LEVELS, set_up
-from calltable.tools import UsageError
+from calltable.tools import PROBLEMS, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -93,7 +93,7 @@ def options(parser: argparse.ArgumentParser, *, listen: str) -> None:
     parser.add_argument("--tables", metavar="PATH", action="append", default=[],
                         help="a table, or a folder of them, to use in place of the shipped ones of the same names")  # fmt: skip
     parser.add_argument("--overlay", metavar="FILE", action="append", default=[], help="an overlay of the tables")
-    parser.add_argument("--log-level", choices=LEVELS, default="error", help="default: error")
+    parser.add_argument("--log-level", choices=LEVELS, default="warning", help="default: warning")
 
 
 def address(text: str) -> Address:
@@ -124,13 +124,23 @@ def status(text: str) -> int:
     return int(text)
 
 
+def load(given: argparse.Namespace) -> Tables | None:
+    """The tables that ``--tables`` and ``--overlay`` name; None after their problems have been printed."""
+    try:
+        return Tables(given.tables or None, overlays=given.overlay)
+    except TableError as error:
+        print(error, file=sys.stderr)
+        return None
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
+
+
 def run(given: argparse.Namespace, work: Callable[[Tables], Awaitable[int]]) -> int:
     """Load the tables and do the work on a loop. What cannot be opened or called is a ``UsageError``."""
     set_up(given.log_level)
-    try:
-        tables = Tables(given.tables or None, overlays=given.overlay)
-    except (TableError, OSError) as error:
-        raise UsageError(str(error)) from None
+    tables = load(given)
+    if tables is None:
+        return PROBLEMS
 
     async def main() -> int:
         return await work(tables)

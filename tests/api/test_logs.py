@@ -63,6 +63,7 @@ def test_at_debug_every_step_is_a_line_with_its_row(logged):
     steps = [line for line in lines if line["logger"] == "calltable.steps"]
     line = next(step for step in steps if step.get("row") == "uas.waiting.answer")
     assert (line["leg"], line["event"], line["before"], line["after"]) == ("a", "user.answer", "incoming", "answering")
+    assert {s["call"] for s in steps if s["machine"] == "transaction/invite_client"} == {line["call"]}
     assert {"transaction/invite_server", "leg/uac", "b2bua/bridge"} <= {step["machine"] for step in steps}
     assert {"taken", "ignored"} <= {step["message"] for step in steps}
 

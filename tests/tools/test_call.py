@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 
 import pytest
 
@@ -64,6 +65,24 @@ def test_giving_up_before_the_answer_cancels_and_fails():
         assert states(text) == ["calling", "early", "cancelling", "terminated"]
         assert text.endswith("not answered: cancelled")
         phone.line("uas.waiting.cancel")
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_peer_that_is_silent():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        with program("call", f"sip:bob@127.0.0.1:{silent.getsockname()[1]}") as alice:
+            alice.line("calling")
+            alice.signal(signal.SIGINT)
+            alice.line("cancelling")
+            assert alice.process.poll() is None
+            alice.signal(signal.SIGINT)
+            assert alice.end(5) == 1
+
+
+def test_a_name_that_leads_nowhere_is_said_to():
+    code, text = run("call", "sip:bob@nowhere.invalid;transport=ws")
+    assert code == 1
+    assert "transport ws is not supported" in text
 
 
 def test_a_refused_call_fails_with_its_status():
