@@ -11,6 +11,9 @@ from tests.peers.sipp import Callee, Caller
 LOSSY = ("-lost", 8, "-max_retrans", 30, "-max_invite_retrans", 30, "-max_non_invite_retrans", 30, "-r", 40)
 REPEATS = 7000
 """Milliseconds in which a repetition still finds somebody."""
+SETTLE = 20.0
+"""Seconds until the last call is over. SIPp may take a repeated 200 to its INVITE for the one to its BYE, and go, when
+both its ACK and its BYE were lost; the server then ends the call when Timer L says that no ACK will come."""
 
 
 def calling() -> Caller:

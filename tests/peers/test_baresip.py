@@ -8,7 +8,7 @@ import pytest
 
 from tests.peers.baresip import MODULES, Baresip
 from tests.peers.conftest import PATIENT
-from tests.peers.lossy import LOSSY, calling
+from tests.peers.lossy import LOSSY, SETTLE, calling
 from tests.peers.lossy import called as rings
 from tests.peers.programs import find
 from tests.peers.sipp import Callee, Caller, sdp
@@ -137,7 +137,7 @@ def test_calls_to_baresip_survive_loss(serving, sipp, phone):
     caller = calling().recv(200).ack().pause(100).bye().recv(200)
     sipp.start("caller", caller, *LOSSY, "-l", 1, port=server.free_port(), remote=server.address, calls=10, seconds=50)
     sipp.finish(60)
-    server.quiet("calls", "dialogs", seconds=15)
+    server.quiet("calls", "dialogs", seconds=SETTLE)
 
 
 def test_a_call_of_baresip_survives_loss(serving, sipp, phone):
@@ -151,4 +151,4 @@ def test_a_call_of_baresip_survives_loss(serving, sipp, phone):
         alice.tell("hangup")
         alice.expect("CALL_CLOSED", 20)
     sipp.finish(60)
-    server.quiet("calls", "dialogs", seconds=15)
+    server.quiet("calls", "dialogs", seconds=SETTLE)

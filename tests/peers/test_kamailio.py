@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.peers.conftest import PATIENT
-from tests.peers.lossy import LOSSY, callee_ends, caller_ends
+from tests.peers.lossy import LOSSY, SETTLE, callee_ends, caller_ends
 from tests.peers.ports import free_port, wait_bound
 from tests.peers.programs import Program, find
 from tests.peers.sipp import Callee, Caller, sdp
@@ -62,7 +62,7 @@ def through(serving, tmp_path, sipp, transport, config=None):
         sipp.start("callee", callee, *options, port=callee_port, transport=transport, calls=calls, seconds=50)
         sipp.start("caller", caller, *options, port=free_port(), remote=f"127.0.0.1:{inner}", transport=transport, calls=calls, seconds=50)
         sipp.finish(60)
-        server.quiet("calls", "dialogs")
+        server.quiet("calls", "dialogs", seconds=SETTLE if options else 8)
 
     run.inner, run.outer = f"127.0.0.1:{inner};branch", f"127.0.0.1:{outer};branch"
     yield run

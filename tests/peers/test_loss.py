@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.peers.lossy import LOSSY, callee_ends, caller_ends, refused
+from tests.peers.lossy import LOSSY, SETTLE, callee_ends, caller_ends, refused
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 CALLS = 200
@@ -20,5 +20,5 @@ def test_every_call_survives_the_loss(sipp, patient, kind):
     sipp.start("callee", callee, *LOSSY, port=patient.next_port, calls=CALLS, seconds=60)
     sipp.start("caller", caller, *LOSSY, "-l", CALLS, port=patient.free_port(), remote=patient.address, calls=CALLS, seconds=60)
     sipp.finish(70)
-    counters = patient.quiet("calls", "dialogs", seconds=15)["counters"]
+    counters = patient.quiet("calls", "dialogs", seconds=SETTLE)["counters"]
     assert counters["retransmissions"] > 50, "nothing was lost"
