@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 TROUBLE = (
     "unhandled", "sessions failed", "effects failed", "conflicts", "commits failed", "inbox refused", "deferrals refused",
-    "unanswerable",
+    "unanswerable", "observers failed",
 )  # fmt: skip
 """Counters of an engine that stay at zero, whatever its peers do."""
 

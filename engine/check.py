@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from calltable.engine.children import HANGUP
 from calltable.engine.exits import dead_rows, gate_three
 from calltable.engine.model import FAILED, STARTED, Problem
 from calltable.engine.obligations import gate_five, gate_four
@@ -44,7 +45,23 @@ def check(library: Tables) -> list[Problem]:
     gates = (gate_two, gate_three, gate_four, gate_five)
     problems = [problem for flow in flows for gate in gates for problem in gate(flow)]
     problems.extend(dead_rows(flows))
+    problems.extend(children_that_stay(library))
     return sorted(problems, key=lambda p: p.position)
+
+
+def children_that_stay(library: Tables) -> Iterator[Problem]:
+    """Children that would outlive their owner: a machine that takes no ``user.hangup`` cannot be taken down."""
+    for machine in library.machines.values():
+        for child in machine.children.values():
+            other = library.machines.get(child.machine)
+            if other is not None and HANGUP not in other.events:
+                yield Problem(
+                    child.position,
+                    f"child {child.name} would stay when its owner ends: {child.machine} does not take {HANGUP}",
+                    table=machine.name,
+                    hint=f"let {child.machine} receive an interface with {HANGUP}, such as user.call",
+                    gate=3, code="child-stays",
+                )  # fmt: skip
 
 
 def must_be_covered(flow: Flow, state: str, event: str) -> bool:

@@ -2,7 +2,7 @@
 
 Marks: the number of a row (the legend gives its id), ``·`` ignored, ``×`` refused, ``⏸`` deferred, several
 together where guards decide, ``HOLE`` where a row is missing, blank where the event cannot come.
-"""  # noqa: RUF002 - the mark
+"""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from calltable.engine.pending import Flow
 
 HOLE = "HOLE"
-MARKS = {"ignore": "·", "refuse": "×", "defer": "⏸"}  # noqa: RUF001
-LEGEND = "12 = row number below   · ignored   × refused   ⏸ deferred   HOLE no row   blank = cannot come there"  # noqa: RUF001
+MARKS = {"ignore": "·", "refuse": "×", "defer": "⏸"}
+LEGEND = "12 = row number below   · ignored   × refused   ⏸ deferred   HOLE no row   blank = cannot come there"
 ORDER = {"engine": 0, "interface": 1, "outcome": 2, "child": 3, "timer": 4, "after": 5}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from calltable.engine.check import check
+from calltable.engine.load import load_tables
 from tests.engine.small import PHONE, changed, found, line_of, with_rows, without
 
 
@@ -328,3 +330,32 @@ def test_all_problems_of_all_machines_are_told_at_once(tmp_path, broken):
     other = changed(("machine: phone", "machine: other"), text=without(broken))
     tables = {p.table for p in found(tmp_path, without(broken), other)}
     assert tables == {"phone", "other"}
+
+
+def test_a_child_that_cannot_be_taken_down_does_not_load() -> None:
+    """A parent that ends takes its children down through their hang-up rows; one without any would leak."""
+    child = """\
+calltable: 1
+machine: deaf
+initial: on
+states: {on: {}, off: {final: true}}
+rows:
+  - {id: deaf.end, state: on, after: 5s, next_state: off}
+  - {id: deaf.start, state: on, event: engine.started, doc: nothing to do yet}
+  - {id: deaf.failed, state: any, event: engine.failed, next_state: off}
+"""
+    parent = """\
+calltable: 1
+machine: parent
+initial: on
+children: {kid: {machine: deaf}}
+states: {on: {}, off: {final: true}}
+rows:
+  - {id: parent.start, state: on, event: engine.started, actions: [child.start: {name: kid, machine: deaf}]}
+  - {id: parent.ended, state: on, event: kid.ended, next_state: off}
+  - {id: parent.refused, state: on, event: kid.refused, ignore: late}
+  - {id: parent.failed, state: any, event: engine.failed, next_state: off}
+"""
+    problems = check(load_tables([], texts={"deaf.yaml": child, "parent.yaml": parent}))
+    assert [(p.code, p.table) for p in problems] == [("child-stays", "parent")]
+    assert "does not take user.hangup" in problems[0].message
