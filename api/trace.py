@@ -147,12 +147,13 @@ def of_call(entries: Iterable[Entry], wanted: str) -> list[Entry]:
 class _Record:
     """An entry that is not finished: the fields known so far, and what its call is found by.
 
-    ``cause`` is the message that was being taken.
+    ``cause`` is the message that was being taken; ``over``: the step is the session's last.
     """
 
     fields: dict[str, Any]
     session: Session | None = None
     cause: _Record | None = None
+    over: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -248,7 +249,7 @@ class Tracer:
             "publications": tuple(name for name, _ in step.publications),
             "outcome": "" if step.outcome.kind == "taken" else step.outcome.kind,
         }  # fmt: skip
-        self._held.append(_Record(fields, session, self._taking))
+        self._held.append(_Record(fields, session, self._taking, row is not None and row.final))
         self._met.append(session)
         if self._taking is not None:
             if name:
@@ -287,7 +288,7 @@ class Tracer:
             known = self._placed.get(session.id, ("", ""))
             if not known[0] and record.cause is not None:
                 known = self._calls.get(record.cause.fields["call_id"], known)
-            if session.ended:
+            if record.over:
                 self._placed.pop(session.id, None)
             elif known[0]:
                 self._placed[session.id] = known

@@ -94,6 +94,13 @@ def test_steps_name_their_session_and_what_they_changed(traced):
     assert {e.session for e in traced.entries if e.machine == "transaction/server"} == {f"{step.call}.a.BYE"}
 
 
+def test_the_tracer_forgets_what_is_over(traced):
+    call(traced)
+    assert traced.b2bua.engine.snapshot()["sessions"] == 0
+    assert traced.tracer._placed == {}
+    assert len(traced.tracer._calls) == 2, "for what still comes late; bounded"
+
+
 def test_what_a_table_ignores_is_shown_as_ignored(traced):
     call(traced)
     ignored = [e for e in traced.entries if e.outcome]
