@@ -353,7 +353,6 @@ states: {on: {}, off: {final: true}}
 rows:
   - {id: parent.start, state: on, event: engine.started, actions: [child.start: {name: kid, machine: deaf}]}
   - {id: parent.ended, state: on, event: kid.ended, next_state: off}
-  - {id: parent.refused, state: on, event: kid.refused, ignore: late}
   - {id: parent.failed, state: any, event: engine.failed, next_state: off}
 """
     problems = check(load_tables([], texts={"deaf.yaml": child, "parent.yaml": parent}))
