@@ -71,7 +71,7 @@ class CrowdReport:
 class Crowd:
     """One batch. ``calls`` maps the number of each call to its two ends, as far as they came to be."""
 
-    def __init__(self, seed: str, count: int, mix: Mix, tables: Tables | None, *, trace: bool) -> None:
+    def __init__(self, seed: str, count: int, mix: Mix, tables: Tables | None, reload: Tables | None, *, trace: bool) -> None:
         self.simulation = sim = Simulation(
             seed, loss=mix.loss, duplicate=mix.duplicate, reorder=mix.reorder, delay=mix.delay, tables=tables, trace=trace
         )
@@ -86,6 +86,8 @@ class Crowd:
         self.commands: Counter[str] = Counter()
         self.disagreed: list[str] = []
         self.agreed = 0
+        if reload is not None:
+            sim.clock.call_later(self.dice.uniform(0, mix.span), self._reload, reload)
         for number in range(count):
             sim.clock.call_later(self.dice.uniform(0, mix.span), self._place, number)
 
@@ -107,6 +109,11 @@ class Crowd:
         if (caller.local, caller.remote) != (callee.remote, callee.local):
             self.disagreed.append(f"call {number}: both ends are up, but do not hold the same session descriptions")
         self.agreed += 1
+
+    def _reload(self, tables: Tables) -> None:
+        engine = self.simulation.engines["b2bua"]
+        engine.tables = tables
+        engine.run()
 
     # -- plans
     def _place(self, number: int) -> None:
@@ -213,11 +220,13 @@ def crowd(
     *,
     batch: int = 20,
     tables: Tables | None = None,
+    reload: Tables | None = None,
     coverage: bool = False,
     progress: Callable[[CrowdReport], None] | None = None,
 ) -> CrowdReport:
     """Run so many random calls and say what became of them; it ends with the first batch that fails.
 
+    With ``reload`` the B2BUA of each batch begins with ``tables`` and goes on with these for new calls, at a random moment.
     ``coverage`` counts the rows reached, which takes longer.
     """
     mix = mix or Mix()
@@ -225,9 +234,9 @@ def crowd(
     while report.calls < calls and not report.failure:
         count = min(batch, calls - report.calls)
         name = f"{seed}:{report.calls // batch}"
-        one, found = _batch(name, count, mix, tables, trace=coverage)
+        one, found = _batch(name, count, mix, tables, reload, trace=coverage)
         if found and not coverage:
-            one, found = _batch(name, count, mix, tables, trace=True)
+            one, found = _batch(name, count, mix, tables, reload, trace=True)
         _add(report, one)
         report.calls += count
         if found:
@@ -237,8 +246,9 @@ def crowd(
     return report
 
 
-def _batch(name: str, count: int, mix: Mix, tables: Tables | None, *, trace: bool) -> tuple[Crowd, list[str]]:
-    one = Crowd(name, count, mix, tables, trace=trace)
+def _batch(name: str, count: int, mix: Mix, tables: Tables | None, reload: Tables | None, *,
+           trace: bool) -> tuple[Crowd, list[str]]:  # fmt: skip
+    one = Crowd(name, count, mix, tables, reload, trace=trace)
     try:
         return one, one.run()
     except SimulationError:

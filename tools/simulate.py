@@ -53,6 +53,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--tables", type=Path, action="append", metavar="FILE|DIR", help="instead of the shipped tables")
     parser.add_argument("--overlay", type=Path, action="append", default=[], metavar="FILE", dest="overlays",
                         help="an overlay to lay over the tables; may be repeated")  # fmt: skip
+    parser.add_argument("--reload", action="store_true", help="let the B2BUA reload its tables amid the calls of each batch")
     parser.add_argument("--rows", action="store_true", help="say which rows no call reached (slower)")
     parser.add_argument("--coverage", metavar="FILE", help="add what was reached to a file, for `calltable coverage` (slower)")
     parser.add_argument("--ladder", metavar="FILE", help="write the ladder of the first failing call (.html, .txt or .jsonl)")
@@ -64,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry the command out: 0 where every call ended well, 1 where one did not."""
     try:
         tables = Tables(arguments.tables, overlays=arguments.overlays)
+        again = Tables(arguments.tables, overlays=arguments.overlays) if arguments.reload else None
     except TableError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)
@@ -86,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         with recording(arguments.coverage):
             report = crowd(
-                arguments.calls, arguments.seed, mix, batch=arguments.batch, tables=tables, coverage=arguments.rows,
+                arguments.calls, arguments.seed, mix, batch=arguments.batch, tables=tables, reload=again, coverage=arguments.rows,
                 progress=progress,
             )  # fmt: skip
     except (OSError, CoverageError) as error:

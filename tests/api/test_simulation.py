@@ -202,3 +202,10 @@ def test_a_table_that_is_wrong_is_found_and_its_first_call_traced(broken: Tables
     assert any(f"callee-{number}@" in text for text in texts)
     assert any(entry.summary.startswith("488") for entry in report.trace)
     assert not any("callee-" in text and f"callee-{number}@" not in text for text in texts)
+
+
+@pytest.mark.slow
+def test_a_reload_amid_the_calls_disturbs_none_of_them():
+    report = crowd(60, "reload", BAD, reload=Tables())
+    assert not report.failure, f"{report.failed_call}: {report.failure}"
+    assert report.confirmed > 20
