@@ -362,8 +362,8 @@ class Legs:
                 self._answer(leg, transaction, 200 if transaction.method in ("BYE", "CANCEL") else 500)
         if leg.unacknowledged is not None:
             self._acknowledge(session, {})
-        if leg.invite_client is not None and not leg.dialog.confirmed:
-            self._cancel(session, p)
+        if leg.invite_client is not None:
+            self._cancel(session, p)  # a re-INVITE too: nobody else would bound its transaction
         if leg.dialog.confirmed and leg.dialog.remote_tag is not None:
             self._bye(session, {})
 
