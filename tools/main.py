@@ -25,6 +25,8 @@ COMMANDS = {
     "diff": "what a change of tables changes: rows, and the calls that go differently",
     "demo": "one call through a B2BUA here and now, drawn with its rows",
     "serve": "run the B2BUA",
+    "reload": "let a running server read its tables again; running calls keep theirs",
+    "shadow": "let candidate tables see a running server's events, and compare",
     "status": "what a running server has alive",
     "call": "place a call without media and show its states live",
     "answer": "wait for calls and take them, without media",

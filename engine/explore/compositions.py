@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from calltable.engine.explore.contract import RELAYS
 from calltable.engine.explore.legs import COMMANDS, Plan
 from calltable.engine.explore.system import Wire
 from calltable.engine.explore.transactions import SLOT, Role
@@ -44,7 +45,7 @@ OFFERS = ({"offer": True}, {"offer": False})
 
 CALLER = Part("caller", Plan(dials={"caller": "x"}, owners={"caller": COMMANDS}), ("caller", "leg/uac"), OFFERS)
 CALLEE = Part("callee", Plan(answers=("callee", "leg/uas"), owners={"callee": COMMANDS}))
-BRIDGE = Part("b2bua", Plan(answers=("b2bua", "b2bua/bridge"), dials={"b2bua.b": "b"}, owners={"b2bua": ()}))
+BRIDGE = Part("b2bua", Plan(answers=("b2bua", "b2bua/bridge"), dials={"b2bua.b": "b"}, owners={"b2bua": ()}, relays=RELAYS))
 
 
 
@@ -65,15 +66,15 @@ def _transactions(name: str, request: str, client: str, server: str, *, reliable
     )  # fmt: skip
 
 
-LEGS = ("leg/uac", "leg/uas")
+LEGS = ("leg/uac", "leg/uas", "leg/stray")
 DIRECT = (Wire(("caller", "x"), ("callee", "x")),)
 THROUGH = (Wire(("caller", "x"), ("b2bua", "a")), Wire(("b2bua", "b"), ("callee", "x")))
 
 COMPOSITIONS = (
     Composition(
         "call", "A UAC calls a UAS, nothing is lost.", (CALLER, CALLEE), DIRECT, LEGS,
-        quick={"caller.command": 2, "caller.hangup": 1, "callee.command": 3, "callee.hangup": 1, "timer": 1},
-        full={"caller.command": 3, "caller.hangup": 1, "callee.command": 4, "callee.hangup": 1, "timer": 2},
+        quick={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "timer": 1},
+        full={"caller.command": 2, "caller.hangup": 1, "callee.command": 3, "callee.hangup": 1, "timer": 2},
     ),
     Composition(
         "call-reordered", "A UAC calls a UAS, messages overtake each other.", (CALLER, CALLEE), DIRECT, LEGS,
@@ -86,6 +87,19 @@ COMPOSITIONS = (
         quick={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "timer": 1, "loss": 1},
         full={"caller.command": 2, "caller.hangup": 1, "callee.command": 3, "callee.hangup": 1, "timer": 1, "loss": 1,
               "fault": 1},
+    ),
+    Composition(
+        "call-failing", "A UAC calls a UAS, and one of the two fails internally.", (CALLER, CALLEE), DIRECT, LEGS,
+        quick={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 0, "timer": 0, "failure": 1},
+        full={"caller.command": 2, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "timer": 1, "failure": 1},
+    ),
+    Composition(
+        "bridge-failing", "A UAC calls a UAS through a B2BUA in which something fails.", (CALLER, BRIDGE, CALLEE),
+        THROUGH, (*LEGS, "b2bua/bridge"),
+        quick={"caller.command": 0, "caller.hangup": 1, "callee.command": 1, "callee.hangup": 0, "b2bua.hangup": 1,
+               "timer": 1, "failure": 1},
+        full={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 0, "b2bua.hangup": 1,
+              "timer": 1, "failure": 1},
     ),
     Composition(
         "bridge", "A UAC calls a UAS through a B2BUA.", (CALLER, BRIDGE, CALLEE), THROUGH, (*LEGS, "b2bua/bridge"),

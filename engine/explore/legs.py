@@ -22,25 +22,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.explore.element import TOKEN, EffectError, Violation, blank
+from calltable.engine.explore import contract
+from calltable.engine.explore.contract import OVER, Expected
+from calltable.engine.explore.line import (
+    ACCEPTED,
+    ASKED,
+    CALLING,
+    CANCELLING,
+    HELD,
+    OPEN,
+    PROCEEDING,
+    WITHDRAWN,
+    Line,
+)  # fmt: skip
+from calltable.engine.explore.scene import TOKEN, EffectError, Violation, blank
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
-    from calltable.engine.explore.element import Actor, Input, Message, Scene
+    from calltable.engine.explore.scene import Actor, Input, Message, Scene
     from calltable.engine.model import Catalogue
-
-CALLING, WITHDRAWN, PROCEEDING, CANCELLING = "calling", "withdrawn", "proceeding", "cancelling"
-"""The phases of an INVITE of ours until its final response."""
-
-ASKED = "asked"
-"""The phase of any other request of ours until its final response."""
-
-OPEN, HELD, ACCEPTED = "open", "held", "accepted"
-"""The phases of a request of the peer: nobody has answered; the owner was asked; a 2xx waits for its ACK."""
-
-OVER = frozenset({"failed", "hungup", "cancelled"})
-"""Publications by which a leg says that its call is over."""
 
 STRAY = "leg/stray"
 FAILURE = 480
@@ -74,65 +75,14 @@ class Plan(NamedTuple):
     """How sessions of an element meet the network.
 
     ``answers``: slot and machine that an INVITE outside a dialog starts. ``dials``: slot to the port its INVITE leaves by.
-    ``owners``: root slots whose owner is the environment, with what it may ask beside ``user.hangup``.
+    ``owners``: root slots whose owner is the environment, with what it may ask beside ``user.hangup``. ``relays``: what
+    the other leg is given for a publication of one.
     """
 
     answers: tuple[str, str] | None = None
     dials: Mapping[str, str] = {}
     owners: Mapping[str, tuple[Command, ...]] = {}
-
-
-class Line:
-    """One end of a dialog, and the transactions open on it."""
-
-    __slots__ = (
-        "abandoned", "clients", "closed", "confirmed", "doomed", "heard", "invite", "known", "learned", "leg", "sent", "servers",
-        "unacknowledged",
-    )  # fmt: skip
-
-    def __init__(self, leg: str) -> None:
-        self.leg = leg
-        self.known = True
-        """Requests of the peer find the leg."""
-        self.learned = False
-        """The peer's tag is known."""
-        self.confirmed = False
-        self.closed = False
-        """A BYE was sent or taken."""
-        self.doomed = False
-        """Its owner has hung up, or was told that the call is over."""
-        self.abandoned = False
-        """It gave up an INVITE of its own: as good as a fault of the network."""
-        self.sent = 0
-        self.heard = 0
-        self.invite = 0
-        """The INVITE of the peer that the leg took last."""
-        self.unacknowledged = 0
-        self.clients: dict[tuple[int, str], tuple[str, Any]] = {}
-        self.servers: dict[tuple[int, str], str] = {}
-
-    def code(self) -> tuple[Any, ...]:
-        """The line as a value; of one that is done with, only that it was."""
-        if not self.known and not self.clients and not self.servers and not self.unacknowledged:
-            return ("", self.doomed, self.abandoned)
-        return (
-            self.leg, self.known, self.learned, self.confirmed, self.closed, self.doomed, self.abandoned, self.sent, self.heard,
-            self.invite, self.unacknowledged, tuple(sorted(self.clients.items())), tuple(sorted(self.servers.items())),
-        )  # fmt: skip
-
-    @classmethod
-    def of(cls, code: tuple[Any, ...]) -> Line:
-        """The line that ``code`` came from."""
-        line = cls(code[0])
-        if not code[0]:
-            line.known, line.doomed, line.abandoned = False, code[1], code[2]
-            line.confirmed = line.closed = True
-            return line
-        (_, line.known, line.learned, line.confirmed, line.closed, line.doomed, line.abandoned, line.sent, line.heard,
-         line.invite, line.unacknowledged, clients, servers) = code  # fmt: skip
-        line.clients = dict(clients)
-        line.servers = dict(servers)
-        return line
+    relays: Mapping[str, tuple[str, ...]] = {}
 
 
 class Legs:
@@ -144,12 +94,16 @@ class Legs:
         self.lines: dict[str, Line] = {}
         self.awaited: tuple[tuple[str, str], ...] = ()
         """Slot and action of each effect whose outcome is still to come."""
+        self._expected: list[Expected] = []
+        self._doomed: dict[str, bool] = {}
 
     # -- as a value
     def load(self, code: Hashable) -> None:
         """Take up a state that ``code`` gave."""
         lines, self.awaited = code if isinstance(code, tuple) else ((), ())
         self.lines = {port: Line.of(line) for port, line in lines}
+        self._expected = []
+        self._doomed = {line.leg: line.doomed or not line.known for line in self.lines.values()}
 
     def code(self) -> Hashable:
         """The state as one hashable value."""
@@ -160,6 +114,12 @@ class Legs:
             if line.leg == actor.slot:
                 return port, line
         raise EffectError(f"{actor.slot} has no dialog")
+
+    def _tell(self, scene: Scene, line: Line, actor: Actor, event: str, payload: Mapping[str, Any], names: tuple[str, ...] = ()) -> None:
+        """Post an event; ``names`` is what its leg owes its owner for it."""
+        scene.post(actor, event, payload)
+        if names and not line.doomed and line.leg == actor.slot and not line.leg.endswith("stray"):
+            self._expected.append(Expected(actor.slot, event, names))
 
     # -- actions
     def perform(self, scene: Scene, actor: Actor, action: str, parameters: Mapping[str, Any]) -> None:
@@ -263,6 +223,12 @@ class Legs:
     def _answer(self, scene: Scene, port: str, line: Line, key: tuple[int, str], code: int) -> None:
         if line.servers.get(key) in (None, ACCEPTED):
             raise Violation("answered-twice", f"the {key[1]} is answered with {code}, and has had its final response")
+        held = line.servers[key] == HELD
+        if key[1] in ("BYE", "CANCEL"):
+            if code not in (200, 481):
+                raise Violation("wrong-code", f"a {key[1]} is answered with {code}: 200, or 481 (RFC 3261 §15.1.2, §9.2)")
+        elif 200 <= code < 300 and (key[1] == "INVITE" or not held):
+            raise Violation("wrong-code", f"the {key[1]} is answered with {code}, and nobody has taken it")
         if code >= 200:
             del line.servers[key]
         scene.send(port, (code, *key))
@@ -287,7 +253,7 @@ class Legs:
         if line.unacknowledged:
             scene.send(port, ("ACK", line.unacknowledged, False))
             line.unacknowledged = 0
-        if any(method == "INVITE" for _, method in line.clients) and not line.confirmed:
+        if any(method == "INVITE" for _, method in line.clients):
             self._cancel(scene, actor)
         if line.confirmed and not line.closed:
             line.closed = True
@@ -314,7 +280,8 @@ class Legs:
             if actor is not None and method == "BYE":
                 scene.post(actor, "sip.bye.final", {"code": code})
             elif actor is not None:
-                scene.post(actor, "sip.request.final", {"code": code, "message": TOKEN, "transaction": handle})
+                payload = {"code": code, "message": TOKEN, "transaction": handle}
+                self._tell(scene, line, actor, "sip.request.final", payload, ("response",))
 
     def _invite_response(
         self, scene: Scene, port: str, line: Line, actor: Actor | None, code: int, number: int, phase: str
@@ -328,7 +295,8 @@ class Legs:
             elif phase != CANCELLING:
                 line.clients[key] = (PROCEEDING, None)
                 if actor is not None:
-                    scene.post(actor, "sip.invite.provisional", {"code": code, "message": TOKEN})
+                    names: tuple[str, ...] = ("progress",) if code > 100 and not line.confirmed else ()
+                    self._tell(scene, line, actor, "sip.invite.provisional", {"code": code, "message": TOKEN}, names)
             return
         del line.clients[key]
         if code < 300:
@@ -337,12 +305,14 @@ class Legs:
             if actor is None:
                 line.leg = f"{line.leg.partition('.')[0]}.stray"
                 line.closed = False
+                line.clients = {}  # what the leg asked before is nobody's any more
                 scene.start(line.leg, STRAY, {"message": TOKEN})
             else:
-                scene.post(actor, "sip.invite.success", {"code": code, "message": TOKEN})
+                names = ("answered", "reinvite_answered")
+                self._tell(scene, line, actor, "sip.invite.success", {"code": code, "message": TOKEN}, names)
         elif actor is not None:
             event = "sip.invite.glare" if code == 491 else "sip.invite.failure"
-            scene.post(actor, event, {"code": code, "message": TOKEN})
+            self._tell(scene, line, actor, event, {"code": code, "message": TOKEN}, ("failed", "reinvite_failed"))
 
     def _request(self, scene: Scene, port: str, method: str, number: int, offer: bool) -> None:
         line = self.lines.get(port)
@@ -370,7 +340,7 @@ class Legs:
         payload = {"message": TOKEN, "transaction": (port, number)}
         if method == "BYE":
             line.closed = True
-            scene.post(actor, "sip.bye", payload)
+            self._tell(scene, line, actor, "sip.bye", payload, tuple(sorted(OVER)))
         elif method == "INVITE":
             scene.post(actor, "sip.invite", {**payload, "offer": offer})
         else:
@@ -381,7 +351,7 @@ class Legs:
             del line.servers[number, "INVITE"]
             actor = scene.actor(line.leg)
             if actor is not None:
-                scene.post(actor, "sip.ack", {"message": TOKEN})
+                self._tell(scene, line, actor, "sip.ack", {"message": TOKEN}, ("confirmed",))
 
     def _cancelled(self, scene: Scene, port: str, line: Line | None, number: int) -> None:
         actor = scene.actor(line.leg) if line is not None else None
@@ -391,7 +361,9 @@ class Legs:
             scene.send(port, (200, number, "CANCEL"))
         else:
             line.servers[number, "CANCEL"] = OPEN
-            scene.post(actor, "sip.cancel", {"message": TOKEN, "transaction": (port, number)})
+            waits = line.servers.get((number, "INVITE")) == OPEN
+            names: tuple[str, ...] = ("cancelled", "reinvite_cancelled") if waits else ()
+            self._tell(scene, line, actor, "sip.cancel", {"message": TOKEN, "transaction": (port, number)}, names)
 
     # -- what may come from inside
     def inputs(self, scene: Scene) -> Iterator[tuple[str, Input]]:
@@ -439,7 +411,8 @@ class Legs:
                 if actor is None:
                     return
                 if method == "INVITE":
-                    scene.post(actor, "sip.invite.failure", {"code": code, "message": None})
+                    payload = {"code": code, "message": None}
+                    self._tell(scene, line, actor, "sip.invite.failure", payload, ("failed", "reinvite_failed"))
                 elif method == "BYE":
                     scene.post(actor, "sip.bye.final", {"code": code})
                 else:
@@ -449,7 +422,7 @@ class Legs:
                 del line.servers[number, method]
                 actor = scene.actor(line.leg)
                 if actor is not None:
-                    scene.post(actor, "sip.unacknowledged", {})
+                    self._tell(scene, line, actor, "sip.unacknowledged", {}, ("hungup",))
             case _:
                 raise LookupError(given)
 
@@ -489,7 +462,13 @@ class Legs:
             raise Violation("leak", f"{actor.slot} ends, and its dialog was never closed with a BYE")
 
     def settle(self, scene: Scene) -> None:
-        """Note which lines are doomed by a hang-up that was taken."""
+        """Hold the step to the contract; note which lines are doomed by a hang-up that was taken."""
+        contract.told(scene, self._expected)
+        contract.sent_once(scene)
+        for port, line in self.lines.items():
+            contract.said_over(scene, port, line, doomed=self._doomed.get(line.leg, False))
+        if self.plan.relays:
+            contract.relayed(scene, self.lines, self._doomed, self.plan.relays)
         for shown in scene.shown:
             if shown.event == "user.hangup" and shown.kind == "taken":
                 for line in self.lines.values():

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.explore.legs import ACCEPTED, HELD, OPEN, Line
+from calltable.engine.explore.line import ACCEPTED, HELD, OPEN, Line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

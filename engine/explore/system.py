@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from calltable.engine.explore.element import Element, Input, Message, Reaction
+    from calltable.engine.explore.element import Element, Reaction
+    from calltable.engine.explore.scene import Input, Message
 
 CAPACITY = 10
 """How many messages a channel holds at most."""
@@ -102,6 +103,15 @@ class System:
         """Where in a state the budget stands; None where there is none, so that the move is not possible."""
         name = f"{element}.{cost}" if cost in OWN else cost
         return None if name not in self._budget else self.first_budget + self._budget[name]
+
+    # -- wires
+    def wire(self, element: int, port: str) -> int | None:
+        """The channel that leaves an element by a port."""
+        return self._out.get((element, port))
+
+    def sender(self, channel: int) -> int:
+        """The element that sends into a channel."""
+        return next(element for (element, _), number in self._out.items() if number == channel)
 
     # -- reading a state
     def content(self, state: State, channel: int) -> tuple[Message, ...]:

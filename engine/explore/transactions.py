@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.explore.element import TOKEN, EffectError, Violation
+from calltable.engine.explore.contract import sent_once
+from calltable.engine.explore.scene import TOKEN, EffectError, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
 
-    from calltable.engine.explore.element import Actor, Element, Input, Message, Scene
+    from calltable.engine.explore.element import Element
     from calltable.engine.explore.properties import Finding
+    from calltable.engine.explore.scene import Actor, Input, Message, Scene
     from calltable.engine.explore.system import State, System
 
 FINALS = frozenset({"success", "failure", "final", "timeout", "cancelled", "transport_error"})
@@ -26,6 +28,19 @@ FATES = frozenset({"acknowledged", "unacknowledged"})
 
 GIVEN_UP = frozenset({"timeout", "unacknowledged"})
 """What may only be told where the network is broken for good."""
+
+
+REPEATS = ("timer.", "sip.repeated", "sip.failure")
+"""The events on which a message is sent again."""
+
+
+ASKED: Mapping[str, Callable[[Message], bool]] = {
+    "user.acknowledge": lambda message: message[0] == "ACK",
+    "user.provisional": lambda message: message[0] == 180,
+    "user.success": lambda message: message[0] == 200,
+    "user.failure": lambda message: message[0] in (486, 487),
+}
+"""What the user asks of a transaction, and whether a message is it."""
 
 
 class Role(NamedTuple):
@@ -55,26 +70,34 @@ class Transaction:
         self.answered = 0
         """The final response that the user gave."""
         self.told: tuple[str, ...] = ()
+        self.cancel = ""
+        """Client: the user wants a CANCEL (``wanted``), and it was sent (``sent``)."""
+        self.provisional = False
+        """Client: a provisional response has come."""
+        self._wanted: list[tuple[str, str]] = []
+        """Events of this step that have to lead to a message."""
 
     def load(self, code: Hashable) -> None:
         """Take up a state that ``code`` gave."""
-        (self.last, self.heard, self.kept, self.owed, self.answered, self.told) = (
-            code if isinstance(code, tuple) else (None, False, False, False, 0, ())
+        self._wanted = []
+        (self.last, self.heard, self.kept, self.owed, self.answered, self.told, self.cancel, self.provisional) = (
+            code if isinstance(code, tuple) else (None, False, False, False, 0, (), "", False)
         )
 
     def code(self) -> Hashable:
         """The state as one hashable value."""
-        return self.last, self.heard, self.kept, self.owed, self.answered, self.told
+        return (
+            self.last, self.heard, self.kept, self.owed, self.answered, self.told, self.cancel, self.provisional
+        )  # fmt: skip
 
     # -- actions
-    def perform(self, scene: Scene, actor: Actor, action: str, parameters: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def perform(self, scene: Scene, actor: Actor, action: str, parameters: Mapping[str, Any]) -> None:
         """Carry out an action of a row."""
         match action:
             case "sip.transmit":
                 self._send(scene, parameters["message"])
             case "sip.retransmit":
-                if self.last is not None:
-                    scene.send("x", self.last)
+                self._again(scene, actor)
             case "sip.trying":
                 self._send(scene, (100,))
             case "sip.acknowledge_failure":
@@ -87,9 +110,24 @@ class Transaction:
                 if self.kept:
                     scene.send("x", ("ACK",))
             case "sip.send_cancel":
+                self.cancel = "sent"
                 scene.send("x", ("CANCEL",))
             case _:
                 raise EffectError(f"a transaction cannot {action}")
+
+    def _again(self, scene: Scene, actor: Actor) -> None:
+        """Send the last message again: on a timer, or because the peer repeats itself, and only where that may help."""
+        event = next(one.event for one in reversed(scene.shown) if one.slot == actor.slot)
+        if not event.startswith(REPEATS):
+            raise Violation("resent", f"the last message is sent again on {event}")
+        if self.last is None:
+            return
+        if event == "sip.failure" and self.last != ("ACK",):
+            raise Violation("resent", f"a failure is answered with the {self.last[0]}: it wants the ACK again")
+        accepted = isinstance(self.last[0], int) and 200 <= self.last[0] < 300
+        if self.role.reliable and event.startswith("timer.") and not accepted:
+            raise Violation("resent", "a message is sent again by timer on a reliable transport (RFC 3261 §17)")
+        scene.send("x", self.last)
 
     def _send(self, scene: Scene, message: Message) -> None:
         self.last = message
@@ -116,11 +154,16 @@ class Transaction:
 
     def _response(self, scene: Scene, actor: Actor, code: int) -> None:
         if code < 200:
+            self.provisional = True
             scene.post(actor, "sip.provisional", {"message": TOKEN, "code": code})
         elif code < 300:
+            if self.heard and self.kept:
+                self._wanted.append(("sip.success", "ACK"))
             scene.post(actor, "sip.success", {"message": TOKEN, "code": code, "repeated": self.heard})
             self.heard = True
         else:
+            if self.role.request == "INVITE" and not self.heard:
+                self._wanted.append(("sip.failure", "ACK"))
             scene.post(actor, "sip.failure", {"message": TOKEN, "code": code})
 
     # -- the transaction user
@@ -186,7 +229,22 @@ class Transaction:
             raise Violation("untold", "the transaction ends and its user was never told about the ACK to its 2xx")
 
     def settle(self, scene: Scene) -> None:
-        """Nothing to note."""
+        """Nothing is sent twice, and what the user or the peer asks for is sent."""
+        sent_once(scene)
+        sent = {message[0] for _, message in scene.sent}
+        for event, wanted_ in self._wanted:
+            if wanted_ not in sent:
+                raise Violation("unsent", f"{event} wants the {wanted_} (RFC 3261 §17.1.1.3, §13.2.2.4), and nothing is sent")
+        if any(one.event == "user.cancel" and one.kind == "taken" for one in scene.shown):
+            self.cancel = self.cancel or "wanted"
+        if self.cancel == "wanted" and self.provisional and scene.actor(SLOT) is not None and not set(self.told) & FINALS:
+            raise Violation("unsent", "the user has cancelled, a provisional response has come, and no CANCEL is sent")
+        if self.cancel == "sent" and not self.provisional:
+            raise Violation("too-early", "a CANCEL is sent before any provisional response (RFC 3261 §9.1)")
+        for one in scene.shown:
+            wanted = ASKED.get(one.event)
+            if wanted is not None and one.kind == "taken" and not any(wanted(message) for _, message in scene.sent):
+                raise Violation("unsent", f"the user asks {one.event}, and nothing is sent")
 
 
 class TransactionInvariants:

@@ -1,0 +1,126 @@
+"""Running compositions: from checked machines to results.
+
+``explore`` compiles the tables, builds each composition whose tables are there, and searches it within the bounds of
+the profile. It is lazy: results come one by one, so that a caller may stop at the first that is not clean.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from calltable.engine.compile import compile_machine
+from calltable.engine.explore.compositions import COMPOSITIONS
+from calltable.engine.explore.element import Element
+from calltable.engine.explore.legs import Legs
+from calltable.engine.explore.properties import CallInvariants
+from calltable.engine.explore.search import LIMIT, Search
+from calltable.engine.explore.stated import Watch
+from calltable.engine.explore.system import System
+from calltable.engine.explore.transactions import Transaction, TransactionInvariants
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from calltable.engine.compile import CompiledMachine
+    from calltable.engine.explore.compositions import Composition
+    from calltable.engine.explore.element import Reaction
+    from calltable.engine.explore.search import Result
+    from calltable.engine.explore.stated import Stated
+    from calltable.engine.explore.system import State
+    from calltable.engine.model import Catalogue, Machine
+
+PROFILES = ("quick", "full")
+
+
+class Explored(NamedTuple):
+    """One composition, searched: the bounds it had, and what came of it."""
+
+    composition: Composition
+    bounds: Mapping[str, int]
+    system: System
+    result: Result
+
+
+def compiled(machines: Mapping[str, Machine], catalogue: Catalogue) -> dict[str, CompiledMachine]:
+    """The machines, ready to run with the catalogue's own configuration.
+
+    Raises KeyError naming a predicate that the tables call: those are the application's, and not known here.
+    """
+    config = {name: parameter.default for name, parameter in catalogue.config.items()}
+    return {name: compile_machine(machine, config) for name, machine in machines.items()}
+
+
+def build(
+    composition: Composition, machines: Mapping[str, CompiledMachine], catalogue: Catalogue, bounds: Mapping[str, int],
+    *, watched: Mapping[str, frozenset[str]] | None = None,
+) -> tuple[System, list[list[Reaction]]]:  # fmt: skip
+    """The system of a composition, and its initial states.
+
+    ``watched`` names variables by machine that a state must hold though no guard reads them.
+    """
+    elements = [
+        Element(
+            part.name, machines,
+            Transaction(part.role) if part.role is not None else Legs(part.plan, catalogue),
+            watched=watched or {},
+        )
+        for part in composition.parts
+    ]  # fmt: skip
+    system = System(elements, composition.wires, bounds, ordered=composition.ordered)
+    initials = [
+        [
+            element.initial(*part.start, fields) if part.start is not None else element.initial()
+            for element, part, fields in zip(elements, composition.parts, choice, strict=True)
+        ]
+        for choice in itertools.product(*(part.choices for part in composition.parts))
+    ]
+    return system, initials
+
+
+def search(
+    composition: Composition, machines: Mapping[str, CompiledMachine], catalogue: Catalogue, bounds: Mapping[str, int],
+    *, stated: Sequence[Stated] = (), limit: int = LIMIT, progress: Callable[[int, int], None] | None = None,
+) -> Explored:  # fmt: skip
+    """Search one composition within ``bounds``, with the built-in properties and those that are ``stated``."""
+    of_this = [one for one in stated if one.concerns(composition)]
+    watched = {name: frozenset(name for one in of_this for name in one.variables) for name in machines}
+    system, initials = build(composition, machines, catalogue, bounds, watched=watched)
+    invariants: Any = (
+        TransactionInvariants(system) if composition.parts[0].role is not None
+        else CallInvariants(system, composition.wires)
+    )  # fmt: skip
+    watch = Watch(of_this, system, composition)
+
+    def invariant(state: State) -> tuple[str, str] | None:
+        found: tuple[str, str] | None = invariants.invariant(state)
+        return found or watch.invariant(state)
+
+    result = Search(
+        system, invariant if of_this else invariants.invariant, invariants.final,
+        paths=watch.paths if of_this else None, limit=limit, progress=progress,
+    ).run(initials)  # fmt: skip
+    return Explored(composition, bounds, system, result)
+
+
+def explore(
+    machines: Mapping[str, Machine], catalogue: Catalogue, *, profile: str = "quick", only: Sequence[str] = (),
+    stated: Sequence[Stated] = (), progress: Callable[[str, int, int], None] | None = None, limit: int = LIMIT,
+) -> Iterator[Explored]:  # fmt: skip
+    """Search every composition that the tables are enough for (or those in ``only``), one after the other.
+
+    ``progress`` is told the composition's name, the states found, and how many of them are still to be looked at.
+    """
+    ready = compiled(machines, catalogue)
+    for composition in COMPOSITIONS:
+        bounds = composition.quick if profile == "quick" else composition.full
+        if bounds is None or (only and composition.name not in only):
+            continue
+        if not all(name in machines for name in composition.needs):
+            continue
+
+        def told(found: int, left: int, name: str = composition.name) -> None:
+            if progress is not None:
+                progress(name, found, left)
+
+        yield search(composition, ready, catalogue, bounds, stated=stated, limit=limit, progress=told)
