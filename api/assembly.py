@@ -68,6 +68,8 @@ class Tables:
         self.machines: dict[str, CompiledMachine] = {
             name: compile_machine(machine, self.config, predicates) for name, machine in self.library.machines.items()
         }
+        for compiled in self.machines.values():
+            compiled.family = self.machines
 
 
 def _whole(paths: Sequence[Path]) -> list[Path | str]:

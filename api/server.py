@@ -2,31 +2,42 @@
 
 ``Server`` assembles what the configuration names (tables, listeners, routes, logs, trace, control socket) and takes it down again. Ending is
 gentle: ``drain`` turns new calls away with 503, lets the running ones end by themselves for a while, then hangs
-them up through their own rows, and waits a bounded time for that.
+them up through their own rows, and waits a bounded time for that. ``reload`` reads configuration and tables again while
+calls go on; what is heard meanwhile is answered, since the reading is done beside the loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import gc
+import logging
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.sockets import SocketTransport
 from calltable.assembly import Engine
 from calltable.b2bua import B2BUA
-from calltable.control import Control
+from calltable.control import Control, ControlError
 from calltable.endpoint import NAMELESS
+from calltable.engine.model import TableError
 from calltable.logs import CallLog
 from calltable.lookup import Lookup
+from calltable.reload import Generations, is_overlay
 from calltable.routes import Router
+from calltable.shadow import Shadow
 from calltable.trace import TraceFile, Tracer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from calltable.adapters.sip.transport import Address
     from calltable.assembly import Tables
     from calltable.config import Config
     from calltable.engine.session import Session
+
+log = logging.getLogger("calltable.serve")
 
 _BEYOND: Final = 2.0
 """Seconds that hung-up calls may take beyond Timer F, when a BYE that nobody answers is given up (RFC 3261 §17.1.2.2)."""
@@ -35,9 +46,15 @@ _BEYOND: Final = 2.0
 class Server:
     """One B2BUA. ``await start()``, ``await drain()``, ``await close()``."""
 
-    def __init__(self, config: Config, tables: Tables | None = None) -> None:
-        """Raises TableError where the tables do not load; ``tables`` spares loading them again."""
+    def __init__(self, config: Config, tables: Tables | None = None, *, reread: Callable[[], Config] | None = None) -> None:
+        """Raises TableError where the tables do not load; ``tables`` spares loading them again.
+
+        ``reread`` gives the configuration anew for ``reload``; without it only the tables are read again.
+        """
         self.config = config
+        self._reread = reread
+        self._reloading = asyncio.Lock()
+        self._shadow: Shadow | None = None
         self.tables = tables or config.load_tables()
         self._over: asyncio.Event = asyncio.Event()
         self._trace: TraceFile | None = None
@@ -54,6 +71,7 @@ class Server:
             self.engine, Router(config.routes), max_calls=config.max_calls, retry_after=round(config.retry_after)
         )
         self.b2bua.ended.append(self._ended)
+        self.generations = Generations(self.engine, [self.b2bua.machine])
         CallLog(self.engine, self.b2bua.machine)
         try:
             if config.trace is not None:
@@ -62,7 +80,9 @@ class Server:
             for address in config.listen:
                 await self.transport.listen(address)
             if config.control is not None:
-                control = Control(config.control, {"status": lambda _: self.snapshot()})
+                control = Control(config.control, {
+                    "status": lambda _: self.snapshot(), "reload": lambda _: self.reload(), "shadow": self._command_shadow,
+                })  # fmt: skip
                 await control.start()
                 self._control = control
         except BaseException:
@@ -91,8 +111,72 @@ class Server:
         traced = {} if self._trace is None else {"trace_lost": self._trace.failed}
         return {
             "calls": len(self.b2bua.calls), "draining": self.b2bua.draining, **self.engine.snapshot(),
-            "transport": dict(self.transport.stats), **traced,
+            "transport": dict(self.transport.stats), "tables": self.generations.running(), **traced,
         }  # fmt: skip
+
+    # -- other tables
+    async def reload(self) -> dict[str, Any]:
+        """Read configuration and tables again. New calls take them; running ones keep theirs. Routes and limits change at once,
+        listeners, logs and files stay.
+
+        Answers ``{"generation", "digest", "tables", "calls"}``, or ``{"problems": [text, …]}`` where they are refused: then
+        nothing has changed.
+        """
+        counters = self.engine.executor.counters
+        async with self._reloading:
+            try:
+                config, tables = await asyncio.to_thread(self._read_again)
+                renewal = self.generations.renew(tables)
+            except (TableError, OSError, ValueError) as error:
+                counters["reloads refused"] += 1
+                refused = _problems(error)
+                log.warning("reload refused, nothing has changed: %s", "; ".join(refused))
+                return {"problems": refused}
+            self.config, self.tables = config, tables
+            self.b2bua.router = Router(config.routes)
+            self.b2bua.max_calls, self.b2bua.retry_after = config.max_calls, round(config.retry_after)
+            counters["reloads"] += 1
+            changes = "; ".join(f"{name}: {what}" for name, what in renewal.tables.items())
+            log.info("reloaded, generation %d: %s", renewal.generation, changes or "no table has changed")
+            return renewal.as_json()
+
+    def _read_again(self) -> tuple[Config, Tables]:
+        config = self.config if self._reread is None else self._reread()
+        return config, config.load_tables()
+
+    async def shadow(self, path: Path) -> dict[str, Any]:
+        """Let a candidate (a table, a folder, or an overlay over what runs) see what happens from now on.
+
+        Answers the report, empty yet, or ``{"problems": [text, …]}`` where the candidate does not load.
+        """
+        try:
+            candidate = await asyncio.to_thread(self._candidate, path)
+        except (TableError, OSError, ValueError) as error:
+            return {"problems": _problems(error)}
+        if self._shadow is not None:
+            self._shadow.stop()
+        self._shadow = Shadow(self.engine, candidate)
+        return self._shadow.report()
+
+    def _candidate(self, path: Path) -> Tables:
+        config = self.config
+        if is_overlay(path):
+            config = dataclasses.replace(config, overlays=(*config.overlays, path))
+        else:
+            config = dataclasses.replace(config, tables=(path,))
+        return config.load_tables()
+
+    async def _command_shadow(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        do = request.get("do", "report")
+        if do == "start":
+            return await self.shadow(Path(str(request.get("path"))))
+        if self._shadow is None:
+            raise ControlError("nothing is shadowed: calltable shadow start, or serve --shadow")
+        report = self._shadow.report()
+        if do == "stop":
+            self._shadow.stop()
+            self._shadow = None
+        return report
 
     def _ended(self, session: Session) -> None:  # noqa: ARG002
         if not self.b2bua.calls:
@@ -128,3 +212,8 @@ class Server:
         await self.transport.close()
         if self._trace is not None:
             self._trace.close()
+
+
+def _problems(error: Exception) -> list[str]:
+    """Why tables or configuration were refused, a text each."""
+    return [str(one) for one in error.problems] if isinstance(error, TableError) else [str(error)]

@@ -83,14 +83,16 @@ class CompiledMachine:
     """A machine ready to run: ``cells[state][event](session, payload)`` answers what a row asks for."""
 
     __slots__ = (
-        "after", "cells", "defaults", "digest", "durable", "finals", "history", "initial", "model", "name", "rows", "session",
-        "source",
+        "after", "cells", "defaults", "digest", "durable", "family", "finals", "history", "initial", "model", "name", "rows",
+        "session", "source",
     )  # fmt: skip
 
     def __init__(self, model: Machine, config: Mapping[str, Any], predicates: Mapping[str, Callable[..., Any]]) -> None:
         self.model = model
         self.name = model.name
         self.digest = model.digest
+        self.family: Mapping[str, CompiledMachine] | None = None
+        """The machines it was loaded with, by name: its children run these, whatever has been loaded since."""
         self.durable = model.durable
         self.initial = model.initial
         self.finals = frozenset(name for name, state in model.states.items() if state.final)

@@ -157,7 +157,8 @@ class Executor:
 
         ``prefix`` is put before what it publishes to an owner that is a session. Raises LookupError for an unknown machine.
         """
-        compiled = self.machines.get(machine)
+        family = owner.machine.family if isinstance(owner, Session) else None
+        compiled = (family or self.machines).get(machine)
         if compiled is None:
             msg = f"no machine {machine!r}; there are {', '.join(sorted(self.machines))}"
             raise LookupError(msg)

@@ -89,6 +89,7 @@ def load_side(text: str, overlays: Sequence[str], stack: ExitStack, *, other: st
     """Load one side. Temporary folders live as long as ``stack``. Raises UsageError for what cannot be loaded."""
     from calltable.engine.load import load_tables  # noqa: PLC0415
     from calltable.engine.model import TableError  # noqa: PLC0415
+    from calltable.reload import is_overlay  # noqa: PLC0415
 
     paths: list[Path] | None = None
     above = [Path(one) for one in overlays]
@@ -106,11 +107,6 @@ def load_side(text: str, overlays: Sequence[str], stack: ExitStack, *, other: st
         raise UsageError(f"{text} does not load:\n{error}") from error
     except OSError as error:
         raise UsageError(f"{text}: {error.strerror or error}") from error
-
-
-def is_overlay(path: Path) -> bool:
-    """Whether a file is an overlay, by its top-level keys."""
-    return any(line.startswith("overlay:") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
 
 
 def _revision(text: str, other: str, stack: ExitStack) -> Path:

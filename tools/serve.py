@@ -2,7 +2,7 @@
 
 SIGTERM or SIGINT ends gently: no new calls, the running ones get their time (``limits: drain``), what is left is hung up. A
 second one ends at once. SIGUSR1 prints what is alive as one line of JSON; ``calltable status`` asks the same over the
-control socket.
+control socket. SIGHUP reads configuration and tables again, as ``calltable reload`` does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Final
 from calltable.adapters.sip.transport import TransportError
 from calltable.config import Config, read_config
 from calltable.control import ControlError
+from calltable.engine.coverage import CoverageError, recording
 from calltable.engine.model import TableError
 from calltable.logs import FORMATS, LEVELS, set_up
 from calltable.routes import Route, RouteError
@@ -55,6 +56,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--log-level", choices=LEVELS, help="default: info")
     parser.add_argument("--log-format", choices=FORMATS, help="default: text")
     parser.add_argument("--trace", metavar="FILE", type=Path, help="write every message and step there, for calltable ladder")
+    parser.add_argument("--coverage", metavar="FILE", type=Path, help="add which rows were reached there, for calltable coverage")
+    parser.add_argument("--shadow", metavar="PATH", type=Path, help="candidate tables, or an overlay: see calltable shadow")
     parser.add_argument("--control", metavar="SOCKET", type=Path, help="a Unix socket for calltable status")
     parser.set_defaults(run=run)
 
@@ -63,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the B2BUA; 0 after a gentle end, 1 where configuration or tables have problems."""
     try:
         config = configure(options)
-        server = Server(config)
+        server = Server(config, reread=lambda: configure(options))
     except TableError as error:
         print(error, file=sys.stderr)
         count = len(error.problems)
@@ -76,7 +79,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"all is well: {routes} route{'s' if routes > 1 else ''}, {len(server.tables.machines)} tables")
         return OK
     set_up(config.log_level, config.log_format)
-    return asyncio.run(serve(server))
+    try:
+        with recording(options.coverage):
+            return asyncio.run(serve(server, options.shadow))
+    except (OSError, CoverageError) as error:
+        raise UsageError(f"--coverage {options.coverage}: {error}") from error
 
 
 def configure(options: argparse.Namespace) -> Config:
@@ -102,8 +109,8 @@ def configure(options: argparse.Namespace) -> Config:
     return config
 
 
-async def serve(server: Server) -> int:
-    """Serve until a signal."""
+async def serve(server: Server, shadow: Path | None = None) -> int:
+    """Serve until a signal; ``shadow`` are candidate tables to compare with."""
     loop = asyncio.get_running_loop()
     try:
         await server.start()
@@ -118,7 +125,18 @@ async def serve(server: Server) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled)
+    reloads: set[asyncio.Task[object]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(server.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
     loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(server.snapshot()), flush=True))
+    if shadow is not None and (problems := (await server.shadow(shadow)).get("problems")):
+        await server.close()
+        raise UsageError(f"--shadow {shadow} does not load:\n" + "\n".join(problems))
     server.settle()
     log.info("serving", extra={"parts": {"listen": ",".join(map(str, server.listeners))}})
     await stop.wait()
