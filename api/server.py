@@ -169,7 +169,7 @@ class Server:
     async def _command_shadow(self, request: Mapping[str, Any]) -> dict[str, Any]:
         do = request.get("do", "report")
         if do == "start":
-            return await self.shadow(Path(str(request.get("path"))))
+            return await self.shadow(Path(str(request.get("tables"))))
         if self._shadow is None:
             raise ControlError("nothing is shadowed: calltable shadow start, or serve --shadow")
         report = self._shadow.report()
