@@ -3,7 +3,8 @@
 ``crowd`` places calls in batches. A batch is one ``Simulation`` with a B2BUA between a caller and a callee (both run our leg
 tables, as different elements); its calls overlap in it. For each call a random *plan* says what the callee does, when either
 side hangs up, holds, cancels, sends an INFO, refuses a request or goes silent. At the end of a batch everything must have come
-to rest, nothing may be left over, and both ends of a call that was up and quiet must hold the same session descriptions.
+to rest, nothing may be left over, and both ends of each call must tell the same story: both up or both over, over at the same
+time, with the same session descriptions, and up until somebody hung up.
 
 A batch that fails is run again, the same to the byte, with a trace: so the many calls that do not fail cost no trace.
 """
@@ -19,14 +20,23 @@ from calltable.simulation import Simulation, SimulationError
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from calltable.agents import AgentCall
     from calltable.assembly import Tables
     from calltable.trace import Entry
 
-SETTLED = 45.0
-"""Seconds after which a call in which nobody acts has nothing under way any more: more than 64*T1."""
+SETTLED = 120.0
+"""Seconds after which a call in which nobody acts has nothing under way any more: some times 64*T1."""
+
+GENTLE = 0.15
+"""Up to this share of loss a request that is repeated as it should be gets through, for all that matters."""
+
+LIFETIME = 5.0
+"""T4, seconds: SIP forgets a transaction so long after its end, and takes what comes later for something new."""
+
+QUIET = frozenset({"active", "calling", "early", "incoming", "terminated"})
+"""States in which a leg may be while nobody acts."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +94,13 @@ class Crowd:
         sim.agents["callee"].incoming_call = self._incoming
         self.calls: list[list[AgentCall | None]] = [[None, None] for _ in range(count)]
         self.commands: Counter[str] = Counter()
-        self.disagreed: list[str] = []
+        self.found: list[str] = []
         self.agreed = 0
+        self.hung_up: set[AgentCall] = set()
+        self.rang: set[AgentCall] = set()
+        lifetime = mix.delay[1] * (5 if mix.reorder else 1)
+        self.fair = mix.loss <= GENTLE and lifetime <= LIFETIME
+        self.gentle = self.fair and mix.delay[1] < 0.2  # far below T1
         if reload is not None:
             sim.clock.call_later(self.dice.uniform(0, mix.span), self._reload, reload)
         for number in range(count):
@@ -96,19 +111,51 @@ class Crowd:
         sim = self.simulation
         sim.clock.run(sim.now + 3 * self.mix.span + SETTLED)
         for number, (caller, callee) in enumerate(self.calls):
-            self._compare(number, caller, callee)
+            self.found += [f"call {number}: {what}" for what in self._quiet(caller, callee)]
         for call in (*sim.agents["caller"].calls, *sim.agents["callee"].calls):
             if not call.ended:
                 sim.clock.call_later(self.dice.uniform(0, self.mix.span), self._do, call, "hangup")
         sim.clock.run(sim.now + 3600)
-        return self.disagreed + sim.findings()
+        for number, (caller, callee) in enumerate(self.calls):
+            self.found += [f"call {number}: {what}" for what in self._over(caller, callee)]
+        return self.found + sim.findings()
 
-    def _compare(self, number: int, caller: AgentCall | None, callee: AgentCall | None) -> None:
-        if caller is None or callee is None or caller.state != "active" or callee.state != "active":
+    def _quiet(self, caller: AgentCall | None, callee: AgentCall | None) -> Iterator[str]:
+        """What is wrong with a call in which nobody has acted for long."""
+        if caller is None:
             return
-        if (caller.local, caller.remote) != (callee.remote, callee.local):
-            self.disagreed.append(f"call {number}: both ends are up, but do not hold the same session descriptions")
-        self.agreed += 1
+        for end in (caller, callee):
+            if end is not None and end.state not in QUIET:
+                yield f"nobody acts any more, but the {end.agent.name} is in {end.state}"
+        if not self.fair:
+            return
+        up = [end for end in (caller, callee) if end is not None and end.state == "active"]
+        if len(up) == 1:
+            other = callee if up[0] is caller else caller
+            yield f"the {up[0].agent.name} is up, and its other end is {other.state if other is not None else 'not there'}"
+        if caller.state == "active" and callee is not None and callee.state == "active":
+            self.agreed += 1
+            if (caller.local, caller.remote) != (callee.remote, callee.local):
+                yield "both ends are up, but do not hold the same session descriptions"
+        if not self.gentle:
+            return
+        if callee is None and "failed" in caller.heard and caller.last("failed").fields["code"] == 408:
+            yield "the callee never heard of it"
+        if caller.ended and caller.confirmed and not self.hung_up & {caller, callee}:
+            yield "it was up and has ended, though nobody hung up"
+        if self.mix.loss == self.mix.reorder == 0 and callee in self.rang and caller.confirmed and "progress" not in caller.heard:
+            yield "the callee rang, and the caller did not hear it"
+
+    def _over(self, caller: AgentCall | None, callee: AgentCall | None) -> Iterator[str]:
+        """What is wrong with a call that has ended."""
+        if caller is None or callee is None or caller.end_time is None or callee.end_time is None:
+            return
+        if self.fair and abs(caller.end_time - callee.end_time) > SETTLED:
+            yield f"its ends hung up {abs(caller.end_time - callee.end_time):.0f} s apart"
+        for end in (caller, callee):
+            answers = [event.fields["code"] for event in end.events if event.name == "response"]
+            if self.gentle and 408 in answers:
+                yield f"a request of the {end.agent.name} was never answered"
 
     def _reload(self, tables: Tables) -> None:
         engine = self.simulation.engines["b2bua"]
@@ -158,6 +205,10 @@ class Crowd:
             self.commands[f"{what} refused"] += 1
         else:
             self.commands[what] += 1
+            if what == "hangup":
+                self.hung_up.add(call)
+            elif call.state == "early" and what in ("ring", "early media"):
+                self.rang.add(call)
 
 
 def _early_media(call: AgentCall, dice: random.Random) -> None:  # noqa: ARG001
