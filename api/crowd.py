@@ -127,16 +127,16 @@ class Crowd:
         for end in (caller, callee):
             if end is not None and end.state not in QUIET:
                 yield f"nobody acts any more, but the {end.agent.name} is in {end.state}"
+        if caller.state == "active" and callee is not None and callee.state == "active":
+            self.agreed += 1
+            if (caller.local, caller.remote) != (callee.remote, callee.local):
+                yield "both ends are up, but do not hold the same session descriptions"
         if not self.fair:
             return
         up = [end for end in (caller, callee) if end is not None and end.state == "active"]
         if len(up) == 1:
             other = callee if up[0] is caller else caller
             yield f"the {up[0].agent.name} is up, and its other end is {other.state if other is not None else 'not there'}"
-        if caller.state == "active" and callee is not None and callee.state == "active":
-            self.agreed += 1
-            if (caller.local, caller.remote) != (callee.remote, callee.local):
-                yield "both ends are up, but do not hold the same session descriptions"
         if not self.gentle:
             return
         if callee is None and "failed" in caller.heard and caller.last("failed").fields["code"] == 408:
