@@ -30,7 +30,7 @@ import pytest
 
 from calltable.config import parse_config
 from calltable.engine.check import check
-from calltable.engine.load import load_tables
+from calltable.engine.load import base, load_tables
 from calltable.engine.model import TableError
 from calltable.engine.schema import table_schema
 from calltable.config_schema import config_schema
@@ -246,6 +246,14 @@ def test_every_key_is_explained(page: str, schema: dict):
     properties = {key for part in [schema, *schema.get("$defs", {}).values()] for key in keys(part)}
     missing = sorted(key for key in properties if not re.search(rf"\b{re.escape(key)}\b", text))
     assert not missing, f"docs/{page} says nothing of {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_rows_that_are_named_exist(page: Path):
+    rows = {base(row) for machine in load_tables().machines.values() for row in machine.rows}
+    named = re.findall(r"`((?:uac|uas|leg|stray|bridge|client|server|invite_client|invite_server)\.[a-z_]+\.[a-z_.]+)`", page.read_text(encoding="utf-8"))
+    missing = sorted(set(named) - rows)
+    assert not missing, f"{name(page)} names {', '.join(missing)}"
 
 
 def test_every_command_is_explained():
