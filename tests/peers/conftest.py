@@ -206,10 +206,12 @@ def serving(tmp_path_factory) -> Iterator[Callable[..., Server]]:
         return servers[key]
 
     yield start
-    for server in servers.values():
-        server.quiet(seconds=15)
-    statuses = {server.path.name: server.stop() for server in servers.values()}
-    assert not any(statuses.values()), f"calltable serve ended with {statuses}"
+    try:
+        for server in servers.values():
+            server.quiet(seconds=15)
+    finally:
+        statuses = [server.stop() for server in servers.values()]
+    assert not any(statuses), f"calltable serve ended with {statuses}"
 
 
 @pytest.fixture
