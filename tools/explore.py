@@ -184,7 +184,8 @@ def tell(found: Explored, options: argparse.Namespace) -> None:
     if options.write_test is not None:
         from calltable.tools.replays import written  # noqa: PLC0415
 
-        options.write_test.write_text(written(found), encoding="utf-8")
+        text = written(found, options.paths, options.overlays)
+        options.write_test.write_text(text, encoding="utf-8")
 
 
 def entries(found: Explored) -> list[Entry]:

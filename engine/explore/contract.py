@@ -46,6 +46,13 @@ RELAYS: Mapping[str, tuple[str, ...]] = {
 """What a B2BUA gives to the other leg for a publication of one; ``self:`` to the leg itself."""
 
 
+ROUTED: Mapping[str, tuple[str, ...]] = {"route.rejected": ("user.reject", "user.hangup")}
+"""What a B2BUA gives to every leg that lives for an event of its own."""
+
+CONNECTED = ("confirmed", "connected")
+"""When the leg that was called publishes the first, the B2BUA publishes the second: the first time, and never again."""
+
+
 class Expected(NamedTuple):
     """The session in ``slot`` takes ``event``, and tells its owner one of ``names``."""
 
@@ -93,11 +100,46 @@ def relayed(scene: Scene, lines: Mapping[str, Line], before: Mapping[str, bool],
             _one_relayed(scene, one, other, relays)
             if "confirmed" in one.publications and line.unacknowledged and scene.actor(other) is not None:
                 raise Violation("not-relayed", f"{one.slot} is confirmed, and {other} is not given the answer for its ACK")
+        alone = not any(
+            line.leg != one.slot and line.leg.rpartition(".")[0] == parent and scene.actor(line.leg) is not None
+            for line in lines.values()
+        )
+        if "request" in one.publications and alone:
+            _given(scene, one.slot, ("user.respond",), "publishes a request that nobody can carry on")
+        if one.event == "user.reinvite" and one.kind == "refused":
+            for line in lines.values():
+                if line.leg != one.slot and line.leg.rpartition(".")[0] == parent and scene.actor(line.leg) is not None:
+                    _given(scene, line.leg, ("user.reject",), f"has a re-INVITE that {one.slot} refuses")
+    for one in scene.shown:
+        wanted = ROUTED.get(one.event)
+        for slot, doomed in before.items() if wanted is not None and one.kind == "taken" else ():
+            if slot.startswith(one.slot + ".") and not doomed:
+                _given(scene, slot, wanted or (), f"waits, and {one.slot} has {one.event}")
     _torn_down(scene, before)
     given = [(one.slot, one.event) for one in scene.shown if "." in one.slot and one.event.startswith("user.")]
     for slot, event in given:
         if event != "user.hangup" and given.count((slot, event)) > 1:
             raise Violation("told-twice", f"{slot} is given {event} twice in one step")
+
+
+def _given(scene: Scene, slot: str, wanted: tuple[str, ...], why: str) -> None:
+    if not any(one.slot == slot and one.event in wanted for one in scene.shown):
+        raise Violation("not-relayed", f"{slot} {why}, and it is not given {' or '.join(wanted)}")
+
+
+def announced(scene: Scene, slot: str, doomed: Mapping[str, bool], *, before: bool) -> bool:
+    """Whether the B2BUA in ``slot`` has said that the call is connected. ``before``: by an earlier step.
+
+    Raises ``Violation`` where it says so twice, or does not though the caller's leg is confirmed.
+    """
+    first, second = CONNECTED
+    said = sum(name == second for one in scene.shown if one.slot == slot for name in one.publications)
+    due = any(first in one.publications for one in scene.shown if one.slot == f"{slot}.a") and not any(doomed.values())
+    if said + before > 1:
+        raise Violation("told-twice", f"{slot} says {second} again")
+    if due and not said + before and not any(OVER & set(one.publications) for one in scene.shown):
+        raise Violation("untold", f"{slot} has a confirmed call, and its owner is not told ({second})")
+    return bool(said) or before
 
 
 def _one_relayed(scene: Scene, one: Shown, other: str, relays: Mapping[str, tuple[str, ...]]) -> None:

@@ -94,20 +94,22 @@ class Legs:
         self.lines: dict[str, Line] = {}
         self.awaited: tuple[tuple[str, str], ...] = ()
         """Slot and action of each effect whose outcome is still to come."""
+        self.announced = False
+        """The B2BUA has said that its call is connected."""
         self._expected: list[Expected] = []
         self._doomed: dict[str, bool] = {}
 
     # -- as a value
     def load(self, code: Hashable) -> None:
         """Take up a state that ``code`` gave."""
-        lines, self.awaited = code if isinstance(code, tuple) else ((), ())
+        lines, self.awaited, self.announced = code if isinstance(code, tuple) else ((), (), False)
         self.lines = {port: Line.of(line) for port, line in lines}
         self._expected = []
         self._doomed = {line.leg: line.doomed or not line.known for line in self.lines.values()}
 
     def code(self) -> Hashable:
         """The state as one hashable value."""
-        return tuple((port, line.code()) for port, line in sorted(self.lines.items())), self.awaited
+        return tuple((port, line.code()) for port, line in sorted(self.lines.items())), self.awaited, self.announced
 
     def _line(self, actor: Actor) -> tuple[str, Line]:
         for port, line in self.lines.items():
@@ -469,6 +471,10 @@ class Legs:
             contract.said_over(scene, port, line, doomed=self._doomed.get(line.leg, False))
         if self.plan.relays:
             contract.relayed(scene, self.lines, self._doomed, self.plan.relays)
+            if self.plan.answers is not None:
+                self.announced = contract.announced(
+                    scene, self.plan.answers[0], self._doomed, before=self.announced
+                )
         for shown in scene.shown:
             if shown.event == "user.hangup" and shown.kind == "taken":
                 for line in self.lines.values():

@@ -133,7 +133,7 @@ def _acknowledged(a: End, b: End) -> Finding | None:
 
 def digest(element: Element, local: int) -> Digest:
     """Look at one local state."""
-    actors, over, (lines, awaited) = element.codes[local]
+    actors, over, (lines, awaited, _) = element.codes[local]
     live: dict[str, Any] = {one[0]: one for one in actors}
     ends = {}
     for port, code in lines:
