@@ -54,6 +54,8 @@ class Mix:
     """At most so many things happen within a call."""
     span: float = 12.0
     """Actions fall into so many seconds."""
+    operator: float = 0.05
+    """Share of calls that the operator of the B2BUA ends."""
     tcp: float = 0.0
     """Share of batches over TCP."""
 
@@ -97,6 +99,7 @@ class Crowd:
         self.found: list[str] = []
         self.agreed = 0
         self.hung_up: set[AgentCall] = set()
+        self.ended_by_operator: set[AgentCall] = set()
         self.rang: set[AgentCall] = set()
         lifetime = mix.delay[1] * (5 if mix.reorder else 1)
         self.fair = mix.loss <= GENTLE and lifetime <= LIFETIME
@@ -139,6 +142,8 @@ class Crowd:
             yield f"the {up[0].agent.name} is up, and its other end is {other.state if other is not None else 'not there'}"
         if not self.gentle:
             return
+        if caller in self.ended_by_operator and not (caller.ended and (callee is None or callee.ended)):
+            yield "the operator ended it, and an end is still up"
         if callee is None and "failed" in caller.heard and caller.last("failed").fields["code"] == 408:
             yield "the callee never heard of it"
         if caller.ended and caller.confirmed and not self.hung_up & {caller, callee}:
@@ -162,6 +167,18 @@ class Crowd:
         engine.tables = tables
         engine.run()
 
+    def _operate(self, number: int) -> None:
+        """End a whole call, as the operator may at any moment."""
+        caller = self.calls[number][0]
+        server = self.simulation.servers["b2bua"]
+        leg = caller.session.context if caller is not None and caller.session is not None else None
+        for session in list(server.calls.values()):
+            a = (session.children or {}).get("a")
+            if leg is not None and a is not None and a.context.dialog.call_id == leg.dialog.call_id and caller is not None:
+                server.engine.executor.dispatch(session, "user.hangup")
+                self.hung_up.add(caller)
+                self.ended_by_operator.add(caller)
+
     # -- plans
     def _place(self, number: int) -> None:
         sim, dice, mix = self.simulation, self.dice, self.mix
@@ -170,6 +187,8 @@ class Crowd:
             headers={"X-Call": str(number)},
         )  # fmt: skip
         self.calls[number][0] = call
+        if dice.random() < mix.operator:
+            sim.clock.call_later(dice.uniform(0, mix.span), self._operate, number)
         self._plan(call, (("hangup", 1), ("hold", 1), ("resume", 1), ("reinvite", 1), ("info", 1), ("withdraw", 2), ("late", 1),
                           ("slow", 1)))  # fmt: skip
 
