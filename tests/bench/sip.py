@@ -1,10 +1,11 @@
 """What a SIP call through the B2BUA costs, beside a floor and beside another B2BUA in Python.
 
-    python -m tests.bench.sip [compare] [core] [memory] [idle] [--rate 60,300] [--rounds N] [--json FILE]
+    python -m tests.bench.sip [compare] [core] [memory] [idle] [--rate 60,300] [--rounds N] [--also NAMES] [--json FILE]
 
 *compare*: CPU milliseconds of the server's process tree per call, at equal rates, servers in turn over several
 rounds, the median round counts. The floor is a B2BUA without transactions, timers or checks: what plain asyncio
-cannot go below. Sippy, a full B2BUA in Python, is compared at 60 calls/s (it ends at about 150).
+cannot go below. Sippy, a full B2BUA in Python, is compared at 60 calls/s (it ends at about 150). ``--also`` adds
+floor-uvloop (the floor on uvloop) and kamailio (a stateful proxy in C), to know where those stand.
 *core*: 600 calls/s with the server held to one core: no failed call, under 1 % retransmissions.
 *memory*: 5,000 calls up at once; what the process grew by, for each.
 *idle*: CPU without calls.
@@ -31,6 +32,7 @@ PARTS = ("compare", "core", "memory", "idle")
 HOLD_MS = 100
 FLOOR_RATIO = 2.5
 SIPPY_RATIO = 0.2
+SIPPY_LIMIT = 100
 HELD, HELD_RATE = 5_000, 300
 CORE_RATE = 600
 
@@ -38,11 +40,12 @@ CORE_RATE = 600
 class Bench:
     """The parts of the benchmark, on one driver."""
 
-    def __init__(self, driver: ModuleType, *, rounds: int, rates: list[int], seconds: float) -> None:
+    def __init__(self, driver: ModuleType, *, rounds: int, rates: list[int], seconds: float, also: list[str]) -> None:
         self.driver = driver
         self.rounds = rounds
         self.rates = rates
         self.seconds = seconds
+        self.also = also
         self.raw: dict[str, Any] = {}
         self.told: list[str] = []
 
@@ -50,9 +53,7 @@ class Bench:
         """CPU per call beside the others."""
         options = self.driver.Options(hold_ms=HOLD_MS)
         for rate in self.rates:
-            names = ["floor", "calltable"]
-            if rate <= 100:
-                names.append("sippy")
+            names = ["floor", "calltable", *(["sippy"] if rate <= SIPPY_LIMIT else []), *self.also]
             servers = []
             for name in names:
                 try:
@@ -114,6 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("parts", metavar="PART", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--rate", default="60,300", help="calls/s to compare at (default: 60,300)")
     parser.add_argument("--rounds", type=int, default=3, help="how often each server is measured (default: 3)")
+    parser.add_argument("--also", default="", metavar="NAMES", help="compare with floor-uvloop, kamailio too")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one measurement (default: 4)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
     options = parser.parse_args(arguments)
@@ -122,7 +124,9 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
     try:
         driver = load_driver()
-        bench = Bench(driver, rounds=options.rounds, rates=[int(rate) for rate in options.rate.split(",")], seconds=options.seconds)
+        rates = [int(rate) for rate in options.rate.split(",")]
+        also = [name for name in options.also.split(",") if name]
+        bench = Bench(driver, rounds=options.rounds, rates=rates, seconds=options.seconds, also=also)
         figures: list[Figure] = []
         for part in options.parts or PARTS:
             with contextlib.suppress(KeyboardInterrupt):
