@@ -11,6 +11,7 @@ What it cannot see: timers that only the candidate has never fire, since time be
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,8 @@ MOST: Final = 500
 """Kinds of differences that are kept apart; what comes after is only counted."""
 _TOLD: Final = 3
 """Sessions named for each kind of difference."""
+
+_ADDRESS: Final = re.compile(r" [0-9a-f]+>")
 
 Told = tuple[str, ...]
 
@@ -206,9 +209,13 @@ def _differences(live: Wish, wanted: Wish) -> list[str]:
         ("timers", live.timers, wanted.timers),
     ):  # fmt: skip
         if a != b:
-            found.append(f"{name}: {_list(a)} → {_list(b)}")
+            found.append(f"{name}: {_list(a, b)} → {_list(b, a)}")
     return found
 
 
-def _list(items: Told) -> str:
-    return ", ".join(items) or "none"
+def _list(items: Told, others: Told) -> str:
+    """Those that the other side has not; objects without their address, where that still tells them apart."""
+    own = [one for one in items if one not in others] or list(items)
+    brief = [_ADDRESS.sub(">", one) for one in own]
+    known = {_ADDRESS.sub(">", one) for one in others}
+    return ", ".join(short if short not in known else long for short, long in zip(brief, own, strict=True)) or "none"

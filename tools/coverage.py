@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from calltable.engine.coverage import Hits, Measure
     from calltable.engine.load import Library
-    from calltable.engine.model import Row
+    from calltable.engine.model import Position, Row
 
 NOT_ROWS = ("ignore", "refuse", "defer")
 
@@ -131,9 +131,9 @@ def _details(one: Measure, *, reached: bool, cases: bool) -> Iterator[str]:
     for (state, event), count in one.surprises.items():
         yield f"  ! no row took {event} in state {state}, {count} times"
     for row in one.missing():
-        yield f"  - {row.id}  {_what(row)}  {row.position}"
+        yield f"  - {row.id}  {_what(row)}  {place(row.position)}"
     for row, way in one.one_sided:
-        yield f"  ½ {row.id}  guard «{row.guard_text}» {way}  {row.position}"
+        yield f"  ½ {row.id}  guard «{row.guard_text}» {way}  {place(row.position)}"
     if reached:
         for row_id, count in one.reached.items():
             yield f"  + {row_id}  {_what(one.machine.rows[row_id])}  {count} times"
@@ -141,6 +141,13 @@ def _details(one: Measure, *, reached: bool, cases: bool) -> Iterator[str]:
         for (state, event), met in one.cases.items():
             yield f"  ? {event} in {state}"
             yield from (f"      {count:>8} × {case}" for case, count in met.items())
+
+
+def place(position: Position) -> str:
+    """``file:line``, the file as seen from here where it is below."""
+    path = Path(position.file).resolve()
+    file = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else position.file
+    return f"{file}:{position.line}"
 
 
 def _what(row: Row) -> str:

@@ -207,6 +207,8 @@ def _setting(value: object) -> str:
 
 
 def _machine(one: MachineDiff, paint: Any) -> Iterator[str]:
+    from calltable.tools.coverage import place  # noqa: PLC0415
+
     counts = (("added", one.added), ("removed", one.removed), ("changed", one.changed), ("renamed", one.renamed))
     rows = ", ".join(f"{len(rows)} {what}" for what, rows in counts if rows)
     yield paint(f"{one.name}: {'rows: ' + rows if rows else 'no rows changed'}", "1")
@@ -217,7 +219,7 @@ def _machine(one: MachineDiff, paint: Any) -> Iterator[str]:
     for row in one.removed:
         yield f"  {paint('- ' + row.id, '31')}  {_whole(one.old, row)}"
     for change in one.changed:
-        yield f"  {paint('~ ' + change.old.id, '33')}  {change.new.position}"
+        yield f"  {paint('~ ' + change.old.id, '33')}  {place(change.new.position)}"
         for aspect, before, after in aspects(change):
             yield f"      {aspect}: {before} → {after}"
     for before_row, after_row in one.renamed:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calltable.tools import OK, PROBLEMS, UsageError
+from calltable.tools.coverage import place
 from calltable.tools.replay import load, one_of, read, shared
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _step(result: Replayed, step: Walked) -> Iterator[str]:
 
 
 def _place(row: Row) -> str:
-    return f"[{row.position.file}:{row.position.line}]"
+    return f"[{place(row.position)}]"
 
 
 def _one_row(result: Replayed, steps: list[Walked], wanted: str) -> Iterator[str]:
