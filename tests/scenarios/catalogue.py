@@ -19,7 +19,10 @@ from calltable.simulation import Simulation
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MODULES = ("transactions", "basic", "rfc5407", "races", "bridge", "hygiene", "legs", "failures")
+MODULES = (
+    "transactions", "transactions_other", "basic", "rfc5407", "rfc5407_established", "rfc5407_glare", "races", "bridge", "bridge_within", "hygiene", "legs",
+    "failures",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
