@@ -31,6 +31,9 @@ DEFERRED = 8
 
 HANGUP = "user.hangup"
 
+BEYOND = "beyond"
+"""The code of what is no violation, but more than a composition holds: such moves are not followed, and counted."""
+
 Input = tuple[Any, ...]
 """``(kind, …)``: see ``Element.react``."""
 Message = tuple[Any, ...]
@@ -164,6 +167,8 @@ class Scene:
     def start(self, slot: str, machine: str, payload: Mapping[str, Any], parent: Actor | None = None) -> Actor:
         """Make a session and queue its ``engine.started``."""
         if slot in self.actors:
+            if parent is not None and self.actors[slot].parent is None:
+                raise Violation(BEYOND, f"{slot} was let go and has not ended: its successor would need a network of its own")
             raise EffectError(f"{slot} is alive already")
         compiled = self.element.machines[machine]
         name = slot.rpartition(".")[2]

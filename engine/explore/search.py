@@ -12,6 +12,7 @@ from array import array
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
+from calltable.engine.explore.scene import BEYOND
 from calltable.engine.explore.system import Move, Overflow
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Result(NamedTuple):
     complete: bool
     rows: frozenset[tuple[str, str]]
     """Machine and row of every row that was taken."""
+    beyond: int = 0
+    """Moves that were not followed, because the composition does not hold what they lead to."""
 
     @property
     def ok(self) -> bool:
@@ -91,6 +94,7 @@ class Search:
         self.states: list[State] = []
         self.parents: array[int] = array("q")
         self.overflowed = 0
+        self.beyond = 0
         self._initial: tuple[Reaction, ...] = ()
 
     def run(self, initials: Sequence[Sequence[Reaction]]) -> Result:
@@ -136,6 +140,9 @@ class Search:
                     break
             for move, after, reaction in successors:
                 moves += 1
+                if reaction is not None and reaction.code == BEYOND:
+                    self.beyond += 1
+                    continue
                 if reaction is not None and reaction.problem:
                     finding = Finding(reaction.code, reaction.problem, at, move)
                     break
@@ -174,7 +181,7 @@ class Search:
             (shown.machine, shown.row)
             for element in self.system.elements for reaction in element.reactions() for shown in reaction.shown
         )  # fmt: skip
-        return Result(len(self.states), moves, sum(final), finding, trace, self.overflowed, complete, rows)
+        return Result(len(self.states), moves, sum(final), finding, trace, self.overflowed, complete, rows, self.beyond)
 
     def trace(self, finding: Finding, roots: dict[int, Sequence[Reaction]]) -> tuple[Told, ...]:
         """The moves from an initial state to a finding, each with what came of it."""
