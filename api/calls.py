@@ -55,6 +55,8 @@ class Call:
     name: str
     messages: list[Spoken]
     steps: list[Entry] = field(default_factory=list)
+    commands: Sequence[tuple[float, str]] | None = None
+    """What an operator told the whole call, by time: None where only the messages show it (``hangups``)."""
 
     @property
     def call_ids(self) -> list[str]:
@@ -114,7 +116,8 @@ def calls(capture: Capture, local: Sequence[Address] = ()) -> list[Call]:
         messages = sorted((one for name in call_ids for one in kept[name]), key=lambda one: one.time)
         number = names.get(call_ids[0], "")
         steps = [step for step in capture.steps if number and step.call == number]
-        found.append(Call(call_ids[0], messages, steps))
+        told = [(step.time, step.event) for step in steps if step.event.startswith("user.") and step.session == step.call]
+        found.append(Call(call_ids[0], messages, steps, told if steps else None))
     return sorted(found, key=lambda call: call.start)
 
 
@@ -252,8 +255,12 @@ def _user(uri: str) -> str:
         return uri
 
 
-def recorded(name: str, messages: Iterable[tuple[float, str, str, str, bytes]]) -> Call:
+def recorded(
+    name: str, messages: Iterable[tuple[float, str, str, str, bytes]], commands: Sequence[tuple[float, str]] = ()
+) -> Call:
     """A call from plain values, as written tests hold it: time (seconds), ``in`` or ``out``, source, destination, bytes.
+
+    ``commands`` are what an operator told the whole call: time and event.
 
     Raises ValueError for an address, and MessageError for a message, that cannot be read.
     """
@@ -263,4 +270,20 @@ def recorded(name: str, messages: Iterable[tuple[float, str, str, str, bytes]]) 
         ends = Address.parse(source), Address.parse(destination)
         local, remote = ends if out else ends[::-1]
         spoken.append(Spoken(time, out, local, remote, parse(data), data))
-    return Call(name, spoken)
+    return Call(name, spoken, [], list(commands))
+
+
+def hangup(call: Call) -> Spoken | None:
+    """The message with which our side began to end a call of its own accord: nothing that came in before it had ended it.
+
+    An operator may have hung up, or a timer of the table.
+    """
+    for one in call.messages:
+        message = one.message
+        ends = (
+            message.method in ("BYE", "CANCEL") if isinstance(message, Request)
+            else message.status >= 300 and message.cseq.method == "INVITE" and message.status != 491
+        )  # fmt: skip
+        if ends:
+            return one if one.out else None
+    return None

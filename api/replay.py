@@ -4,7 +4,7 @@ Every message that came in is given to the stack at its captured time; what the 
 captured element made its own tags, branches and Call-IDs, the tables make others: what is sent is paired with what was
 captured, their names are learnt from each pair, and what comes in is rewritten by them, so that the peer's answers find
 our transactions and dialogs. Routes and commands are not in a capture but show in it: the target of the outgoing
-INVITE is where the call was routed to; BYEs to both sides that nobody asked for are an operator's hang-up; and where a single leg is replayed (``leg/uas``, ``leg/uac``), what its
+INVITE is where the call was routed to; an end that nobody asked for is an operator's hang-up; and where a single leg is replayed (``leg/uas``, ``leg/uac``), what its
 owner must have said follows from what was sent (180: ``user.progress``, 200: ``user.answer``, BYE: ``user.hangup``).
 
 ``replay`` answers with the path (every row, with its cause) and with the first *divergence*: the earliest message that
@@ -27,6 +27,7 @@ from calltable.adapters.sip.transport import Address, canonical_ip, choose_liste
 from calltable.adapters.sip.uri import host_port
 from calltable.assembly import Engine, Tables
 from calltable.b2bua import B2BUA, BRIDGE
+from calltable.calls import hangup
 from calltable.engine.coverage import Memory
 from calltable.owner import LegOwner
 from calltable.trace import Entry, Tracer
@@ -44,9 +45,6 @@ REST: Final = 40.0
 """Seconds that go on after the last captured message: transactions come to their end (64*T1 and a little)."""
 LATE: Final = 0.5
 """Seconds by which a message may be sent later than it was captured, for the captured element took its time."""
-
-AT_ONCE: Final = 0.05
-"""Seconds within which BYEs on two legs have one reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,12 +286,12 @@ class Replay:
         for one in call.messages:
             if not one.out:
                 clock.call_at(one.time, self._hear, one)
-        for step in call.steps:
-            if step.event.startswith("user.") and step.session == step.call and self.owner is None:
-                clock.call_at(step.time, self._command, step.event)
-        hangup = _operator(call) if self.owner is None and not call.steps else None
-        if hangup is not None:
-            clock.call_at(hangup, self._command, "user.hangup")
+        if self.owner is None and call.commands is not None:
+            for when, event in call.commands:
+                clock.call_at(when, self._command, event)
+        elif self.owner is None and (first := hangup(call)) is not None:
+            # a moment later, so that a timer of the tables that is the reason comes first
+            clock.call_at(first.time + 1e-6, self._hang_up, first)
         if self.owner is not None:
             for one in _distinct(one for one in call.messages if one.out):
                 clock.call_at(one.time, self._say, one)
@@ -323,6 +321,11 @@ class Replay:
         for session in list(self.engine.executor.sessions.values()):
             if session.machine.name == self.machine and session.root is session:
                 self.engine.executor.dispatch(session, event)
+
+    def _hang_up(self, first: Spoken) -> None:
+        """An operator must have hung up, unless the tables have ended the call by themselves."""
+        if first in self._waiting:
+            self._command("user.hangup")
 
     def _say(self, one: Spoken) -> None:
         """What the owner of the leg must have said, unless the tables have sent this message by themselves."""
@@ -376,15 +379,6 @@ class Replay:
             if other.call_id == call_id or (call_id not in known and one.opens and other.call_id not in self.names.theirs.values()):
                 return one
         return None
-
-
-def _operator(call: Call) -> float | None:
-    """When an operator must have hung up: our side says BYE on two legs at once, and nobody had before."""
-    byes = [one for one in call.messages if isinstance(one.message, Request) and one.message.method == "BYE"]
-    if not byes or not byes[0].out:
-        return None
-    at_once = {one.message.call_id for one in byes if one.out and one.time - byes[0].time < AT_ONCE}
-    return byes[0].time if len(at_once) > 1 else None
 
 
 def _distinct(messages: Iterator[Spoken]) -> list[Spoken]:

@@ -286,6 +286,9 @@ class Tracer:
                 return leg.session.root.path, leg.session.name, f"{leg.session.path}.{method}"
             # a request that the leg was given and that has no user: the message says whose it is
             known = self._placed.get(session.id, ("", ""))
+            sent = context.outgoing if isinstance(context, ClientTransaction) else None
+            if not known[0] and sent is not None and isinstance(sent.message, Request):
+                known = self._calls.get(sent.message.call_id, known)
             if not known[0] and record.cause is not None:
                 known = self._calls.get(record.cause.fields["call_id"], known)
             if record.over:

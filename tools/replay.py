@@ -200,7 +200,12 @@ def written(result: Replayed, source: str, paths: list[Path], overlays: list[Pat
 
     call = result.call
     # a trace's own steps are not written: the test walks on until all transactions are over
-    rows = replay(Call(call.name, call.messages), result.tables, machine=result.machine).rows
+    walked = replay(Call(call.name, call.messages, [], call.commands), result.tables, machine=result.machine)
+    commands = [
+        (step.cause.time - call.start, step.event) for step in walked.steps
+        if step.cause.text == f"the command {step.event}" and step.machine == result.machine
+    ]  # fmt: skip
+    rows = walked.rows
     lines = [
         f'"""A call captured in {source}, replayed: the tables have to do what was done then."""',
         "",
@@ -219,6 +224,8 @@ def written(result: Replayed, source: str, paths: list[Path], overlays: list[Pat
         pieces = one.data.splitlines(keepends=True)
         lines += [f"     {piece!r}" + ("" if at < len(pieces) - 1 else "),") for at, piece in enumerate(pieces)]
     lines += ["]", '"""Seconds since the first, direction as our side saw it, source, destination, the message."""', ""]
+    if commands:
+        lines += [f"COMMANDS = [{', '.join(f'({time:.6f}, {event!r})' for time, event in commands)}]", ""]
     if not result.divergence:
         lines += ["ROWS = [", *(f"    {row!r}," for row in rows), "]", ""]
     tables = ""
@@ -229,7 +236,7 @@ def written(result: Replayed, source: str, paths: list[Path], overlays: list[Pat
     lines += [
         "",
         "def test_the_captured_call_goes_as_it_went():",
-        f"    found = replay(recorded({call.name!r}, MESSAGES){tables}{at_top})",
+        f"    found = replay(recorded({call.name!r}, MESSAGES{', COMMANDS' if commands else ''}){tables}{at_top})",
         "    assert found.divergence is None, str(found.divergence)",
         *(["    assert found.rows == ROWS"] if not result.divergence else []),
     ]

@@ -115,6 +115,39 @@ def test_a_command_to_the_call_is_given_again():
         found = replay(call, shipped_tables())
         assert found.divergence is None
         assert "bridge.hangup" in found.rows
+        names: dict = {}
+        exec(written(found, "here", [], []), names)
+        assert names["COMMANDS"][0][1] == "user.hangup"
+        names["test_the_captured_call_goes_as_it_went"]()
+
+
+@pytest.mark.parametrize("early", ["before any answer", "while it rings"])
+def test_an_operator_who_hangs_up_early_is_seen_in_a_capture(early):
+    recording = Recording()
+    recording.place()
+    if early == "while it rings":
+        recording.bob.last.ring()
+        recording.simulation.run(1.0)
+    recording.simulation.servers["b2bua"].hangup()
+    recording.simulation.finish()
+    for capture in (recording.trace, recording.network):
+        (call,) = calls(capture)
+        found = replay(call, shipped_tables())
+        assert found.divergence is None, str(found.divergence)
+        assert found.rows == recording.rows()
+
+
+def test_a_timer_of_the_table_that_ends_a_call_is_no_operator():
+    recording = Recording()
+    recording.place()
+    recording.bob.last.ring()
+    recording.simulation.run(200.0)
+    recording.simulation.finish()
+    (call,) = calls(recording.network)
+    found = replay(call, shipped_tables())
+    assert found.divergence is None
+    assert "uac.early.no_answer" in found.rows
+    assert "bridge.hangup" not in found.rows
 
 
 def test_a_refused_call_is_refused_as_it_was():
@@ -148,7 +181,7 @@ def test_a_single_leg_is_replayed_with_what_its_owner_must_have_said(role):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_calls_of_a_crowd_over_a_bad_network_are_replayed_row_by_row(seed):
-    crowd = Crowd(f"replay {seed}", 10, Mix(loss=0.1, duplicate=0.1, reorder=0.1, tcp=0.25), None, trace=False)
+    crowd = Crowd(f"replay {seed}", 10, Mix(loss=0.1, duplicate=0.1, reorder=0.1, tcp=0.25), None, None, trace=False)
     entries: list[Entry] = []
     Tracer(crowd.simulation.engines["b2bua"], entries.append)
     assert crowd.run() == []
