@@ -22,6 +22,7 @@ A header line end can never be smuggled in: writing a message out whose values h
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.sip.errors import HeaderError, MessageError, excerpt
@@ -269,9 +270,9 @@ class Message:
     # ---- writing and bookkeeping
 
     @property
+    @abstractmethod
     def start_line(self) -> str:
         """The start line, without its line end."""
-        raise NotImplementedError
 
     def __bytes__(self) -> bytes:
         """Write the message out; unchanged parsed ones come out as they came in. ValueError for CR or LF in a value."""
