@@ -202,9 +202,7 @@ class _Side:
                     for action in config.awaited for outcome in self.catalogue.actions[action].outcomes
                 )  # fmt: skip
             case "child":
-                child = known.name.rpartition(".")[0]
-                return child in config.children
-        return False
+                return known.name.rpartition(".")[0] in config.children
 
     def take(self, config: _Config, event: str, payload: Mapping[str, object]) -> tuple[_Config, tuple[Taking, ...]]:
         """Give the event, and whatever it releases of what was deferred."""
