@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.explore.stated import Stated
     from calltable.engine.load import Library
+    from calltable.engine.model import Problem
 
 EXAMPLES = """\
 examples:
@@ -108,6 +109,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(str(error.args[0])) from error
     if not options.quiet:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        if not total:
+            print("no composition has these tables in it; see `calltable explore --list`")
+            return OK
         verdict = "nothing found" if not wrong else f"{wrong} violated"
         print(f"\n{total:,} states, {verdict}, in {perf_counter() - begin:.1f} s and {memory:.0f} MB; exhaustive within these bounds")
     return PROBLEMS if wrong else OK
@@ -158,6 +162,8 @@ def _summary(found: Explored, seconds: float) -> str:
         verdict = f"{result.overflowed} times a channel was full: the bounds are too wide for it"
     elif not result.complete:
         verdict = "given up: too many states"
+    elif result.beyond:
+        verdict = f"ok, but {result.beyond} moves were not followed: a child was let go and its successor started at once"
     return f"{found.composition.name:<24} {result.states:>11,} states {result.moves:>12,} moves {seconds:>7.1f} s  {verdict}"
 
 
@@ -186,6 +192,31 @@ def tell(found: Explored, options: argparse.Namespace) -> None:
 
         text = written(found, options.paths, options.overlays)
         options.write_test.write_text(text, encoding="utf-8")
+
+
+def explored(library: Library) -> tuple[list[Problem], int]:
+    """What the explorer finds within its quick bounds, as problems at the rows where it shows, and how many states it saw."""
+    from calltable.engine.explore.explorer import explore, with_peers  # noqa: PLC0415
+    from calltable.engine.model import Problem  # noqa: PLC0415
+    from calltable.tools.ladder import ladder_text  # noqa: PLC0415
+
+    problems, states = [], 0
+    for found in explore(library.machines, library.catalogue):
+        states += found.result.states
+        finding = found.result.finding
+        if finding is None:
+            continue
+        shown = [one for told in found.result.trace if told.reaction is not None for one in told.reaction.shown]
+        last = shown[-1]
+        row = with_peers(library.machines)[last.machine].rows[last.row]
+        ladder = ladder_text(entries(found), width=110).replace("\n", "\n      ").rstrip()
+        problems.append(Problem(
+            row.position, f"in the composition {found.composition.name}: {finding.text}", last.machine, last.row,
+            last.before, last.event, f"the shortest call that shows it (see `calltable explore`):\n      {ladder}", 6,
+            finding.code,
+        ))  # fmt: skip
+        break  # the others mostly show the same
+    return problems, states
 
 
 def entries(found: Explored) -> list[Entry]:

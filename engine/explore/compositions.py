@@ -74,18 +74,18 @@ COMPOSITIONS = (
     Composition(
         "call", "A UAC calls a UAS, nothing is lost.", (CALLER, CALLEE), DIRECT, LEGS,
         quick={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "timer": 1},
-        full={"caller.command": 2, "caller.hangup": 1, "callee.command": 3, "callee.hangup": 1, "timer": 2},
+        full={"caller.command": 2, "caller.hangup": 1, "callee.command": 3, "callee.hangup": 1, "timer": 1},
     ),
     Composition(
         "call-reordered", "A UAC calls a UAS, messages overtake each other.", (CALLER, CALLEE), DIRECT, LEGS,
         quick=None,
-        full={"caller.command": 2, "caller.hangup": 1, "callee.command": 3, "callee.hangup": 1, "timer": 1},
+        full={"caller.command": 1, "caller.hangup": 1, "callee.command": 3, "callee.hangup": 1, "timer": 1},
         ordered=False,
     ),
     Composition(
         "call-lossy", "A UAC calls a UAS, a message is lost for good.", (CALLER, CALLEE), DIRECT, LEGS,
         quick={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "timer": 1, "loss": 1},
-        full={"caller.command": 2, "caller.hangup": 1, "callee.command": 3, "callee.hangup": 1, "timer": 1, "loss": 1,
+        full={"caller.command": 1, "caller.hangup": 1, "callee.command": 3, "callee.hangup": 1, "timer": 1, "loss": 1,
               "fault": 1},
     ),
     Composition(
@@ -104,7 +104,7 @@ COMPOSITIONS = (
     Composition(
         "bridge", "A UAC calls a UAS through a B2BUA.", (CALLER, BRIDGE, CALLEE), THROUGH, (*LEGS, "b2bua/bridge"),
         quick={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "timer": 0},
-        full={"caller.command": 2, "caller.hangup": 1, "callee.command": 3, "callee.hangup": 1, "b2bua.hangup": 1,
+        full={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "b2bua.hangup": 1,
               "timer": 1},
     ),
     _transactions("invite-transaction", "INVITE", "transaction/invite_client", "transaction/invite_server"),

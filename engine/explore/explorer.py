@@ -18,6 +18,7 @@ from calltable.engine.explore.search import LIMIT, Search
 from calltable.engine.explore.stated import Watch
 from calltable.engine.explore.system import System
 from calltable.engine.explore.transactions import Transaction, TransactionInvariants
+from calltable.engine.load import load_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,6 +50,15 @@ def compiled(machines: Mapping[str, Machine], catalogue: Catalogue) -> dict[str,
     """
     config = {name: parameter.default for name, parameter in catalogue.config.items()}
     return {name: compile_machine(machine, config) for name, machine in machines.items()}
+
+
+def with_peers(machines: Mapping[str, Machine]) -> dict[str, Machine]:
+    """The machines, and the shipped ones that compositions set them against."""
+    wanted = {
+        name for one in COMPOSITIONS if any(given in machines for given in one.needs) for name in one.needs
+    } - machines.keys()  # fmt: skip
+    shipped = load_tables().machines if wanted else {}
+    return {**{name: shipped[name] for name in sorted(wanted) if name in shipped}, **machines}
 
 
 def build(
@@ -107,16 +117,18 @@ def explore(
     machines: Mapping[str, Machine], catalogue: Catalogue, *, profile: str = "quick", only: Sequence[str] = (),
     stated: Sequence[Stated] = (), progress: Callable[[str, int, int], None] | None = None, limit: int = LIMIT,
 ) -> Iterator[Explored]:  # fmt: skip
-    """Search every composition that the tables are enough for (or those in ``only``), one after the other.
+    """Search every composition that a table of ``machines`` takes part in (or those in ``only``), one after the other.
+
+    Tables that a composition needs and that are not among them are the shipped ones.
 
     ``progress`` is told the composition's name, the states found, and how many of them are still to be looked at.
     """
-    ready = compiled(machines, catalogue)
+    ready = compiled(with_peers(machines), catalogue)
     for composition in COMPOSITIONS:
         bounds = composition.quick if profile == "quick" else composition.full
         if bounds is None or (only and composition.name not in only):
             continue
-        if not all(name in machines for name in composition.needs):
+        if not any(name in machines for name in composition.needs) or not all(name in ready for name in composition.needs):
             continue
 
         def told(found: int, left: int, name: str = composition.name) -> None:
