@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.bench.driver import CannotRunError, Figure, finish, load_driver, server
+from tests.bench.driver import CannotRunError, Figure, finish, load_driver, options, server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,7 @@ class Bench:
 
     def compare(self) -> Iterator[Figure]:
         """CPU per call beside the others."""
-        options = self.driver.Options(hold_ms=HOLD_MS)
+        wanted = options(self.driver, hold_ms=HOLD_MS)
         for rate in self.rates:
             names = ["floor", "calltable", *(["sippy"] if rate <= SIPPY_LIMIT else []), *self.also]
             servers = []
@@ -63,7 +63,7 @@ class Bench:
             runs: dict[str, list[dict[str, Any]]] = {one.name: [] for one in servers}
             for turn in range(self.rounds):
                 for one in servers[turn % len(servers):] + servers[:turn % len(servers)]:
-                    with self.driver.Bench(one, options) as bench:
+                    with self.driver.Bench(one, wanted) as bench:
                         run = bench.load(rate, max(60, round(rate * self.seconds)))
                     runs[one.name].append(run)
                     print(f"   {one.name:<14} {rate:>4} calls/s  {run['cpu_ms_per_call']} ms/call  {run['failed']} failed", file=sys.stderr, flush=True)
@@ -80,8 +80,8 @@ class Bench:
         """A rate that one core has to carry."""
         cpus = sorted(os.sched_getaffinity(0))
         tools = set(cpus[1:]) or None
-        options = self.driver.Options(hold_ms=HOLD_MS, server_cpus={cpus[0]}, tool_cpus=tools)
-        with self.driver.Bench(server(self.driver, "calltable"), options) as bench:
+        wanted = options(self.driver, hold_ms=HOLD_MS, server_cpus={cpus[0]}, tool_cpus=tools)
+        with self.driver.Bench(server(self.driver, "calltable"), wanted) as bench:
             run = bench.load(CORE_RATE, round(CORE_RATE * 10))
         self.raw["core"] = run
         yield Figure(f"failed calls at {CORE_RATE} calls/s on one core", run["failed"], "", 0)
@@ -91,8 +91,8 @@ class Bench:
 
     def memory(self) -> Iterator[Figure]:
         """What a call that is up takes."""
-        options = self.driver.Options()
-        with self.driver.Bench(server(self.driver, "calltable"), options) as bench:
+        wanted = options(self.driver)
+        with self.driver.Bench(server(self.driver, "calltable"), wanted) as bench:
             run = bench.load(HELD_RATE, HELD, hold_ms=round(1000 * (HELD / HELD_RATE + 5)))
         self.raw["memory"] = run
         yield Figure(f"memory of a held call, of {HELD:,}", run["kb_per_call_pss"], "kB", 15)
@@ -100,7 +100,7 @@ class Bench:
 
     def idle(self) -> Iterator[Figure]:
         """CPU with nothing to do."""
-        with self.driver.Bench(server(self.driver, "calltable"), self.driver.Options()) as bench:
+        with self.driver.Bench(server(self.driver, "calltable"), options(self.driver)) as bench:
             time.sleep(2)
             before = self.driver.usage(bench.proc.pid)
             time.sleep(self.seconds * 2)
@@ -118,23 +118,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--also", default="", metavar="NAMES", help="compare with floor-uvloop, kamailio too")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one measurement (default: 4)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
-    options = parser.parse_args(arguments)
-    unknown = [part for part in options.parts if part not in PARTS]
+    asked = parser.parse_args(arguments)
+    unknown = [part for part in asked.parts if part not in PARTS]
     if unknown:
         parser.error(f"there is no part {unknown[0]}; there are {', '.join(PARTS)}")
     try:
         driver = load_driver()
-        rates = [int(rate) for rate in options.rate.split(",")]
-        also = [name for name in options.also.split(",") if name]
-        bench = Bench(driver, rounds=options.rounds, rates=rates, seconds=options.seconds, also=also)
+        rates = [int(rate) for rate in asked.rate.split(",")]
+        also = [name for name in asked.also.split(",") if name]
+        bench = Bench(driver, rounds=asked.rounds, rates=rates, seconds=asked.seconds, also=also)
         figures: list[Figure] = []
-        for part in options.parts or PARTS:
+        for part in asked.parts or PARTS:
             with contextlib.suppress(KeyboardInterrupt):
                 figures += getattr(bench, part)()
     except CannotRunError as reason:
         print(f"skipped: {reason}")
         return 0
-    return finish("sip", figures, bench.raw, options.json, bench.told)
+    return finish("sip", figures, bench.raw, asked.json, bench.told)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.bench.driver import CannotRunError, Figure, finish, load_driver, server
+from tests.bench.driver import CannotRunError, Figure, finish, load_driver, options, server
 
 WARM_UP = 5_000
 QUIET_SECONDS = 45.0
@@ -56,23 +56,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--calls", type=int, default=100_000, help="default: 100000")
     parser.add_argument("--rate", type=int, default=600, help="calls/s (default: 600)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures here")
-    options = parser.parse_args(arguments)
+    asked = parser.parse_args(arguments)
     try:
         driver = load_driver()
-        wanted = driver.Options(warmup=0, max_wall=options.calls / options.rate * 1.5 + 60, sample=1.0)
+        wanted = options(driver, warmup=0, max_wall=asked.calls / asked.rate * 1.5 + 60, sample=1.0)
         with driver.Bench(server(driver, "calltable"), wanted) as bench:
-            warm = bench.load(options.rate, min(WARM_UP, options.calls), warm=True)
+            warm = bench.load(asked.rate, min(WARM_UP, asked.calls), warm=True)
             _, before = settled(driver, bench)
             print(f"   {WARM_UP:,} calls to warm up: {before:.1f} MB, {warm['failed']} failed", file=sys.stderr, flush=True)
-            run = bench.load(options.rate, options.calls)
-            print(f"   {options.calls:,} calls in {run['wall_s']:.0f} s", file=sys.stderr, flush=True)
+            run = bench.load(asked.rate, asked.calls)
+            print(f"   {asked.calls:,} calls in {run['wall_s']:.0f} s", file=sys.stderr, flush=True)
             alive, after = settled(driver, bench)
     except CannotRunError as reason:
         print(f"skipped: {reason}")
         return 0
     left = sum(alive[name] for name in ALIVE)
     figures = [
-        Figure(f"failed calls of {options.calls:,}", run["failed"], "", 0),
+        Figure(f"failed calls of {asked.calls:,}", run["failed"], "", 0),
         Figure("sessions, timers, transactions and dialogs left", left, "", 0),
         Figure("memory before", before, "MB"),
         Figure("memory after", after, "MB"),
@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         Figure("CPU per call", run["cpu_ms_per_call"] or math.nan, "ms"),
         Figure("calls a second", run["achieved_cps"], ""),
     ]
-    return finish("soak", figures, {"warm-up": warm, "run": run, "alive": alive}, options.json)
+    return finish("soak", figures, {"warm-up": warm, "run": run, "alive": alive}, asked.json)
 
 
 if __name__ == "__main__":
