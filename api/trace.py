@@ -194,7 +194,6 @@ class Tracer:
     # -- between the transport and the stack
     def received(self, data: bytes, source: Address, local: Address, flow: Flow) -> None:
         """Hold back what one message leads to until all its rows are known."""
-        self._taking = None
         try:
             self._inner.received(data, source, local, flow)
         finally:

@@ -119,9 +119,9 @@ class Flow:
         for name in sorted(used & self.catalogue.actions.keys()):
             for outcome in self.catalogue.actions[name].outcomes:
                 found.setdefault(outcome.event, {})[Source("action", name)] = not outcome.more
-        for event in self._deferrable & found.keys():
-            if not self.anytime(event):
-                found[event][Source("held", event)] = True
+        for deferrable in self._deferrable & found.keys():
+            if not self.anytime(deferrable):
+                found[deferrable][Source("held", deferrable)] = True
         return found
 
     @cached_property

@@ -35,7 +35,7 @@ class Report:
 
     def add(self, position: Position, message: str, *, code: str, hint: str = "") -> None:
         """Note one problem."""
-        self.problems.append(Problem(position, message, hint=hint, code=code, **self.context))
+        self.problems.append(Problem(position, message, hint=hint, code=code, **self.context))  # type: ignore[arg-type]
 
     def unknown(self, position: Position, what: str, name: str, known: Iterable[str]) -> None:
         """Note that ``name`` is no ``what`` (``state``, ``action`` …) and suggest one that is."""

@@ -74,7 +74,7 @@ async def show(options: argparse.Namespace, demo: Demo) -> int:
         try:
             await demo.call()
         except (CallFailed, TimeoutError) as failed:
-            print(f"the call did not go as it should: {failed or 'it did not end'}", file=sys.stderr)
+            print(f"the call did not go as it should: {str(failed) or 'it did not end'}", file=sys.stderr)
             return PROBLEMS
         alive = demo.server.snapshot()
         good = drawn == [True] and not alive["calls"] and not alive["dialogs"]
