@@ -43,6 +43,14 @@ def free_port(host: str = "127.0.0.1", *, span: int = 1) -> int:
     raise RuntimeError(f"no free port on {host}")
 
 
+def has_address(host: str) -> bool:
+    """Whether this machine has the address; not every container has ::1."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind((host, 0))
+        return True
+    return False
+
+
 def bound(port: int, *, tcp: bool = False) -> bool:
     """Whether a socket is bound to the port (TCP: listens on it). Linux tells in /proc."""
     for name in ("tcp", "tcp6") if tcp else ("udp", "udp6"):
