@@ -37,8 +37,9 @@ from calltable.engine.schema import table_schema
 from calltable.tools.main import COMMANDS
 
 ROOT = Path(__file__).parent.parent
-WRITTEN_BY_A_TOOL = {"performance.md", "verification.md", "races.md"}
-PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name not in WRITTEN_BY_A_TOOL)]
+ELSEWHERE = {"performance.md", "verification.md", "races.md"}
+"""Pages that tests of their own hold, or that show measurements."""
+PAGES = [ROOT / "README.md", *sorted(path for path in (ROOT / "docs").glob("*.md") if path.name not in ELSEWHERE)]
 FENCE = re.compile(r"^```(\w*) *([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SECONDS = 60.0
 VOLATILE = [
