@@ -90,9 +90,9 @@ def said_over(scene: Scene, port: str, line: Line, *, doomed: bool) -> None:
 def relayed(scene: Scene, lines: Mapping[str, Line], before: Mapping[str, bool], relays: Mapping[str, tuple[str, ...]]) -> None:
     """Raise ``Violation`` where a publication of one leg of a B2BUA does not reach the other. ``before``: doomed legs by slot."""
     for one in scene.shown:
-        parent, dot, _ = one.slot.rpartition(".")
-        if not dot:
-            continue
+        parent = one.slot.rpartition(".")[0]
+        if not parent or (scene.actor(parent) is None and not any(s.slot == parent for s in scene.shown)):
+            continue  # no child of anybody, or of a B2BUA that is over: it ends by its own rows
         for line in lines.values():
             other = line.leg
             if other == one.slot or other.rpartition(".")[0] != parent or before.get(other, True):
