@@ -187,11 +187,14 @@ class _Walk:
             for handle in _handed_on(row):
                 owed.discard(f"response:{handle}")
         for debt in sorted(owed):
-            if "$" in debt:
+            if "$" in debt or (debt in acquired and debt.startswith("response:")):
+                # a request that came is answered, or handed on with its handle, by the row that takes it
                 owed.discard(debt)
+                what = "a response" if "$" in debt else _named(debt)
+                mend = "publish its transaction, or answer it (sip.respond: {to: $event.transaction, …})"
                 wrongs.append(_Wrong(
-                    "debt-left", debt, f"{event} asks for a response, and the row neither answers it nor hands it on",
-                    "answer it (sip.respond: {to: $event.transaction, …}) or publish its transaction",
+                    "debt-left", debt, f"{event} asks for {what}, and the row neither answers it nor hands it on",
+                    mend if "$" in debt else _mend(debt),
                 ))  # fmt: skip
         return frozenset(owed), wrongs
 

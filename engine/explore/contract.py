@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from calltable.engine.explore.line import CALLING, PROCEEDING
 from calltable.engine.explore.scene import Violation
 
 if TYPE_CHECKING:
@@ -85,6 +86,23 @@ def said_over(scene: Scene, port: str, line: Line, *, doomed: bool) -> None:
     gives_up = "BYE" in sent or ("CANCEL" in sent and not line.confirmed) or scene.actor(line.leg) is None
     if gives_up:
         raise Violation("untold", f"{line.leg} gives up its call on {shown[-1].event}, and its owner is not told")
+
+
+def cancelled(scene: Scene, line: Line) -> None:
+    """Raise ``Violation`` where the owner withdraws an INVITE, the leg takes it, and the INVITE goes on."""
+    asked = any(one.slot == line.leg and one.event == "user.cancel" and one.kind == "taken" for one in scene.shown)
+    if asked and any(key[1] == "INVITE" and phase in {CALLING, PROCEEDING} for key, (phase, _) in line.clients.items()):
+        raise Violation("unsent", f"{line.leg} is asked to cancel its INVITE, and does not")
+
+
+def withdrawn(scene: Scene, port: str, line: Line, waiting: int) -> None:
+    """Raise ``Violation`` where a leg refuses a re-INVITE (number ``waiting``) that its owner has been given, and does not say so."""
+    refused = any(where == port and isinstance(m[0], int) and m[0] >= 300 and m[1:] == (waiting, "INVITE") for where, m in scene.sent)
+    shown = [one for one in scene.shown if one.slot == line.leg]
+    if not refused or any(one.event.startswith("user.") for one in shown):
+        return
+    if not any((OVER | {"reinvite_cancelled"}) & set(one.publications) for one in shown):
+        raise Violation("untold", f"{line.leg} refuses a re-INVITE by itself, and its owner is not told (reinvite_cancelled)")
 
 
 def relayed(scene: Scene, lines: Mapping[str, Line], before: Mapping[str, bool], relays: Mapping[str, tuple[str, ...]]) -> None:
@@ -161,7 +179,7 @@ def _torn_down(scene: Scene, before: Mapping[str, bool]) -> None:
         if one.slot in scene.holding:
             continue  # it was deferred, and had its reason then
         reasons = any(
-            OVER & set(s.publications) or s.event.startswith("after.") or s.event.endswith(".ended")
+            OVER & set(s.publications) or s.event.startswith("after.") or s.event.endswith((".ended", ".refused"))
             or (s.event in REASONS and "." not in s.slot) or s.event == "engine.failed"
             for s in scene.shown
         )  # fmt: skip

@@ -98,6 +98,8 @@ class Legs:
         """The B2BUA has said that its call is connected."""
         self._expected: list[Expected] = []
         self._doomed: dict[str, bool] = {}
+        self._waiting: dict[str, int] = {}
+        """By leg, the INVITE that waited for its owner when the step began."""
 
     # -- as a value
     def load(self, code: Hashable) -> None:
@@ -106,6 +108,9 @@ class Legs:
         self.lines = {port: Line.of(line) for port, line in lines}
         self._expected = []
         self._doomed = {line.leg: line.doomed or not line.known for line in self.lines.values()}
+        self._waiting = {
+            line.leg: line.invite for line in self.lines.values() if (line.invite, "INVITE") in line.servers
+        }
 
     def code(self) -> Hashable:
         """The state as one hashable value."""
@@ -469,6 +474,10 @@ class Legs:
         contract.sent_once(scene)
         for port, line in self.lines.items():
             contract.said_over(scene, port, line, doomed=self._doomed.get(line.leg, False))
+            contract.cancelled(scene, line)
+            waiting = self._waiting.get(line.leg, 0)
+            if waiting and not self._doomed.get(line.leg, False):
+                contract.withdrawn(scene, port, line, waiting)
         if self.plan.relays:
             contract.relayed(scene, self.lines, self._doomed, self.plan.relays)
             if self.plan.answers is not None:
