@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 LEVELS: Final = ("debug", "info", "warning", "error")
 FORMATS: Final = ("text", "json")
 
-calls: Final = logging.getLogger("calltable.calls")
+calls: Final = logging.getLogger("calltable.replay.calls")
 steps: Final = logging.getLogger("calltable.steps")
 
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from calltable.agents import Agent, AgentCall, Heard, session_description
-from calltable.crowd import Crowd, CrowdReport, Mix, crowd
-from calltable.rawpeers import RawCall, RawPeer
 from calltable.simulation import Simulation, SimulationError
+from calltable.simulation.agents import Agent, AgentCall, Heard, session_description
+from calltable.simulation.crowd import Crowd, CrowdReport, Mix, crowd
+from calltable.simulation.rawpeers import RawCall, RawPeer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from calltable.assembly import Tables
-    from calltable.calls import Call
-    from calltable.capture import Capture
     from calltable.replay import Replayed
+    from calltable.replay.calls import Call
+    from calltable.replay.capture import Capture
 
 EXAMPLES = """\
 examples:
@@ -92,8 +92,8 @@ def run(options: argparse.Namespace) -> int:
 def read(path: Path, local: list[str]) -> tuple[Capture, list[Call]]:
     """The capture and its calls. Raises UsageError."""
     from calltable.adapters.sip.transport import Address  # noqa: PLC0415
-    from calltable.calls import CallError, calls  # noqa: PLC0415
-    from calltable.capture import CaptureError, read_capture  # noqa: PLC0415
+    from calltable.replay.calls import CallError, calls  # noqa: PLC0415
+    from calltable.replay.capture import CaptureError, read_capture  # noqa: PLC0415
 
     try:
         capture = read_capture(path)
@@ -106,7 +106,7 @@ def read(path: Path, local: list[str]) -> tuple[Capture, list[Call]]:
 
 def one_of(found: list[Call], wanted: str | None) -> Call:
     """The call that is asked for. Raises UsageError that lists what there is."""
-    from calltable.calls import CallError, pick  # noqa: PLC0415
+    from calltable.replay.calls import CallError, pick  # noqa: PLC0415
 
     try:
         return pick(found, wanted)
@@ -195,8 +195,8 @@ def _around(result: Replayed) -> Iterator[str]:
 
 def written(result: Replayed, source: str, paths: list[Path], overlays: list[Path]) -> str:
     """A pytest file that replays the call: it passes where the tables do what was captured."""
-    from calltable.calls import Call  # noqa: PLC0415
     from calltable.replay import replay  # noqa: PLC0415
+    from calltable.replay.calls import Call  # noqa: PLC0415
 
     call = result.call
     # a trace's own steps are not written: the test walks on until all transactions are over
@@ -213,7 +213,7 @@ def written(result: Replayed, source: str, paths: list[Path], overlays: list[Pat
         "",
         *(["from pathlib import Path", ""] if paths or overlays else []),
         *(["from calltable import Tables"] if paths or overlays else []),
-        "from calltable.calls import recorded",
+        "from calltable.replay.calls import recorded",
         "from calltable.replay import replay",
         "",
         "MESSAGES = [",

@@ -47,7 +47,7 @@ def written(found: Explored, paths: Sequence[Path] = (), overlays: Sequence[Path
 {finding.text}.
 """
 
-from calltable.retrace import retrace
+from calltable.simulation.retrace import retrace
 
 SCRIPT = """
 {script}
@@ -60,7 +60,7 @@ def test_{name}():
 
 
 def steps(system: System, trace: Sequence[Told]) -> Iterator[str]:
-    """The steps of a trace as ``calltable.retrace`` reads them."""
+    """The steps of a trace as ``calltable.simulation.retrace`` reads them."""
     names = [element.name for element in system.elements]
     wires = {target: names[system.sender(number)] for number, target in enumerate(system.channels)}
     for move, reaction in trace:

@@ -16,15 +16,15 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from calltable.assembly import Tables
-from calltable.crowd import Mix, crowd
 from calltable.engine.coverage import CoverageError, recording
 from calltable.engine.model import TableError
+from calltable.simulation.crowd import Mix, crowd
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.ladder import ladder_html, ladder_text
 from calltable.trace import dump
 
 if TYPE_CHECKING:
-    from calltable.crowd import CrowdReport
+    from calltable.simulation.crowd import CrowdReport
 
 EXAMPLES = """\
 examples:

@@ -11,7 +11,7 @@ import dpkt
 import pytest
 
 from calltable.adapters.sip.transport import Address
-from calltable.capture import CaptureError, hep, read_capture
+from calltable.replay.capture import CaptureError, hep, read_capture
 from calltable.trace import Entry, dump
 
 A, B = Address("udp", "192.0.2.1", 5060), Address("udp", "192.0.2.2", 5070)

@@ -87,7 +87,7 @@ def test_what_comes_from_the_network_cannot_forge_a_line(form):
     stream = io.StringIO()
     set_up("info", form, stream)
     evil = "sip:x\r\n2026 info call ended\x1b[2J"
-    logging.getLogger("calltable.calls").info("from %s", evil, extra={"parts": {"from": evil, "quiet": "", "n": None}})
+    logging.getLogger("calltable.replay.calls").info("from %s", evil, extra={"parts": {"from": evil, "quiet": "", "n": None}})
     logger.handlers[:], logger.level, logger.propagate = before
     (line,) = stream.getvalue().splitlines()
     assert "\x1b" not in line

@@ -10,12 +10,12 @@ import pytest
 
 from calltable.adapters.sip.transport import Address
 from calltable.assembly import Tables
-from calltable.calls import Call, CallError, calls, pick
-from calltable.capture import Capture, Captured, from_trace
-from calltable.crowd import Crowd, Mix
 from calltable.engine.load import load_tables
 from calltable.replay import replay, root_of
+from calltable.replay.calls import Call, CallError, calls, pick
+from calltable.replay.capture import Capture, Captured, from_trace
 from calltable.simulation import Simulation, shipped_tables
+from calltable.simulation.crowd import Crowd, Mix
 from calltable.tools.replay import written
 from calltable.trace import Entry, Tracer
 

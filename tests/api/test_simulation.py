@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from calltable.assembly import Refused, Tables
-from calltable.crowd import Mix, crowd
 from calltable.simulation import Simulation, SimulationError
+from calltable.simulation.crowd import Mix, crowd
 from calltable.trace import dump
 
 pytest_plugins = ["pytester"]

@@ -15,8 +15,8 @@ from calltable.engine.explore.system import CAPACITY
 from calltable.engine.explore.trace import lines
 from calltable.engine.load import load_tables
 from calltable.engine.model import TableError
-from calltable.retrace import Retrace
 from calltable.simulation import shipped_tables
+from calltable.simulation.retrace import Retrace
 
 NAMES = [one.name for one in COMPOSITIONS]
 

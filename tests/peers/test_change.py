@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from calltable.assembly import Tables
-from calltable.calls import calls
-from calltable.capture import read_capture
 from calltable.control import ask
 from calltable.replay import replay
+from calltable.replay.calls import calls
+from calltable.replay.capture import read_capture
 from calltable.trace import read_trace
 from tests.peers.conftest import SHORT
 from tests.peers.programs import Program, find

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from calltable.agents import AgentCall
 from calltable.assembly import Refused
-from calltable.rawpeers import RawCall, RawPeer
 from calltable.simulation import Simulation
+from calltable.simulation.agents import AgentCall
+from calltable.simulation.rawpeers import RawCall, RawPeer
 from tests.scenarios.catalogue import scenario
 from tests.scenarios.stories import (
     ANSWER,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, TypeVar
 
-from calltable.rawpeers import RawCall
 from calltable.simulation import Simulation
+from calltable.simulation.rawpeers import RawCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from calltable.adapters.sip.message import Message
     from calltable.adapters.sip.transport import Address
-    from calltable.agents import AgentCall
-    from calltable.rawpeers import RawPeer
+    from calltable.simulation.agents import AgentCall
+    from calltable.simulation.rawpeers import RawPeer
 
 T = TypeVar("T")
 OFFER, ANSWER, OTHER = b"v=0\r\ns=offer\r\n", b"v=0\r\ns=answer\r\n", b"v=0\r\ns=other\r\n"

@@ -12,8 +12,8 @@ import pytest
 import calltable.tables as shipped
 from calltable.engine.explore.explorer import explore
 from calltable.engine.load import load_tables
-from calltable.retrace import retrace
 from calltable.simulation import SimulationError
+from calltable.simulation.retrace import retrace
 from calltable.tools import UsageError
 from calltable.tools.main import main
 from calltable.tools.replays import written

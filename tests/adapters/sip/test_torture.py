@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from calltable.rawpeers import RawCall
 from calltable.simulation import Simulation
+from calltable.simulation.rawpeers import RawCall
 
 FOLDER = Path(__file__).resolve().parents[4] / "shared" / "data" / "rfc4475"
 MANIFEST = FOLDER / "manifest.json"

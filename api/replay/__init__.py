@@ -1,0 +1,11 @@
+"""Captured calls, walked through tables.
+
+``capture.py`` reads SIP messages out of files, ``calls.py`` tells which belong to one call and which side is ours, ``owner.py``
+infers what a leg's owner must have told it, and ``walk.py`` plays it all to the real engine and stack.
+"""
+
+from __future__ import annotations
+
+from calltable.replay.walk import Replayed, Walked, replay, root_of
+
+__all__ = ["Replayed", "Walked", "replay", "root_of"]

@@ -1,0 +1,487 @@
+"""A captured call walked through tables: the real engine and stack on a virtual clock, fed what our side heard then.
+
+Every message that came in is given to the stack at its captured time; what the tables send is caught, never sent. The
+captured element made its own tags, branches and Call-IDs, the tables make others: what is sent is paired with what was
+captured, their names are learnt from each pair, and what comes in is rewritten by them, so that the peer's answers find
+our transactions and dialogs. Routes and commands are not in a capture but show in it: the target of the outgoing
+INVITE is where the call was routed to; an end that nobody asked for is an operator's hang-up; and where a single leg is replayed (``leg/uas``, ``leg/uac``), what its
+owner must have said follows from what was sent (180: ``user.progress``, 200: ``user.answer``, BYE: ``user.hangup``).
+
+``replay`` answers with the path (every row, with its cause) and with the first *divergence*: the earliest message that
+was captured and that the tables do not send, or that they send and that was not captured. Repetitions and
+100 are no divergence; nor is the order between legs. Where the capture is a trace of ours, its rows are compared too.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from calltable.adapters.clock import VirtualClock
+from calltable.adapters.sip.errors import MessageError
+from calltable.adapters.sip.message import Request, Response, parse
+from calltable.adapters.sip.packet import SimulatedListener
+from calltable.adapters.sip.transport import Address, canonical_ip, choose_listener, default_port
+from calltable.adapters.sip.uri import host_port
+from calltable.assembly import Engine, Tables
+from calltable.b2bua import B2BUA, BRIDGE
+from calltable.engine.coverage import Memory
+from calltable.replay.calls import hangup
+from calltable.replay.owner import LegOwner
+from calltable.trace import Entry, Tracer
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from calltable.adapters.sip.stack import Traced
+    from calltable.adapters.sip.transport import Flow, Receiver
+    from calltable.engine.executor import Step
+    from calltable.replay.calls import Call, Spoken
+
+REST: Final = 40.0
+"""Seconds that go on after the last captured message: transactions come to their end (64*T1 and a little)."""
+LATE: Final = 0.5
+"""Seconds by which a message may be sent later than it was captured, for the captured element took its time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a step follows from: a message that came in, a command, or time. ``number`` counts from 1."""
+
+    number: int
+    time: float
+    text: str
+    message: Spoken | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """One step of the replay. ``values`` are what guards of the machine read, as they were before the step."""
+
+    cause: Cause
+    time: float
+    session: str
+    machine: str
+    event: str
+    outcome: str
+    row: str
+    before: str
+    after: str
+    payload: Mapping[str, Any]
+    values: Mapping[str, Any]
+    counts: Mapping[tuple[str, str | None], int]
+    publications: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One message that the tables sent, repetitions left out. ``pair`` is the captured message it stands for."""
+
+    time: float
+    message: Request | Response
+    to: Address
+    rows: str
+    pair: Spoken | None
+
+    @property
+    def label(self) -> str:
+        """What it is: ``INVITE``, ``180 (INVITE)``."""
+        message = self.message
+        return message.method if isinstance(message, Request) else f"{message.status} ({message.cseq.method})"
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """Where the captured call and the tables part. ``time`` in seconds since the call's first message."""
+
+    time: float
+    captured: str
+    tables: str
+    after: str
+    """The last thing that came in before."""
+    row: str = ""
+    """The row that the tables took there."""
+
+    def __str__(self) -> str:
+        """One sentence."""
+        row = f", by row {self.row}" if self.row else ""
+        return f"at {self.time:.3f} s, after {self.after}: the capture {self.captured}; the tables {self.tables}{row}"
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What came of a replay."""
+
+    call: Call
+    tables: Tables
+    machine: str
+    steps: list[Walked]
+    sent: list[Sent]
+    entries: list[Entry]
+    divergence: Divergence | None
+    counters: Counter[str]
+
+    @property
+    def rows(self) -> list[str]:
+        """The path: the ids of the rows and declared non-rows, in order."""
+        return [step.row for step in self.steps if step.row]
+
+
+class _Wire:
+    """A transport that catches what is sent."""
+
+    def __init__(self, listeners: Sequence[Address], sent: Callable[[bytes, Address], None]) -> None:
+        self.listeners = tuple(listeners)
+        self.stats: dict[str, int] = {}
+        self.receiver: Receiver | None = None
+        self._sent = sent
+
+    def start(self, receiver: Receiver) -> None:
+        self.receiver = receiver
+
+    def local_for(self, to: Address, source: Address | None = None) -> Address | None:
+        return choose_listener(self.listeners, to, source, lambda _: None)
+
+    def send(self, data: bytes, to: Address, source: Address | None = None, flow: Flow | None = None) -> None:  # noqa: ARG002
+        self._sent(data, to)
+
+    def close_flow(self, flow: Flow) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+class _Lookup:
+    """Finds where a URI led to in the capture; literal addresses need no capture."""
+
+    def __init__(self, call: Call) -> None:
+        self._known = {
+            one.message.uri: one.remote for one in call.messages if one.out and isinstance(one.message, Request)
+        }
+        self._others = [one.remote for one in call.placed]
+
+    def find(self, uri: str, done: Callable[[Address | None, str], None]) -> None:
+        if uri in self._known:
+            done(self._known[uri], "")
+            return
+        try:
+            host, port, transport = host_port(uri)
+        except MessageError as error:
+            done(None, error.reason)
+            return
+        literal = canonical_ip(host)
+        if literal is not None:
+            done(Address(transport or "udp", literal, port or default_port(transport or "udp")), "")
+        elif self._others:
+            done(self._others[0], "")
+        else:
+            done(None, f"the capture does not show where {uri} leads")
+
+
+class _Routes:
+    """Sends the call where the capture shows it went, or refuses it as it was refused then."""
+
+    def __init__(self, call: Call) -> None:
+        self._targets = [one.message.uri for one in call.placed if isinstance(one.message, Request)]
+        finals = [
+            one.message.status for one in call.messages
+            if one.out and isinstance(one.message, Response) and one.message.cseq.method == "INVITE" and one.message.status >= 300
+        ]  # fmt: skip
+        self._refusal = finals[0] if finals else 404
+
+    def find(self, request: Request, source: Address | None = None) -> str | int:  # noqa: ARG002
+        return self._targets.pop(0) if self._targets else self._refusal
+
+
+_TOKEN = re.compile(rb"(?P<key>;[ \t]*(?:tag|branch)[ \t]*=[ \t]*)(?P<value>[^;,>\s\"]+)", re.IGNORECASE)
+_NAMED = re.compile(rb"^(?P<name>via|v|from|f|to|t)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE)
+_CALL_ID = re.compile(rb"^(?P<name>(?:call-id|i)[ \t]*:[ \t]*)(?P<value>[^\r\n]*?)(?=[ \t]*\r?$)", re.IGNORECASE | re.MULTILINE)
+
+
+class _Names:
+    """What the captured element called things, and what the tables call them."""
+
+    def __init__(self) -> None:
+        self.ours: dict[bytes, bytes] = {}
+        """Captured tag, branch or Call-ID, to ours."""
+        self.theirs: dict[str, str] = {}
+        """Our Call-ID, to the captured one."""
+
+    def learn(self, captured: Request | Response, own: Request | Response) -> None:
+        """A pair: the same message, once as it was captured and once as the tables sent it."""
+        self._pair(captured.call_id, own.call_id)
+        self.theirs[own.call_id] = captured.call_id
+        if isinstance(own, Request):
+            self._pair(captured.from_tag, own.from_tag)
+            self._pair(captured.via.branch, own.via.branch)
+        else:
+            self._pair(captured.to_tag, own.to_tag)
+
+    def _pair(self, captured: str | None, own: str | None) -> None:
+        if captured and own:
+            self.ours[captured.encode("utf-8", "surrogateescape")] = own.encode("utf-8", "surrogateescape")
+
+    def rewritten(self, data: bytes) -> bytes:
+        """A message of the peer with our names in the place of the captured ones."""
+        head, gap, body = data.partition(b"\r\n\r\n")
+        known = self.ours
+
+        def token(found: re.Match[bytes]) -> bytes:
+            return found["key"] + known.get(found["value"], found["value"])
+
+        head = _NAMED.sub(lambda line: _TOKEN.sub(token, line[0]), head)
+        head = _CALL_ID.sub(lambda line: line["name"] + known.get(line["value"], line["value"]), head)
+        return head + gap + body
+
+
+@dataclass(eq=False)
+class Replay:
+    """One replay under way; ``replay`` is the way to have one."""
+
+    call: Call
+    tables: Tables
+    machine: str
+    sent: list[Sent] = field(default_factory=list)
+    steps: list[Walked] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Assemble the engine at the captured addresses, one clock tick before the first message."""
+        call = self.call
+        self.clock = VirtualClock(call.start)
+        self.names = _Names()
+        self._waiting = _distinct(one for one in call.messages if one.out)
+        self._repeated: set[bytes] = set()
+        self._memory = Memory()
+        self._causes = 0
+        self.cause = Cause(0, call.start, "the start")
+        locals_ = list(dict.fromkeys(one.local for one in call.messages))
+        self.wire = _Wire(locals_, self._caught)
+        self.engine = Engine(
+            self.tables, self.clock, self.wire, _Lookup(call), rng=random.Random(call.name),
+        )  # fmt: skip
+        self.owner: LegOwner | None = None
+        if self.machine in ("leg/uac", "leg/uas"):
+            self.engine.run()
+            self.owner = LegOwner(self.engine, call)
+        else:
+            B2BUA(self.engine, _Routes(call), machine=self.machine)  # type: ignore[arg-type]  # it only needs find
+        if self.machine not in self.engine.executor.machines:
+            known = ", ".join(sorted(self.engine.executor.machines))
+            msg = f"no machine {self.machine} to replay with; there are {known}"
+            raise LookupError(msg)
+        self._tracer = Tracer(self.engine, self.entries.append)
+        self._rows = ""
+        self.engine.stack.tracers.append(self._traced)
+        self.engine.executor.observers.append(self._stepped)
+
+    # -- running
+    def run(self) -> None:
+        """Everything that was captured, at its time, and what follows from it."""
+        clock, call = self.clock, self.call
+        for one in call.messages:
+            if not one.out:
+                clock.call_at(one.time, self._hear, one)
+        if self.owner is None and call.commands is not None:
+            for when, event in call.commands:
+                clock.call_at(when, self._command, event)
+        elif self.owner is None and (first := hangup(call)) is not None:
+            # a moment later, so that a timer of the tables that is the reason comes first
+            clock.call_at(first.time + 1e-6, self._hang_up, first)
+        if self.owner is not None:
+            for one in _distinct(one for one in call.messages if one.out):
+                clock.call_at(one.time, self._say, one)
+        last = call.messages[-1].time
+        if call.steps:
+            last = max(last, call.steps[-1].time)
+        clock.run(last)
+        self._because("time")
+        # timers of the captured element may have been a little behind
+        clock.run(last + (LATE if call.steps else REST))
+        # the tracer waits until transactions know their leg, and names them after it
+        named = [entry.session for entry in self.entries if entry.kind == "step"]
+        self.steps = [replace(step, session=name) for step, name in zip(self.steps, named, strict=True)]
+
+    def _because(self, text: str, message: Spoken | None = None) -> None:
+        self._causes += 1
+        self.cause = Cause(self._causes, self.clock.time(), text, message)
+
+    def _hear(self, one: Spoken) -> None:
+        self._because(f"{one.label} from {one.remote.hostport}", one)
+        if self.wire.receiver is not None:
+            self.wire.receiver.received(self.names.rewritten(one.data), one.remote, one.local, SimulatedListener(one.local))
+        self.cause = Cause(self._causes, self.clock.time(), "time")
+
+    def _command(self, event: str) -> None:
+        self._because(f"the command {event}")
+        for session in list(self.engine.executor.sessions.values()):
+            if session.machine.name == self.machine and session.root is session:
+                self.engine.executor.dispatch(session, event)
+
+    def _hang_up(self, first: Spoken) -> None:
+        """An operator must have hung up, unless the tables have ended the call by themselves."""
+        if first in self._waiting:
+            self._command("user.hangup")
+
+    def _say(self, one: Spoken) -> None:
+        """What the owner of the leg must have said, unless the tables have sent this message by themselves."""
+        if one in self._waiting and self.owner is not None:
+            self._because(f"the owner, who wants {one.label}", None)
+            self.owner.wants(one)
+
+    # -- watching
+    def _stepped(self, step: Step) -> None:
+        session, receipt = step.session, step.receipt
+        state = session.state if receipt is None else receipt.before
+        machine = session.machine
+        counts: dict[tuple[str, str | None], int] = {}
+        for name in machine.model.children:
+            if name.endswith("*"):
+                counts[name, None] = session.count(name)
+                counts.update({(name, of): session.count(name, of) for of in self.tables.machines[machine.model.children[name].machine].model.states})
+        self.steps.append(Walked(
+            self.cause, self.clock.time() - self.call.start, session.path, machine.name, step.event,
+            step.outcome.kind, "" if step.row is None else step.row.id, state, session.state,
+            step.payload, dict(self._memory.before(session)), counts, tuple(name for name, _ in step.publications),
+        ))  # fmt: skip
+        self._memory.learn(step)
+
+    def _traced(self, traced: Traced) -> None:
+        self._rows = traced.row
+
+    def _caught(self, data: bytes, to: Address) -> None:
+        if data in self._repeated:
+            return
+        self._repeated.add(data)
+        message = parse(data)
+        pair = self._pair_of(message)
+        if pair is not None:
+            self._waiting.remove(pair)
+            self.names.learn(pair.message, message)
+        self.sent.append(Sent(self.clock.time() - self.call.start, message, to, self._rows, pair))
+
+    def _pair_of(self, message: Request | Response) -> Spoken | None:
+        """The captured message that this one stands for: the first of its kind in its dialog that has none yet."""
+        call_id = self.names.theirs.get(message.call_id, message.call_id)
+        known = {one.message.call_id for one in self.call.messages}
+        for one in self._waiting:
+            other = one.message
+            if type(other) is not type(message) or other.cseq.method != message.cseq.method:
+                continue
+            if isinstance(message, Response) and isinstance(other, Response) and message.status != other.status:
+                continue
+            if isinstance(message, Request) and isinstance(other, Request) and message.method != other.method:
+                continue
+            if other.call_id == call_id or (call_id not in known and one.opens and other.call_id not in self.names.theirs.values()):
+                return one
+        return None
+
+
+def _distinct(messages: Iterator[Spoken]) -> list[Spoken]:
+    """The messages without repetitions."""
+    found: dict[bytes, Spoken] = {}
+    for one in messages:
+        found.setdefault(one.data, one)
+    return list(found.values())
+
+
+def replay(call: Call, tables: Tables | None = None, *, machine: str = "") -> Replayed:
+    """Walk the tables (the shipped ones by default) with a captured call.
+
+    ``machine`` is the table of the session at the top; left out, ``b2bua/bridge`` where our side took an INVITE and sent one on
+    (or refused it), else the leg that shows. Raises LookupError for a machine that is not there or cannot run.
+    """
+    loaded = tables if tables is not None else Tables()
+    machine = machine or root_of(call)
+    if machine not in loaded.machines:
+        msg = f"no table {machine}; there are {', '.join(sorted(loaded.machines))}"
+        raise LookupError(msg)
+    running = Replay(call, loaded, machine)
+    running.run()
+    return Replayed(
+        call, loaded, machine, running.steps, running.sent, running.entries, _divergence(running),
+        running.engine.executor.counters,
+    )
+
+
+def root_of(call: Call) -> str:
+    """The table at the top: as the trace says, else as the messages show."""
+    for step in call.steps:
+        if step.session == step.call:
+            return step.machine
+    if not call.came_in:
+        return "leg/uac"
+    answered = any(
+        one.out and isinstance(one.message, Response) and one.message.cseq.method == "INVITE" and one.message.status < 300
+        and one.message.status > 100 for one in call.messages
+    )  # fmt: skip
+    return BRIDGE if call.placed or not answered else "leg/uas"
+
+
+# --------------------------------------------------------------------------- where they part
+
+
+def _divergence(running: Replay) -> Divergence | None:
+    """The earliest difference on the wire or, for traces of ours, between the rows."""
+    unsent = min(_unsent(running), key=lambda one: one.time, default=None)
+    unheard = min(_unheard(running), key=lambda one: one.time, default=None)
+    if unsent is not None and unheard is not None and abs(unsent.time - unheard.time) <= LATE:
+        # the one stands in the place of the other
+        unheard, unsent = replace(unheard, captured=unsent.captured), None
+    found = [one for one in (unsent, unheard, *_other_rows(running)) if one is not None]
+    return min(found, key=lambda one: one.time, default=None)
+
+
+def _unsent(running: Replay) -> Iterator[Divergence]:
+    """Captured, and not sent by the tables (in time)."""
+    start = running.call.start
+    for one in running._waiting:  # noqa: SLF001 - the same module
+        if not _trying(one.message):
+            yield Divergence(
+                one.time - start, f"has {one.label} to {one.remote.hostport}", "send nothing of the kind", _before(running, one.time)
+            )
+
+
+def _unheard(running: Replay) -> Iterator[Divergence]:
+    """Sent by the tables while the capture goes on, and not captured."""
+    end = running.call.messages[-1].time - running.call.start
+    for sent in running.sent:
+        if sent.pair is None and not _trying(sent.message) and sent.time <= end + 1e-6:
+            yield Divergence(
+                sent.time, "has nothing of the kind", f"send {sent.label} to {sent.to.hostport}",
+                _before(running, running.call.start + sent.time, inclusive=True), sent.rows,
+            )
+
+
+def _other_rows(running: Replay) -> Iterator[Divergence]:
+    """The first row that a trace of ours has otherwise."""
+    logged = [step for step in running.call.steps if step.row]
+    if not logged:
+        return
+    walked = [step for step in running.steps if step.row]
+    for then, now in zip(logged, walked, strict=False):
+        if (then.machine, then.row) != (now.machine, now.row):
+            yield Divergence(
+                now.time, f"took {then.row} ({then.machine}) on {then.event}",
+                f"take {now.row} ({now.machine}) on {now.event}", now.cause.text, now.row,
+            )
+            return
+    if len(walked) < len(logged):
+        missing = logged[len(walked)]
+        yield Divergence(
+            missing.time - running.call.start, f"took {missing.row} ({missing.machine}) on {missing.event}",
+            "take no row any more", _before(running, missing.time),
+        )
+
+
+def _trying(message: Request | Response) -> bool:
+    return isinstance(message, Response) and message.status == 100
+
+
+def _before(running: Replay, time: float, *, inclusive: bool = False) -> str:
+    heard = [one for one in running.call.messages if not one.out and (one.time < time or (inclusive and one.time <= time))]
+    return f"{heard[-1].label} from {heard[-1].remote.hostport}" if heard else "the start"
