@@ -36,6 +36,7 @@ from calltable.engine.explore.line import (
     Line,
 )  # fmt: skip
 from calltable.engine.explore.scene import TOKEN, EffectError, Violation, blank
+from calltable.engine.model import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
@@ -462,7 +463,10 @@ class Legs:
                 self._answer(scene, port, line, key, 481)
             elif phase == OPEN:
                 raise Violation("unanswered", f"{actor.slot} ends and has never answered the {key[1]} of its peer")
+        failed = any(one.slot == actor.slot and one.event == FAILED for one in scene.shown)
         for (_, method), (phase, _) in line.clients.items():
+            if method == "BYE" and not failed:
+                raise Violation("leak", f"{actor.slot} ends before its BYE is answered")
             if method == "INVITE" and phase not in (CANCELLING, WITHDRAWN):
                 raise Violation("leak", f"{actor.slot} ends, and its INVITE is neither answered nor cancelled nor given up")
         if line.confirmed and not line.closed:

@@ -30,6 +30,9 @@ GIVEN_UP = frozenset({"timeout", "unacknowledged"})
 """What may only be told where the network is broken for good."""
 
 
+ABSORBED = ("sip.", "user.")
+"""Events on which no transaction ends: it has to stay for repetitions (Timers D, I, J, K, L, M; zero where reliable)."""
+
 REPEATS = ("timer.", "sip.repeated", "sip.failure")
 """The events on which a message is sent again."""
 
@@ -118,7 +121,8 @@ class Transaction:
     def _again(self, scene: Scene, actor: Actor) -> None:
         """Send the last message again: on a timer, or because the peer repeats itself, and only where that may help."""
         event = next(one.event for one in reversed(scene.shown) if one.slot == actor.slot)
-        if not event.startswith(REPEATS):
+        one_shot = event.startswith("timer.") and not actor.timers.get(event.removeprefix("timer."), False)
+        if one_shot or not event.startswith(REPEATS):
             raise Violation("resent", f"the last message is sent again on {event}")
         if self.last is None:
             return
@@ -219,6 +223,8 @@ class Transaction:
         taken = next((one for one in reversed(scene.shown) if one.slot == actor.slot), None)
         if taken is not None and taken.event == "user.abandon":
             return
+        if taken is not None and taken.event.startswith(ABSORBED):
+            raise Violation("early-end", f"the transaction ends on {taken.event}, and nobody absorbs what is repeated")
         if self.role.client:
             if not set(self.told) & FINALS:
                 raise Violation("untold", "the transaction ends and its user was never told how the request fared")
@@ -235,6 +241,10 @@ class Transaction:
         for event, wanted_ in self._wanted:
             if wanted_ not in sent:
                 raise Violation("unsent", f"{event} wants the {wanted_} (RFC 3261 §17.1.1.3, §13.2.2.4), and nothing is sent")
+        for one in scene.shown:
+            told = "provisional" in one.publications or self.cancel or self.role.request != "INVITE"
+            if one.event == "sip.provisional" and one.kind == "taken" and not told:
+                raise Violation("untold", "a provisional response comes, and the user is not told")
         if any(one.event == "user.cancel" and one.kind == "taken" for one in scene.shown):
             self.cancel = self.cancel or "wanted"
         if self.cancel == "wanted" and self.provisional and scene.actor(SLOT) is not None and not set(self.told) & FINALS:
