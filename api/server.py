@@ -16,7 +16,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from calltable.adapters.sip.headers import forget_addresses
 from calltable.adapters.sip.sockets import SocketTransport
+from calltable.adapters.sip.uri import forget_uris
 from calltable.assembly import Engine
 from calltable.b2bua import B2BUA
 from calltable.control import Control, ControlError
@@ -42,6 +44,9 @@ log = logging.getLogger("calltable.serve")
 _BEYOND: Final = 2.0
 """Seconds that hung-up calls may take beyond Timer F, when a BYE that nobody answers is given up (RFC 3261 §17.1.2.2)."""
 
+_TIDY: Final = 20.0
+"""Seconds between two looks whether the memory of past calls can be given back."""
+
 
 class Server:
     """One B2BUA. ``await start()``, ``await drain()``, ``await close()``."""
@@ -59,6 +64,8 @@ class Server:
         self._over: asyncio.Event = asyncio.Event()
         self._trace: TraceFile | None = None
         self._control: Control | None = None
+        self._tidying: asyncio.TimerHandle | None = None
+        self._tidied = 0
 
     async def start(self) -> None:
         """Open everything. Raises TransportError, ControlError or OSError; nothing is left open then."""
@@ -106,6 +113,21 @@ class Server:
         gc.collect()
         gc.freeze()
         gc.set_threshold(10_000, 500, 100)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Give back the memory of past calls once nothing of them is alive.
+
+        The addresses that the parsers remember are few, but each holds a page of memory that is empty but for it.
+        """
+        executor = self.engine.executor
+        taken = executor.counters["calls"]
+        if taken != self._tidied and not executor.sessions:
+            self._tidied = taken
+            forget_addresses()
+            forget_uris()
+            gc.collect()
+        self._tidying = asyncio.get_running_loop().call_later(_TIDY, self._tidy)
 
     def snapshot(self) -> dict[str, Any]:
         """How much is alive, and what was counted since the start."""
@@ -207,6 +229,8 @@ class Server:
 
     async def close(self) -> None:
         """Close all listeners, connections and files. May be called again."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         if self._control is not None:
             await self._control.close()
         self.lookup.close()

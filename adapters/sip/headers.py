@@ -176,6 +176,11 @@ def parse_name_addr(value: str, name: str = "name-addr") -> NameAddr:
     return found
 
 
+def forget_addresses() -> None:
+    """Drop the addresses that are remembered: worth it when no call is up and its memory is to be given back."""
+    _addresses.clear()
+
+
 def _parse_name_addr(value: str, name: str) -> NameAddr:
     match = _plain_addr.fullmatch(value)
     if match is not None:

@@ -122,6 +122,11 @@ def parse_uri(text: str) -> Uri:
     return found
 
 
+def forget_uris() -> None:
+    """Drop the URIs that are remembered: worth it when no call is up and its memory is to be given back."""
+    _cache.clear()
+
+
 def host_port(text: str) -> tuple[str, int | None, str | None]:
     """Give (host, port or None, transport or None) of a sip or sips URI: where RFC 3263 begins.
 

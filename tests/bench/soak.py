@@ -2,8 +2,9 @@
 
     python -m tests.bench.soak [--calls N] [--rate N] [--json FILE]
 
-The B2BUA is warmed up, then waits until its last timer (32 s, RFC 3261) has run out, and says what is alive and how
-much memory it has. Then come the calls, and the same wait. Memory and live sessions must be back where they were.
+The B2BUA is warmed up at the rate of the test until the first calls' last timers (32 s, RFC 3261) have run out. Then
+it gets time to be quiet, and says what is alive and how much memory it has. Then come the calls, and the same wait.
+Memory and live sessions must be back where they were.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from typing import Any
 
 from tests.bench.driver import CannotRunError, Figure, finish, load_driver, options, server
 
-WARM_UP = 5_000
-QUIET_SECONDS = 45.0
+WARM_UP_SECONDS = 40
+"""Longer than the longest timer of a call that is over: then memory is as full as the rate makes it."""
+QUIET_SECONDS = 60.0
+TIDY_SECONDS = 22.0
+"""An idle server looks every 20 s whether it can give memory back."""
 GROWTH_MB = 2.0
 """What an allocator may keep in pieces; a leak of 100 bytes a call would already be 10 MB."""
 ALIVE = ("calls", "sessions", "timers", "transactions", "dialogs")
@@ -47,6 +51,7 @@ def settled(driver: Any, bench: Any) -> tuple[dict[str, Any], float]:
     end = time.monotonic() + QUIET_SECONDS
     while any((alive := snapshot(bench))[name] for name in ALIVE) and time.monotonic() < end:
         time.sleep(1)
+    time.sleep(TIDY_SECONDS)
     return alive, driver.usage(bench.proc.pid, pss=True).pss / 2**20
 
 
@@ -61,9 +66,10 @@ def main(arguments: list[str] | None = None) -> int:
         driver = load_driver()
         wanted = options(driver, warmup=0, max_wall=asked.calls / asked.rate * 1.5 + 60, sample=1.0)
         with driver.Bench(server(driver, "calltable"), wanted) as bench:
-            warm = bench.load(asked.rate, min(WARM_UP, asked.calls), warm=True)
+            fresh = driver.usage(bench.proc.pid, pss=True).pss / 2**20
+            warm = bench.load(asked.rate, asked.rate * WARM_UP_SECONDS, warm=True)
             _, before = settled(driver, bench)
-            print(f"   {WARM_UP:,} calls to warm up: {before:.1f} MB, {warm['failed']} failed", file=sys.stderr, flush=True)
+            print(f"   {warm['calls']:,} calls to warm up: {before:.1f} MB, {warm['failed']} failed", file=sys.stderr, flush=True)
             run = bench.load(asked.rate, asked.calls)
             print(f"   {asked.calls:,} calls in {run['wall_s']:.0f} s", file=sys.stderr, flush=True)
             alive, after = settled(driver, bench)
@@ -74,7 +80,9 @@ def main(arguments: list[str] | None = None) -> int:
     figures = [
         Figure(f"failed calls of {asked.calls:,}", run["failed"], "", 0),
         Figure("sessions, timers, transactions and dialogs left", left, "", 0),
-        Figure("memory before", before, "MB"),
+        Figure("memory of the fresh server", fresh, "MB"),
+        Figure("memory at the most", run["rss_max_mb"], "MB"),
+        Figure("memory before, after warming up", before, "MB"),
         Figure("memory after", after, "MB"),
         Figure("memory grew by", after - before, "MB", GROWTH_MB),
         Figure("CPU per call", run["cpu_ms_per_call"] or math.nan, "ms"),
