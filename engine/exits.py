@@ -45,7 +45,7 @@ def gate_three(flow: Flow) -> Iterator[Problem]:
         if state.name in stuck:
             yield _at(
                 machine, state, "no-way-out", f"no row leads from state {state.name} to a final state",
-                f"let a row lead to {_or(sorted(ends))}; from here only {_or(_beyond(state.name, regular))} can be reached",
+                f"let a row lead to {_or(sorted(ends))}; from here one gets {_whereto(_beyond(state.name, regular))}",
             )  # fmt: skip
     yield from _waiting(flow, [state for state in live if state.name not in stuck], edges, ends)
     yield from _deferring(flow, edges)
@@ -284,6 +284,10 @@ def _at(machine: Machine, state: State, code: str, message: str, hint: str) -> P
 
 def _rows(ids: Sequence[str], joint: str = ", ") -> str:
     return f"row{'s' if len(ids) > 1 else ''} {joint.join(ids)}"
+
+
+def _whereto(states: list[str]) -> str:
+    return f"only to {_or(states)}" if states else "nowhere"
 
 
 def _or(names: Sequence[str]) -> str:
