@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 RELIABLE = frozenset({"tcp", "tls", "ws", "wss", "sctp"})
 """Transports that keep order and lose nothing: no retransmissions on them (RFC 3261 §17.1.1.2)."""
 
-UDP_MAX_REQUEST = 1300
-"""Bytes; a larger request must not go over UDP when the path MTU is unknown (RFC 3261 §18.1.1)."""
-
 _MAX_PORT = 65535
 
 
