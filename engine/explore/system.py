@@ -180,7 +180,7 @@ class System:
                 at = self._shared[i, cost] if cost else -1
                 if at is None or (at >= 0 and not state[at]):
                     continue
-                made = self._given(state, i, given, cost, -1 if at is None else at)
+                made = self._given(state, i, given, cost, at)
                 if made is not None:
                     found.append(made)
         if not any(move.cost not in ("loss", "duplicate", "failure") for move, _, _ in found):
