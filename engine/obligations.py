@@ -191,7 +191,7 @@ class _Walk:
                 # a request that came is answered, or handed on with its handle, by the row that takes it
                 owed.discard(debt)
                 what = "a response" if "$" in debt else _named(debt)
-                mend = "publish its transaction, or answer it (sip.respond: {to: $event.transaction, …})"
+                mend = "answer it (sip.respond: {to: $event.transaction, …}) or publish its transaction"
                 wrongs.append(_Wrong(
                     "debt-left", debt, f"{event} asks for {what}, and the row neither answers it nor hands it on",
                     mend if "$" in debt else _mend(debt),
