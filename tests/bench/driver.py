@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "bench"
 WORK = ROOT / "build" / "bench"
-PORT, NEXT_PORT = 26_060, 26_080
+FIRST_PORT = 26_060
 SERVERS = ("calltable", "floor", "sippy", "floor-uvloop", "kamailio")
 
 
@@ -74,26 +74,28 @@ def sippy_python() -> str:
 
 
 def server(driver: ModuleType, name: str) -> Any:
-    """One of the servers under comparison, by a name of ``SERVERS``. Raises CannotRunError."""
+    """One of the servers under comparison, by a name of ``SERVERS``, on ports that are free. Raises CannotRunError."""
+    port = driver.free_port("127.0.0.1", FIRST_PORT)
+    ports = {"port": port, "next_port": driver.free_port("127.0.0.1", port + 20), "settle": 1.0}
     if name == "calltable":
-        return driver.Server(name=name, cmd=serve_command(), port=PORT, next_port=NEXT_PORT, settle=1.0, cwd=str(ROOT))
+        return driver.Server(name=name, cmd=serve_command(), **ports, cwd=str(ROOT))
     if name == "floor":
         command = f"{sys.executable} {SHARED / 'floor.py'} b2bua asyncio {{port}} {{next_port}}"
-        return driver.Server(name="floor-asyncio", cmd=command, port=PORT, next_port=NEXT_PORT, settle=1.0)
+        return driver.Server(name="floor-asyncio", cmd=command, **ports)
     if name == "sippy":
         command = f"{sippy_python()} {SHARED / 'peers' / 'sippy_one_thread.py'} -f -l 127.0.0.1 -p {{port}} -n 127.0.0.1:{{next_port}}"
-        return driver.Server(name=name, cmd=command, env={"SIPLOG_BEND": "none"}, port=PORT, next_port=NEXT_PORT, settle=1.0)
+        return driver.Server(name=name, cmd=command, env={"SIPLOG_BEND": "none"}, **ports)
     if name == "floor-uvloop":
         if importlib.util.find_spec("uvloop") is None:
             raise CannotRunError("uvloop is not installed")
         command = f"{sys.executable} {SHARED / 'floor.py'} b2bua uvloop-drain {{port}} {{next_port}}"
-        return driver.Server(name=name, cmd=command, port=PORT, next_port=NEXT_PORT, settle=1.0)
+        return driver.Server(name=name, cmd=command, **ports)
     if name == "kamailio":
         if shutil.which("kamailio", path="/usr/sbin:/usr/bin:/sbin:/usr/local/sbin") is None:
             raise CannotRunError("Kamailio is not installed")
         command = f"{SHARED / 'peers' / 'kamailio.sh'} 1 {{port}} {{next_port}} {{work}}"
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-        return driver.Server(name=name, cmd=command, env={"PATH": path}, port=PORT, next_port=NEXT_PORT, settle=1.0)
+        return driver.Server(name=name, cmd=command, env={"PATH": path}, **ports)
     raise CannotRunError(f"there is no server {name}; there are {', '.join(SERVERS)}")
 
 
