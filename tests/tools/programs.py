@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 
 COMMAND = [sys.executable, "-m", "calltable.tools.main"]
 
@@ -20,12 +21,17 @@ class Program:
         )
         self.said = []
 
-    def line(self, needle):
-        """Read on to the next line that holds ``needle``."""
-        for line in self.process.stdout:
-            self.said.append(line.rstrip("\n"))
-            if needle in line:
-                return self.said[-1]
+    def line(self, needle, seconds=30):
+        """Read on to the next line that holds ``needle``; the program is ended where it does not come in time."""
+        watchdog = threading.Timer(seconds, self.process.kill)
+        watchdog.start()
+        try:
+            for line in self.process.stdout:
+                self.said.append(line.rstrip("\n"))
+                if needle in line:
+                    return self.said[-1]
+        finally:
+            watchdog.cancel()
         text = "\n".join(self.said)
         raise AssertionError(f"it ended without saying {needle!r}:\n{text}")
 
