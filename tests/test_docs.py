@@ -22,7 +22,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,9 +93,8 @@ class Shell:
             log = self.folder / f".output{self.started}"
             log.touch()
             self.ask(f"{command[:-1]} > {log} 2>&1 &")
-            end = time.monotonic() + SECONDS
-            while not log.read_text() and time.monotonic() < end:
-                time.sleep(0.02)
+            # a program in the background is up when it has said something
+            self.ask(f"timeout {SECONDS} bash -c 'until [ -s {log} ]; do sleep 0.02; done'")
             return ""
         return self.ask(command)
 
