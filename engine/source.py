@@ -34,6 +34,7 @@ _Loader: Any = yaml.CBaseLoader
 
 MAX_NODES = 200_000
 MAX_DEPTH = 50
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 Scalar: TypeAlias = "bool | int | float | str | None"
 
@@ -101,8 +102,8 @@ def read_source(text: str, file: str) -> Node:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise BrokenSource([_plain(error, file, text)]) from None
-    except RecursionError:
-        raise BrokenSource([Problem(Position(file, 1, 1), "nested too deeply", code="yaml")]) from None
+    except RecursionError:  # a libyaml that sets no limit of its own
+        raise BrokenSource([Problem(Position(file, 1, 1), f"not readable as YAML: {_TOO_DEEP}", code="yaml")]) from None
     if root is None:
         hint = "a table begins with «calltable: 1» and «machine: <name>»"
         raise BrokenSource([Problem(Position(file, 1, 1), "the file is empty", hint=hint, code="yaml")])
@@ -151,7 +152,7 @@ class _Builder:
         if id(node) in self._open:
             self._fail(node, "an alias names something that contains it", "a table cannot contain itself")
         if depth > MAX_DEPTH:
-            self._fail(node, f"nested more than {MAX_DEPTH} deep", "")
+            self._fail(node, _TOO_DEEP, "")
         self._open.add(id(node))
         self._sizes.append(0)
         built = self._build(node, depth)
@@ -230,6 +231,7 @@ _PLAIN: tuple[tuple[str, str, str], ...] = (
     ("could not find expected ':'", "a key without its «:»", "write «key: value», with a space after the colon"),
     ("control characters", "a control character stands in the file", "remove it; tables are plain UTF-8 text"),
     ("special characters", "a control character stands in the file", "remove it; tables are plain UTF-8 text"),
+    ("nesting depth", _TOO_DEEP, ""),
     ("duplicate anchor", "an anchor («&name») is defined twice", "give one of the two another name"),
 )  # fmt: skip
 
