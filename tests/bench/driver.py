@@ -57,9 +57,7 @@ def serve_command() -> str:
 
 
 def sippy_python() -> str:
-    """A Python that has Sippy: this one, or a venv made for it. Raises CannotRunError."""
-    if importlib.util.find_spec("sippy") is not None:
-        return sys.executable
+    """A Python that has Sippy, in a venv of its own: it installs a top-level ``tests`` that would hide ours. Raises CannotRunError."""
     home = WORK / "sippy"
     python = home / "bin" / "python"
     if not (home / ".ready").exists():
