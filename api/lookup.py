@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from calltable.adapters.sip.resolver import ResolveError, Resolver
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from calltable.adapters.sip.transport import Address
 
@@ -21,7 +21,7 @@ _QUESTIONS: Final = 1000
 
 
 class Lookup:
-    """Finds the address that requests to a URI are sent to.
+    """Finds the addresses that requests to a URI are sent to.
 
     ``listeners`` says what can be sent with: addresses of other transports or IP versions are passed over. With
     ``via`` (a SIP URI) every request goes there, whatever its own URI: an outbound proxy.
@@ -42,30 +42,30 @@ class Lookup:
             self.resolver.transports = tuple(dict.fromkeys(one.transport for one in listeners))
             self.resolver.versions = tuple(dict.fromkeys(6 if one.ipv6 else 4 for one in listeners))
 
-    def find(self, uri: str, done: Callable[[Address | None, str], None]) -> None:
-        """Call ``done`` with the best address, or with None and the reason."""
+    def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
+        """Call ``done`` with the addresses to try, best first, or with none and the reason."""
         uri = self.via or uri
         try:
             found = self.resolver.resolve_now(uri)
         except ResolveError as error:
-            done(None, str(error))
+            done((), str(error))
             return
         if found is not None:
-            done(found[0], "")
+            done(found, "")
         elif len(self._tasks) >= _QUESTIONS:
-            done(None, f"cannot resolve {uri}: {_QUESTIONS} DNS questions are under way already")
+            done((), f"cannot resolve {uri}: {_QUESTIONS} DNS questions are under way already")
         else:
             task = asyncio.get_running_loop().create_task(self._ask(uri, done))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _ask(self, uri: str, done: Callable[[Address | None, str], None]) -> None:
+    async def _ask(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
         try:
             found = await self.resolver.resolve(uri)
         except ResolveError as error:
-            done(None, str(error))
+            done((), str(error))
         else:
-            done(found[0], "")
+            done(found, "")
 
     def close(self) -> None:
         """Forget the questions under way; nobody is told any more."""

@@ -31,7 +31,7 @@ from calltable.assembly import Refused
 from calltable.engine.problems import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from calltable.adapters.sip.message import Message, Request
     from calltable.adapters.sip.stack import Stack
@@ -342,8 +342,8 @@ class Softphone:
         """The local address that ``uri`` will be called from, where that can be told at once."""
         found: list[tuple[str, str]] = []
 
-        def done(address: Any, reason: str) -> None:
-            local = None if address is None else self.engine.stack.transport.local_for(address)
+        def done(ways: Sequence[Any], reason: str) -> None:
+            local = self.engine.stack.transport.local_for(ways[0]) if ways else None
             found.append((local.host if local is not None else self.host, reason))
 
         # a name that has to be asked for is answered when the description is written already

@@ -43,14 +43,13 @@ class Alarms:
     # -- arming
     def arm(self, session: Session, arms: Iterable[Arm]) -> None:
         """Arm the ``after`` rows of the state that the session has entered, as far as their guards hold."""
-        for event, delay in arms:
-            seconds = delay(session)
-            if seconds is not None:
-                timer = self._set(self.seconds(seconds), session, event)
-                if session.armed is None:
-                    session.armed = [timer]
-                else:
-                    session.armed.append(timer)
+        armed = [
+            self._set(seconds, session, event, "") for event, delay in arms if (seconds := delay(session)) is not None
+        ]
+        if session.armed is None:
+            session.armed = armed or None
+        else:
+            session.armed += armed
 
     def start(self, session: Session, p: Mapping[str, Any]) -> None:
         """The action ``timer.start``."""
@@ -85,8 +84,8 @@ class Alarms:
             self.heap.cancel(timer)
         session.timers = None
 
-    def _set(self, seconds: float, session: Session, event: str, name: str = "") -> Timer:
-        when = self._executor.now + seconds
+    def _set(self, delay: float | Draw, session: Session, event: str, name: str) -> Timer:
+        when = self._executor.now + (self.seconds(delay) if type(delay) is Draw else delay)  # type: ignore[operator]
         if when < self._wake_at:
             self.late = True
         return self.heap.arm(when, session, event, name)

@@ -83,7 +83,7 @@ class CompiledMachine:
     """A machine ready to run: ``cells[state][event](session, payload)`` answers what a row asks for."""
 
     __slots__ = (
-        "after", "cells", "defaults", "digest", "durable", "family", "finals", "history", "initial", "model", "name", "rows",
+        "after", "begin", "cells", "defaults", "digest", "durable", "family", "finals", "history", "initial", "model", "name", "rows",
         "session", "source",
     )  # fmt: skip
 
@@ -112,13 +112,14 @@ class CompiledMachine:
                 code.arms = self.after[code.next_state]
         self.source = writer.source
         self.defaults = {name: variable.default for name, variable in model.variables.items()}
+        self.begin: Callable[[Session], None] = writer.beginning(self.defaults)
+        """Gives a new session's variables their defaults."""
         self.session: type[Session] = type(
             "Session",
             (Session,),
             {
                 "__slots__": tuple("v_" + name for name in model.variables),
                 "machine": self,
-                "defaults": tuple(("v_" + name, v.default) for name, v in model.variables.items()),
             },
         )
 
@@ -239,6 +240,13 @@ class _Writer:
                 self._define("named", ["def named(v):", f"    return {{{pairs}}}"], [1, 1], self.model.position.file),
             )
         return found
+
+    def beginning(self, defaults: Mapping[str, Any]) -> Callable[[Session], None]:
+        """A function that gives a session's variables their defaults."""
+        lines = ["def begin(s):", *(f"    s.v_{name} = {self._constant(value)}" for name, value in defaults.items())]
+        if not defaults:
+            lines.append("    pass")
+        return self._define("begin", lines, [1] * len(lines), self.model.position.file)
 
     def _define(self, name: str, lines: list[str], at: list[int], file: str | None) -> Callable[..., Any]:
         text = "\n".join(lines) + "\n"

@@ -81,7 +81,26 @@ class Session:
     )  # fmt: skip
 
     machine: ClassVar[CompiledMachine]
-    defaults: ClassVar[tuple[tuple[str, Any], ...]] = ()
+    id: int
+    name: str
+    prefix: str
+    owner: Owner
+    state: str
+    cells: dict[str, Callable[[Session, Mapping[str, Any]], Any]]
+    version: int
+    context: Any
+    """The adapter's own; the engine never looks at it."""
+    timers: dict[str, Timer] | None
+    armed: list[Timer] | None
+    children: dict[str, Session] | None
+    deferred: list[Waiting] | None
+    inbox: list[Waiting] | None
+    history: list[Receipt] | None
+    started: int
+    followups: int
+    drain: int
+    busy: bool
+    ended: bool
 
     def __init__(self, number: int, name: str, prefix: str, owner: Owner) -> None:
         machine = self.machine
@@ -89,24 +108,12 @@ class Session:
         self.name = name
         self.prefix = prefix
         self.owner = owner
-        self.state: str = machine.initial
-        self.cells: dict[str, Callable[[Session, Mapping[str, Any]], Any]] = machine.cells[machine.initial]
-        self.version = 0
-        self.context: Any = None
-        """The adapter's own; the engine never looks at it."""
-        self.timers: dict[str, Timer] | None = None
-        self.armed: list[Timer] | None = None
-        self.children: dict[str, Session] | None = None
-        self.deferred: list[Waiting] | None = None
-        self.inbox: list[Waiting] | None = None
-        self.history: list[Receipt] | None = None
-        self.started = 0
-        self.followups = 0
-        self.drain = 0
-        self.busy = False
-        self.ended = False
-        for slot, value in self.defaults:
-            setattr(self, slot, value)
+        self.state = machine.initial
+        self.cells = machine.cells[machine.initial]
+        self.version = self.started = self.followups = self.drain = 0
+        self.context = self.timers = self.armed = self.children = self.deferred = self.inbox = self.history = None
+        self.busy = self.ended = False
+        machine.begin(self)
 
     # -- a session owns sessions: what they publish are its events
     def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:

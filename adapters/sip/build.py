@@ -85,16 +85,16 @@ def build_ack(invite: Request, response: Message) -> Request:
     return _derive(invite, "ACK", response.get("to") or invite.get("to") or "")
 
 
-def build_cancel(invite: Request) -> Request:
-    """Make the CANCEL of a request (RFC 3261 §9.1)."""
-    return _derive(invite, "CANCEL", invite.get("to") or "")
+def build_cancel(invite: Request, headers: Iterable[tuple[str, str]] = ()) -> Request:
+    """Make the CANCEL of a request (RFC 3261 §9.1); ``headers`` may add a Reason (RFC 3326)."""
+    return _derive(invite, "CANCEL", invite.get("to") or "", headers)
 
 
-def _derive(request: Request, method: str, to: str) -> Request:
+def _derive(request: Request, method: str, to: str, headers: Iterable[tuple[str, str]] = ()) -> Request:
     lines = [("Via", split_list(request.get("via") or "")[0]), ("Max-Forwards", "70")]
     lines += [("Route", value) for value in request.all("route")]
     lines += [("From", request.get("from") or ""), ("To", to), ("Call-ID", request.call_id)]
-    lines += [("CSeq", f"{request.cseq.number} {method}"), ("Content-Length", "0")]
+    lines += [("CSeq", f"{request.cseq.number} {method}"), *headers, ("Content-Length", "0")]
     return Request(method, request.uri, lines)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.headers import option_tags
+from calltable.adapters.sip.headers import option_tags, quote_string
+from calltable.adapters.sip.message import Response
 from calltable.adapters.sip.names import canonical_names
 
 if TYPE_CHECKING:
@@ -72,6 +73,16 @@ def lent(source: Message | Content | None) -> tuple[list[tuple[str, str]], bytes
         else:
             headers.append(line)
     return headers, source.body
+
+
+def reasons(source: Message | Content | None) -> list[tuple[str, str]]:
+    """The Reason header fields that ``source`` lends to a BYE or CANCEL (RFC 3326); those of a response name its code."""
+    if source is None:
+        return []
+    if isinstance(source, Response):
+        text = quote_string(source.reason)
+        return [("Reason", f"SIP;cause={source.status};text={text}" if source.reason else f"SIP;cause={source.status}")]
+    return [line for line in source.headers if canonical_names[line[0]] == "reason"]
 
 
 def has_offer(message: Message) -> bool:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+from calltable.adapters.sip.attempts import only_here
 from calltable.adapters.sip.build import build_response
-from calltable.adapters.sip.content import Content, has_offer, lent
+from calltable.adapters.sip.content import Content, has_offer, lent, reasons
 from calltable.adapters.sip.dialog import MAX_FORWARDS, Dialog
 from calltable.adapters.sip.errors import MessageError
 from calltable.adapters.sip.message import Request, Response
@@ -55,6 +56,10 @@ class Leg:
         """Requests of the peer that still wait for an answer."""
 
     # -- as the user of INVITE transactions
+    def inviting(self, transaction: ClientTransaction) -> None:
+        """Our INVITE is on its way."""
+        self.invite_client = transaction
+
     def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
         """What came of our INVITE becomes an event of the leg."""
         post = self.adapter.executor.post
@@ -86,6 +91,7 @@ class Leg:
         """A request inside the dialog; its order has been checked (§12.2.2)."""
         post = self.adapter.executor.post
         if request.method == "BYE":
+            only_here(self.invite_client)
             self.bye_server = transaction
             post(self.session, "sip.bye", {"message": request, "transaction": transaction})
             return
@@ -270,22 +276,20 @@ class Legs:
             failed(400)
             return
 
-        def go(address: Address | None, reason: str) -> None:
+        def go(ways: list[Address], reason: str) -> None:
             if method == "INVITE" and (leg.asking is not asking or leg.session.ended):
                 return  # withdrawn while the name was looked up
-            local = None if address is None else self.stack.transport.local_for(address, dialog.source)
-            if address is None or local is None:
-                log.warning("%s %s to %s: %s", leg.session.path, method, hop, reason or "no listener can reach it")
-                self.stack.counters["unroutable requests"] += 1
+            if ways:
+                self._go(leg, method, source, user, ways)
+            else:
+                log.warning("%s %s to %s: %s", leg.session.path, method, hop, reason)
                 failed(503)
-                return
-            self._go(leg, method, source, user, address, local)
 
-        self.stack.resolve(hop, go)
+        self.stack.resolve(hop, dialog.source, go)
 
-    def _go(self, leg: Leg, method: str, source: Any, user: Any, address: Address, local: Address) -> None:
+    def _go(self, leg: Leg, method: str, source: Any, user: Any, ways: list[Address]) -> None:
         dialog = leg.dialog
-        if dialog.source is None:
+        if dialog.source is None and (local := self.stack.transport.local_for(ways[0])) is not None:
             dialog.local = identity(dialog.local, dialog.contact, local)
             dialog.contact = self.stack.contact(local)
             dialog.source = local
@@ -294,10 +298,7 @@ class Legs:
         if isinstance(source, Request) and (left := source.max_forwards) is not None:
             hops = max(0, left - 1)
         request = dialog.request(method, headers, body, max_forwards=hops)
-        branch, outgoing = self.stack.outgoing(request, address, local, self.transactions.cause())
-        transaction = self.transactions.request(user, outgoing, branch, method)
-        if method == "INVITE":
-            leg.invite_client = transaction
+        self.stack.attempts.send(request, ways, dialog.source, user, leg.inviting if method == "INVITE" else None)
 
     def _acknowledge(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
@@ -312,21 +313,21 @@ class Legs:
         request = leg.dialog.request("ACK", headers, body, cseq=response.cseq.number)
         cause = self.transactions.cause()
 
-        def go(address: Address | None, reason: str) -> None:
-            local = None if address is None else self.stack.transport.local_for(address, leg.dialog.source)
-            if address is None or local is None or transaction.session is None:
-                log.warning("%s ACK: %s", session.path, reason or "no listener can reach the target")
-                self.stack.counters["unroutable requests"] += 1
+        def go(ways: list[Address], reason: str) -> None:
+            local = self.stack.transport.local_for(ways[0], leg.dialog.source) if ways else None
+            if local is None or transaction.session is None:
+                log.warning("%s ACK: %s", session.path, reason)
                 return
-            _, outgoing = self.stack.outgoing(request, address, local, cause)
+            _, outgoing = self.stack.outgoing(request, ways[0], local, cause)
             self.executor.post(transaction.session, "user.acknowledge", {"message": outgoing})
 
-        self.stack.resolve(leg.dialog.next_hop(), go)
+        self.stack.resolve(leg.dialog.next_hop(), leg.dialog.source, go)
 
-    def _cancel(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def _cancel(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
+        only_here(leg.invite_client)
         if leg.invite_client is not None and leg.invite_client.session is not None:
-            self.executor.post(leg.invite_client.session, "user.cancel")
+            self.executor.post(leg.invite_client.session, "user.cancel", {"message": p.get("message")})
         else:
             leg.asking = None
             leg.responded(None, "failure", 487, None)  # type: ignore[arg-type]
@@ -339,9 +340,11 @@ class Legs:
 
     def _bye(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
-        reason = p.get("reason")
+        source = p.get("message")
+        if isinstance(source, Response):
+            source = Content(headers=reasons(source))
+        only_here(leg.invite_client)
         ask = _Ask(leg, "sip.bye.final", {})
-        source = None if reason is None else Content(headers=[("Reason", reason)])
         self._send(leg, "BYE", source, ask, lambda code: self.executor.post(session, "sip.bye.final", {"code": code}))
 
     def _request(self, session: Session, p: Mapping[str, Any]) -> None:
@@ -353,7 +356,7 @@ class Legs:
             lambda code: self.executor.post(session, "sip.request.final", {**fields, "code": code, "message": None}),
         )  # fmt: skip
 
-    def _hangup_all(self, session: Session, p: Mapping[str, Any]) -> None:
+    def _hangup_all(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         leg = session.context
         if not isinstance(leg, Leg):
             return
@@ -363,7 +366,7 @@ class Legs:
         if leg.unacknowledged is not None:
             self._acknowledge(session, {})
         if leg.invite_client is not None:
-            self._cancel(session, p)  # a re-INVITE too: nobody else would bound its transaction
+            self._cancel(session, {})  # a re-INVITE too: nobody else would bound its transaction
         if leg.dialog.confirmed and leg.dialog.remote_tag is not None:
             self._bye(session, {})
 

@@ -12,6 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from calltable.adapters.sip.attempts import Attempts
 from calltable.adapters.sip.build import build_response, note_source
 from calltable.adapters.sip.content import has_offer
 from calltable.adapters.sip.errors import MessageError
@@ -25,7 +26,7 @@ from calltable.adapters.sip.validate import check
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from calltable.adapters.sip.transactions import ServerTransaction
     from calltable.engine.executor import Executor
@@ -43,8 +44,8 @@ class Application(Protocol):
 class Resolver(Protocol):
     """Where a URI's requests go (RFC 3263)."""
 
-    def find(self, uri: str, done: Callable[[Address | None, str], None]) -> None:
-        """Call ``done`` with an address, or with None and the reason; at once where no lookup is needed."""
+    def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
+        """Call ``done`` with the addresses to try, best first, or with none and the reason; at once where no lookup is needed."""
 
 
 class Traced(NamedTuple):
@@ -101,6 +102,7 @@ class Stack:
         self._sent_by: dict[Address, str] = {}
         self.tracers: list[Callable[[Traced], None]] = []
         self.transactions = Transactions(executor, self._transmit)
+        self.attempts = Attempts(self)
         self.legs = Legs(self)
         self._salt = self.token()
         transport.start(self)
@@ -128,9 +130,17 @@ class Stack:
         transport = "" if local.transport == "udp" else f";transport={local.transport}"
         return f"<sip:{local.hostport}{transport}>"
 
-    def resolve(self, uri: str, done: Callable[[Address | None, str], None]) -> None:
-        """Find where requests to ``uri`` go."""
-        self.resolver.find(uri, done)
+    def resolve(self, uri: str, source: Address | None, done: Callable[[list[Address], str], None]) -> None:
+        """Find the addresses that requests to ``uri`` go to from the listener ``source``, best first; or none, and why."""
+
+        def found(addresses: Sequence[Address], reason: str) -> None:
+            local_for = self.transport.local_for
+            reached = [one for one in addresses if local_for(one, source) is not None]
+            if not reached:
+                self.counters["unroutable requests"] += 1
+            done(reached, reason or "no listener can reach it")
+
+        self.resolver.find(uri, found)
 
     # -- out
     def outgoing(self, request: Request, to: Address, local: Address, cause: str) -> tuple[str, Outgoing]:

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from calltable.adapters.sip.build import build_ack, build_cancel, build_response
+from calltable.adapters.sip.content import reasons
 from calltable.adapters.sip.headers import BRANCH_COOKIE
 from calltable.adapters.sip.message import Request, Response, parse
 
@@ -303,11 +304,11 @@ class Transactions:
             self.counters["retransmissions"] += 1
             self.transmit(ack, self.cause())
 
-    def _send_cancel(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def _send_cancel(self, session: Session, p: Mapping[str, Any]) -> None:
         transaction: ClientTransaction = session.context
         sent = transaction.outgoing
         if sent is not None and isinstance(sent.message, Request):
-            cancel = sent._replace(message=build_cancel(sent.message), cause=self.cause())
+            cancel = sent._replace(message=build_cancel(sent.message, reasons(p.get("message"))), cause=self.cause())
             self.request(_NOBODY, cancel, transaction.branch, "CANCEL")
 
 

@@ -159,27 +159,28 @@ class _Lookup:
     """Finds where a URI led to in the capture; literal addresses need no capture."""
 
     def __init__(self, call: Call) -> None:
-        self._known = {
-            one.message.uri: one.remote for one in call.messages if one.out and isinstance(one.message, Request)
-        }
+        self._known: dict[str, dict[Address, None]] = {}
+        for one in call.messages:
+            if one.out and isinstance(one.message, Request):
+                self._known.setdefault(one.message.uri, {})[one.remote] = None
         self._others = [one.remote for one in call.placed]
 
-    def find(self, uri: str, done: Callable[[Address | None, str], None]) -> None:
+    def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
         if uri in self._known:
-            done(self._known[uri], "")
+            done(list(self._known[uri]), "")
             return
         try:
             host, port, transport = host_port(uri)
         except MessageError as error:
-            done(None, error.reason)
+            done((), error.reason)
             return
         literal = canonical_ip(host)
         if literal is not None:
-            done(Address(transport or "udp", literal, port or default_port(transport or "udp")), "")
+            done([Address(transport or "udp", literal, port or default_port(transport or "udp"))], "")
         elif self._others:
-            done(self._others[0], "")
+            done(self._others[:1], "")
         else:
-            done(None, f"the capture does not show where {uri} leads")
+            done((), f"the capture does not show where {uri} leads")
 
 
 class _Routes:

@@ -33,7 +33,7 @@ from calltable.simulation.rawpeers import RawPeer
 from calltable.trace import Entry, Tracer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from calltable.adapters.sip.network import SimulatedTransport
     from calltable.adapters.sip.packet import Packet
@@ -291,19 +291,19 @@ class Simulation:
 class _Literal:
     """Finds where URIs lead without any DNS: hosts of a simulation are addresses."""
 
-    def find(self, uri: str, done: Callable[[Address | None, str], None]) -> None:
+    def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
         """See ``Resolver``."""
         try:
             host, port, transport = host_port(uri)
         except MessageError as error:
-            done(None, error.reason)
+            done((), error.reason)
             return
         literal = canonical_ip(host)
         if literal is None:
-            done(None, f"{host} is no address of the simulation")
+            done((), f"{host} is no address of the simulation")
         else:
             transport = transport or "udp"
-            done(Address(transport, literal, port or default_port(transport)), "")
+            done([Address(transport, literal, port or default_port(transport))], "")
 
 
 class _Names:

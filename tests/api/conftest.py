@@ -21,7 +21,7 @@ class Literal:
 
     def find(self, uri, done):
         host, port, transport = host_port(uri)
-        done(Address(transport or "udp", canonical_ip(host), port or 5060), "")
+        done([Address(transport or "udp", canonical_ip(host), port or 5060)], "")
 
 
 @pytest.fixture(scope="session")

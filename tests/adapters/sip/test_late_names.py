@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from calltable.simulation import Simulation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from calltable.adapters.clock import VirtualClock
     from calltable.adapters.sip.stack import Resolver
@@ -21,7 +21,7 @@ class Slow:
         self.clock = clock
         self.inner = inner
 
-    def find(self, uri: str, done: Callable[[Address | None, str], None]) -> None:
+    def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
         self.clock.call_later(1.0, self.inner.find, uri, done)
 
 
