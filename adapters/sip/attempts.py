@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.sip.message import Request
+from calltable.adapters.sip.uri import parse_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,13 +39,16 @@ class Attempts:
         self._stack = stack
         self._without_tcp: dict[Address, float] = {}
 
-    def send(self, request: Request, ways: Sequence[Address], source: Address | None, user: ClientUser,
+    def send(self, request: Request, hop: str, ways: Sequence[Address], source: Address | None, user: ClientUser,
              started: Callable[[ClientTransaction], None] | None = None) -> None:
         """Send ``request``, which has no Via yet, to the first of ``ways``; later to the others, as far as need be.
 
+        ``hop`` is the URI that leads to ``ways``: one that names its transport is taken at its word, whatever the size.
         ``source`` is the listener the sender speaks from; each of ``ways`` can be reached from some listener.
         """
-        self.attempt(request, self._by_size(request, ways, source), source, user, started)
+        if parse_uri(hop).transport is None:
+            ways = self._by_size(request, ways, source)
+        self.attempt(request, ways, source, user, started)
 
     def attempt(self, request: Request, ways: Sequence[Address], source: Address | None, user: ClientUser,
                 started: Callable[[ClientTransaction], None] | None) -> None:
@@ -107,10 +111,13 @@ class Attempt:
         """Try the next address where this one failed (RFC 3263 §4.3); pass on everything else."""
         if kind == "failure" and (code == 503 or (code == 408 and message is None)):
             tried, *others = self._ways
-            self._attempts.failed(tried, others[0])
-            self._attempts.attempt(self._request, others, self._source, self.user, self._started)
-        else:
-            self.user.responded(transaction, kind, code, message)
+            if message is not None or code == 408:  # the server fails, not the way to it
+                others = [way for way in others if (way.host, way.port) != (tried.host, tried.port)]
+            if others:
+                self._attempts.failed(tried, others[0])
+                self._attempts.attempt(self._request, others, self._source, self.user, self._started)
+                return
+        self.user.responded(transaction, kind, code, message)
 
 
 def only_here(transaction: ClientTransaction | None) -> None:

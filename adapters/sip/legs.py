@@ -280,14 +280,14 @@ class Legs:
             if method == "INVITE" and (leg.asking is not asking or leg.session.ended):
                 return  # withdrawn while the name was looked up
             if ways:
-                self._go(leg, method, source, user, ways)
+                self._go(leg, method, source, user, hop, ways)
             else:
                 log.warning("%s %s to %s: %s", leg.session.path, method, hop, reason)
                 failed(503)
 
         self.stack.resolve(hop, dialog.source, go)
 
-    def _go(self, leg: Leg, method: str, source: Any, user: Any, ways: list[Address]) -> None:
+    def _go(self, leg: Leg, method: str, source: Any, user: Any, hop: str, ways: list[Address]) -> None:
         dialog = leg.dialog
         if dialog.source is None and (local := self.stack.transport.local_for(ways[0])) is not None:
             dialog.local = identity(dialog.local, dialog.contact, local)
@@ -298,7 +298,8 @@ class Legs:
         if isinstance(source, Request) and (left := source.max_forwards) is not None:
             hops = max(0, left - 1)
         request = dialog.request(method, headers, body, max_forwards=hops)
-        self.stack.attempts.send(request, ways, dialog.source, user, leg.inviting if method == "INVITE" else None)
+        started = leg.inviting if method == "INVITE" else None
+        self.stack.attempts.send(request, hop, ways, dialog.source, user, started)
 
     def _acknowledge(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context

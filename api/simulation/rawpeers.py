@@ -214,14 +214,14 @@ class RawCall:
         self.remote_tag = tag
         return sent
 
-    def cancel(self) -> Request:
+    def cancel(self, headers: Headers = ()) -> Request:
         """Cancel the latest INVITE."""
         invite = self.invite
         if invite is None:
             msg = "there is no INVITE to cancel"
             raise ValueError(msg)
         tag, self.remote_tag = self.remote_tag, invite.to_tag
-        sent = self.request("CANCEL", cseq=invite.cseq.number, branch=invite.via.branch, uri=invite.uri)
+        sent = self.request("CANCEL", cseq=invite.cseq.number, branch=invite.via.branch, uri=invite.uri, headers=headers)
         self.remote_tag = tag
         return sent
 

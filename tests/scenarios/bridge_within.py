@@ -314,3 +314,52 @@ def cancel_and_callee_bye(sim: Simulation) -> None:
     bridge.alice.expect(200, "CANCEL")
     bridge.a.ack(bridge.alice.expect(200, "INVITE"))
     bridge.alice_gets_bye()
+
+
+# --------------------------------------------------------------------------- why it ends
+
+
+@scenario("RFC 3326", "The Reason of a BYE reaches the other side, with what else its sender had to say, from either side")
+def reason_of_bye_passes(sim: Simulation) -> None:
+    why = {"Reason": 'Q.850;cause=16;text="Normal call clearing"', "X-Bill": "42"}
+    for side, sub in variants(sim, ("caller", "callee")):
+        bridge = joined(sub)
+        near, far, ended = (
+            (bridge.a, bridge.bob, bridge.b) if side == "caller" else (bridge.b, bridge.alice, bridge.a)
+        )
+        near.request("BYE", headers=why)
+        bye = far.expect_request("BYE")
+        assert {name: bye.get(name.lower()) for name in why} == why
+        ended.respond(bye, 200)
+
+
+@scenario("RFC 3326", "The Reason of a CANCEL reaches the callee, at once or with the CANCEL that had to wait; nothing else of it does")
+def reason_of_cancel_passes(sim: Simulation) -> None:
+    why = 'SIP;cause=200;text="Call completed elsewhere"'
+    for ringing, sub in variants(sim, (True, False)):
+        bridge = Bridge(sub)
+        if ringing:
+            bridge.ring()
+        bridge.a.cancel(headers={"Reason": why, "X-Hop": "1"})
+        bridge.alice.expect(200, "CANCEL")
+        bridge.a.ack(bridge.alice.expect(487))
+        if not ringing:
+            bridge.b.respond(bridge.invite, 180)
+        cancel = bridge.bob.expect_request("CANCEL")
+        assert (cancel.get("reason"), cancel.get("x-hop")) == (why, None)
+        bridge.b.respond(cancel, 200)
+        bridge.b.respond(bridge.invite, 487)
+        bridge.bob.expect("ACK")
+
+
+@scenario("RFC 3326", "A re-INVITE that gets 481 ends the call; the other side's BYE says so as a Reason")
+def reason_of_failure(sim: Simulation) -> None:
+    bridge = joined(sim)
+    bridge.b.request("INVITE", body=OTHER)
+    bridge.a.respond(bridge.alice.expect_request("INVITE"), 481)
+    bridge.alice.expect("ACK")
+    bridge.b.ack(bridge.bob.expect(481, "INVITE"))
+    bye = bridge.bob.expect_request("BYE")
+    assert (bye.get("reason") or "").startswith("SIP;cause=481")
+    bridge.b.respond(bye, 200)
+    bridge.alice_gets_bye()
