@@ -10,7 +10,7 @@ make the one under way the last (a CANCEL, a BYE).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from calltable.adapters.sip.message import Request
 from calltable.adapters.sip.uri import parse_uri
@@ -32,6 +32,13 @@ _REMEMBERED: Final = 600.0
 _MOST: Final = 10_000
 
 
+class Way(NamedTuple):
+    """Where a request may go, and the listener that it would leave from."""
+
+    to: Address
+    local: Address
+
+
 class Attempts:
     """Sends requests of one stack, to the first address that takes them."""
 
@@ -39,47 +46,46 @@ class Attempts:
         self._stack = stack
         self._without_tcp: dict[Address, float] = {}
 
-    def send(self, request: Request, hop: str, ways: Sequence[Address], source: Address | None, user: ClientUser,
+    def send(self, request: Request, hop: str, ways: Sequence[Way], user: ClientUser,
              started: Callable[[ClientTransaction], None] | None = None) -> None:
         """Send ``request``, which has no Via yet, to the first of ``ways``; later to the others, as far as need be.
 
         ``hop`` is the URI that leads to ``ways``: one that names its transport is taken at its word, whatever the size.
-        ``source`` is the listener the sender speaks from; each of ``ways`` can be reached from some listener.
+        ``started`` is told of each transaction.
         """
         if parse_uri(hop).transport is None:
-            ways = self._by_size(request, ways, source)
-        self.attempt(request, ways, source, user, started)
+            ways = self._by_size(request, ways)
+        self.attempt(request, ways, user, started)
 
-    def attempt(self, request: Request, ways: Sequence[Address], source: Address | None, user: ClientUser,
+    def attempt(self, request: Request, ways: Sequence[Way], user: ClientUser,
                 started: Callable[[ClientTransaction], None] | None) -> None:
         """Send to the first of ``ways`` as they are."""
         stack = self._stack
-        to, *others = ways
-        if others:
-            user = Attempt(self, Request(request.method, request.uri, list(request.headers), request.body),
-                           ways, source, user, started)
-        local = stack.transport.local_for(to, source)
-        if local is None:
-            raise ValueError(f"no listener can reach {to}")
+        if len(ways) > 1:
+            kept = Request(request.method, request.uri, list(request.headers), request.body)
+            user = Attempt(self, kept, ways, user, started)
+        to, local = ways[0]
         branch, outgoing = stack.outgoing(request, to, local, stack.transactions.cause())
         transaction = stack.transactions.request(user, outgoing, branch, request.method)
         if started is not None:
             started(transaction)
 
-    def _by_size(self, request: Request, ways: Sequence[Address], source: Address | None) -> Sequence[Address]:
+    def _by_size(self, request: Request, ways: Sequence[Way]) -> Sequence[Way]:
         """Put TCP before UDP for a large request, where there is a listener to send it from."""
         size = _VIA + len(request.uri) + len(request.body)
         for name, value in request.headers:
             size += len(name) + len(value) + 4
         if size <= LARGE:
             return ways
-        sized: list[Address] = []
+        sized: list[Way] = []
         now = self._stack.executor.scheduler.time()
         for way in ways:
-            if way.transport == "udp" and self._without_tcp.get(way, now) <= now:
-                stream = way._replace(transport="tcp")
-                if self._stack.transport.local_for(stream, source) is not None:
-                    sized.append(stream)
+            to, local = way
+            if to.transport == "udp" and self._without_tcp.get(to, now) <= now:
+                stream = to._replace(transport="tcp")
+                listener = self._stack.transport.local_for(stream, local)
+                if listener is not None:
+                    sized.append(Way(stream, listener))
             sized.append(way)
         return list(dict.fromkeys(sized))
 
@@ -95,14 +101,13 @@ class Attempts:
 class Attempt:
     """The user of a transaction whose request has other addresses to go to."""
 
-    __slots__ = ("_attempts", "_request", "_source", "_started", "_ways", "user")
+    __slots__ = ("_attempts", "_request", "_started", "_ways", "user")
 
-    def __init__(self, attempts: Attempts, request: Request, ways: Sequence[Address], source: Address | None,
-                 user: ClientUser, started: Callable[[ClientTransaction], None] | None) -> None:
+    def __init__(self, attempts: Attempts, request: Request, ways: Sequence[Way], user: ClientUser,
+                 started: Callable[[ClientTransaction], None] | None) -> None:
         self._attempts = attempts
         self._request = request
         self._ways = ways
-        self._source = source
         self._started = started
         self.user = user
         """Who sent the request."""
@@ -110,12 +115,13 @@ class Attempt:
     def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
         """Try the next address where this one failed (RFC 3263 §4.3); pass on everything else."""
         if kind == "failure" and (code == 503 or (code == 408 and message is None)):
-            tried, *others = self._ways
+            tried = self._ways[0].to
+            others = self._ways[1:]
             if message is not None or code == 408:  # the server fails, not the way to it
-                others = [way for way in others if (way.host, way.port) != (tried.host, tried.port)]
+                others = [way for way in others if (way.to.host, way.to.port) != (tried.host, tried.port)]
             if others:
-                self._attempts.failed(tried, others[0])
-                self._attempts.attempt(self._request, others, self._source, self.user, self._started)
+                self._attempts.failed(tried, others[0].to)
+                self._attempts.attempt(self._request, others, self.user, self._started)
                 return
         self.user.responded(transaction, kind, code, message)
 

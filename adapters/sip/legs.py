@@ -21,6 +21,7 @@ from calltable.adapters.sip.uri import parse_uri
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from calltable.adapters.sip.attempts import Way
     from calltable.adapters.sip.stack import Stack
     from calltable.adapters.sip.transactions import ClientTransaction, ServerTransaction
     from calltable.adapters.sip.transport import Address
@@ -276,7 +277,7 @@ class Legs:
             failed(400)
             return
 
-        def go(ways: list[Address], reason: str) -> None:
+        def go(ways: list[Way], reason: str) -> None:
             if method == "INVITE" and (leg.asking is not asking or leg.session.ended):
                 return  # withdrawn while the name was looked up
             if ways:
@@ -287,9 +288,10 @@ class Legs:
 
         self.stack.resolve(hop, dialog.source, go)
 
-    def _go(self, leg: Leg, method: str, source: Any, user: Any, hop: str, ways: list[Address]) -> None:
+    def _go(self, leg: Leg, method: str, source: Any, user: Any, hop: str, ways: list[Way]) -> None:
         dialog = leg.dialog
-        if dialog.source is None and (local := self.stack.transport.local_for(ways[0])) is not None:
+        if dialog.source is None:
+            local = ways[0].local
             dialog.local = identity(dialog.local, dialog.contact, local)
             dialog.contact = self.stack.contact(local)
             dialog.source = local
@@ -299,7 +301,7 @@ class Legs:
             hops = max(0, left - 1)
         request = dialog.request(method, headers, body, max_forwards=hops)
         started = leg.inviting if method == "INVITE" else None
-        self.stack.attempts.send(request, hop, ways, dialog.source, user, started)
+        self.stack.attempts.send(request, hop, ways, user, started)
 
     def _acknowledge(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
@@ -314,12 +316,11 @@ class Legs:
         request = leg.dialog.request("ACK", headers, body, cseq=response.cseq.number)
         cause = self.transactions.cause()
 
-        def go(ways: list[Address], reason: str) -> None:
-            local = self.stack.transport.local_for(ways[0], leg.dialog.source) if ways else None
-            if local is None or transaction.session is None:
+        def go(ways: list[Way], reason: str) -> None:
+            if not ways or transaction.session is None:
                 log.warning("%s ACK: %s", session.path, reason)
                 return
-            _, outgoing = self.stack.outgoing(request, ways[0], local, cause)
+            _, outgoing = self.stack.outgoing(request, *ways[0], cause)
             self.executor.post(transaction.session, "user.acknowledge", {"message": outgoing})
 
         self.stack.resolve(leg.dialog.next_hop(), leg.dialog.source, go)

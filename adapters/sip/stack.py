@@ -12,7 +12,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from calltable.adapters.sip.attempts import Attempts
+from calltable.adapters.sip.attempts import Attempts, Way
 from calltable.adapters.sip.build import build_response, note_source
 from calltable.adapters.sip.content import has_offer
 from calltable.adapters.sip.errors import MessageError
@@ -130,12 +130,12 @@ class Stack:
         transport = "" if local.transport == "udp" else f";transport={local.transport}"
         return f"<sip:{local.hostport}{transport}>"
 
-    def resolve(self, uri: str, source: Address | None, done: Callable[[list[Address], str], None]) -> None:
-        """Find the addresses that requests to ``uri`` go to from the listener ``source``, best first; or none, and why."""
+    def resolve(self, uri: str, source: Address | None, done: Callable[[list[Way], str], None]) -> None:
+        """Find the ways that requests to ``uri`` go from the listener ``source``, best first; or none, and why."""
 
         def found(addresses: Sequence[Address], reason: str) -> None:
             local_for = self.transport.local_for
-            reached = [one for one in addresses if local_for(one, source) is not None]
+            reached = [Way(to, local) for to in addresses if (local := local_for(to, source)) is not None]
             if not reached:
                 self.counters["unroutable requests"] += 1
             done(reached, reason or "no listener can reach it")
