@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import gc
 import logging
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.adapters.sip.headers import forget_addresses
 from calltable.adapters.sip.sockets import SocketTransport
-from calltable.adapters.sip.uri import forget_uris
 from calltable.assembly import Engine
 from calltable.b2bua import B2BUA
 from calltable.control import Control, ControlError
@@ -26,6 +23,7 @@ from calltable.endpoint import NAMELESS
 from calltable.engine.model import TableError
 from calltable.logs import CallLog
 from calltable.lookup import Lookup
+from calltable.memory import give_back, settle
 from calltable.reload import Generations, is_overlay
 from calltable.routes import Router
 from calltable.shadow import Shadow
@@ -103,30 +101,17 @@ class Server:
         return tuple(self.transport.listeners)
 
     def settle(self) -> None:
-        """Take everything that was loaded out of the garbage collector's sight, and let it look rarely.
-
-        Calls leave no reference circles behind, so counting frees them; a collector that runs every 700 new objects
-        would walk all live calls again and again, for a quarter of the time a call costs. Looking at 10,000 new
-        objects at once stops calls for 7 ms (100,000: for 55 ms, and no cheaper in sum); looking at all that live
-        takes longer than T1, and so comes once in millions. Only for a process that does nothing else.
-        """
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(10_000, 500, 100)
+        """Use memory as a process may that does nothing else; see ``memory.py``."""
+        settle()
         self._tidy()
 
     def _tidy(self) -> None:
-        """Give back the memory of past calls once nothing of them is alive.
-
-        The addresses that the parsers remember are few, but each holds a page of memory that is empty but for it.
-        """
+        """Give back the memory of past calls once nothing of them is alive."""
         executor = self.engine.executor
         taken = executor.counters["calls"]
         if taken != self._tidied and not executor.sessions:
             self._tidied = taken
-            forget_addresses()
-            forget_uris()
-            gc.collect()
+            give_back()
         self._tidying = asyncio.get_running_loop().call_later(_TIDY, self._tidy)
 
     def snapshot(self) -> dict[str, Any]:
