@@ -36,7 +36,7 @@ from calltable.engine.session import (
     Receipt,
     Session,
 )
-from calltable.engine.store import Conflict, MemoryStore, Record, Store, Transition
+from calltable.engine.store import Conflict, MemoryStore, Record, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,7 +124,7 @@ class Executor:
         self._draining = False
         self._drain = 0
         self._number = 0
-        self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Any]] = {}
+        self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Any, Receipt]] = {}
         self._answer = self._committed
 
     # -- machines
@@ -259,24 +259,34 @@ class Executor:
         row: RowCode = taken[0]
         if row.kind != ROW:
             return self._declared(session, event, payload, origin, row)
+        receipt = None
         if row.durable:
+            receipt = self._receipt(session, event, row)
             changes = row.named(taken[1]) if row.named is not None else _NOTHING
-            state = row.next_state or session.state
-            step = _tuple(Transition, (session.version + 1, row.id, event, state, changes, self.now))
             try:
-                kept = self.store.commit(session.id, session.version, step, self._answer)
+                kept = self.store.commit(receipt, changes, self._answer)
             except Exception as error:  # noqa: BLE001 - a store that is broken costs the session, not the engine
                 return self._lose(session, error)
             if not kept:
                 session.busy = True
-                self._pending[session.id] = session, event, payload, taken
+                self._pending[session.id] = session, event, payload, taken, receipt
                 return PENDING
-        self._apply(session, event, payload, taken)
+        self._apply(session, event, payload, taken, receipt)
         return row.outcome
 
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any) -> None:
+    def _receipt(self, session: Session, event: str, row: RowCode) -> Receipt:
+        """What is about to become true."""
+        state = session.state
+        made: Receipt = _tuple(
+            Receipt, (session.id, session.version + 1, row.id, event, state, row.next_state or state, self.now)
+        )
+        return made
+
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None) -> None:
         """Make a committed row true, then let its effects and publications go."""
         row, changes, effects, publications = taken
+        if receipt is None and (row.durable or self.observers):
+            receipt = self._receipt(session, event, row)
         if changes:
             row.assign(session, changes)
         before = session.state
@@ -286,9 +296,7 @@ class Executor:
             if session.armed:
                 self.alarms.leave(session)
         session.version += 1
-        receipt = None
-        if row.durable or self.observers:
-            receipt = _tuple(Receipt, (session.id, session.version, row.id, event, before, session.state, self.now))
+        if receipt is not None:
             history = session.history
             if history is None:
                 session.history = [receipt]
@@ -389,13 +397,13 @@ class Executor:
         if self._draining:  # in the middle of another step, or before it has said that it will answer later
             self.scheduler.call_at(self.scheduler.time(), self._committed, key, error)
             return
-        session, event, payload, taken = self._pending.pop(key)
+        session, event, payload, taken, receipt = self._pending.pop(key)
         session.busy = False
         if session.ended:
             return
         waiting, session.inbox = session.inbox or [], None
         if error is None:
-            self._inside(partial(self._apply, session, event, payload, taken))
+            self._inside(partial(self._apply, session, event, payload, taken, receipt))
         else:
             self._inside(partial(self._lose, session, error))
         for one in waiting:
@@ -444,7 +452,7 @@ class Executor:
             cell = session.cells.get(FAILED)
             taken = cell(session, payload) if cell is not None else None
             if taken is not None and taken[0].kind == ROW:
-                self._apply(session, FAILED, payload, taken)
+                self._apply(session, FAILED, payload, taken, None)
                 outcome = taken[0].outcome
         except Exception:
             log.exception("%r: its engine.failed row failed too", session)

@@ -1,31 +1,22 @@
 """Where durable sessions are kept: one interface for memory, a file and a cluster.
 
-The executor commits every step of a durable session before any of its effects leaves. A commit names
-the version it was computed on; a store that holds another version refuses it (``Conflict``), whole.
+The executor commits every step of a durable session, with its receipt, before any of its effects leaves. The receipt's version
+follows the one the step was computed on; a store that holds another version refuses it (``Conflict``), whole.
 A store that answers later (a disk, a network) keeps the session's lane closed until it calls ``done``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from calltable.engine.session import Receipt
+
 
 class Conflict(Exception):  # noqa: N818 - the word says it; it is no programming error
     """The store holds another version of the session than the one the step was computed on."""
-
-
-class Transition(NamedTuple):
-    """One committed step, as the store keeps it. ``changes`` maps variables to their new values."""
-
-    version: int
-    row: str
-    event: str
-    state: str
-    changes: Mapping[str, Any]
-    time: float
 
 
 class Record:
@@ -47,10 +38,10 @@ class Store(Protocol):
     def create(self, key: int, record: Record) -> None:
         """Keep a new session. Raises ``Conflict`` where the key is taken."""
 
-    def commit(self, key: int, expected: int, step: Transition, done: Callable[[int, Exception | None], None]) -> bool:
-        """Replace version ``expected`` by ``step``, all or nothing.
+    def commit(self, receipt: Receipt, changes: Mapping[str, Any], done: Callable[[int, Exception | None], None]) -> bool:
+        """Replace the version before ``receipt``'s by the state it leads to, all or nothing; ``changes`` are variables' new values.
 
-        True: it is kept. False: ``done`` will be called with the key and None or the reason it failed, once, and
+        True: it is kept. False: ``done`` will be called with the session's key and None or the reason it failed, once, and
         from the thread of the engine. Raises ``Conflict`` where the store already knows that it holds another version.
         """
 
@@ -74,17 +65,18 @@ class MemoryStore:
             raise Conflict(msg)
         self._records[key] = record
 
-    def commit(self, key: int, expected: int, step: Transition, done: Callable[[int, Exception | None], None]) -> bool:  # noqa: ARG002
+    def commit(self, receipt: Receipt, changes: Mapping[str, Any], done: Callable[[int, Exception | None], None]) -> bool:  # noqa: ARG002
         """As ``Store`` says; always answers at once."""
+        key, version = receipt.session, receipt.version
         record = self._records.get(key)
-        if record is None or record.version != expected:
+        if record is None or record.version != version - 1:
             held = "nothing" if record is None else f"version {record.version}"
-            msg = f"session {key}: the step was computed on version {expected}, the store holds {held}"
+            msg = f"session {key}: the step was computed on version {version - 1}, the store holds {held}"
             raise Conflict(msg)
-        if step.changes:
-            record.variables.update(step.changes)
-        record.version = expected + 1
-        record.state = step.state
+        if changes:
+            record.variables.update(changes)
+        record.version = version
+        record.state = receipt.after
         return True
 
     def remove(self, key: int) -> None:

@@ -51,8 +51,8 @@ def test_a_step_is_committed_before_its_effects_and_they_go_before_its_publicati
         def create(self, key, record):
             pass
 
-        def commit(self, key, expected, step, done):
-            at.log.append(("commit", expected, step.version, step.row, step.state, dict(step.changes)))
+        def commit(self, receipt, changes, done):
+            at.log.append(("commit", receipt.version - 1, receipt.version, receipt.row, receipt.after, dict(changes)))
             return True
 
         def remove(self, key):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from calltable.engine.executor import INBOX
-from calltable.engine.store import Conflict, MemoryStore, Record, Transition
+from calltable.engine.session import Receipt
+from calltable.engine.store import Conflict, MemoryStore, Record
 
 TABLE = """\
 calltable: 1
@@ -46,13 +47,13 @@ class Later:
     def create(self, key, record):
         self.memory.create(key, record)
 
-    def commit(self, key, expected, step, done):
+    def commit(self, receipt, changes, done):
         if self.inside:
             while self.waiting:  # a full queue is flushed while the next commit comes in
                 self.answer()
-        self.memory.commit(key, expected, step, done)
+        self.memory.commit(receipt, changes, done)
         if self.later:
-            self.waiting.append((key, done))
+            self.waiting.append((receipt.session, done))
             return False
         return True
 
@@ -67,8 +68,8 @@ class Later:
 # --------------------------------------------------------------------------- the memory store
 
 
-def step(version, state="two", **changes):
-    return Transition(version, "row", "event", state, changes, 0.0)
+def receipt(session, version):
+    return Receipt(session, version, "row", "event", "one", "two", 0.0)
 
 
 def never(key, error):
@@ -78,7 +79,7 @@ def never(key, error):
 def test_the_memory_store_keeps_what_the_last_step_left():
     store = MemoryStore()
     store.create(1, Record("m", "d", 0, "one", {"n": 0, "m": 1}))
-    assert store.commit(1, 0, step(1, n=5), never)
+    assert store.commit(receipt(1, 1), {"n": 5}, never)
     [(key, record)] = store.load()
     assert (key, record.version, record.state, record.variables) == (1, 1, "two", {"n": 5, "m": 1})
     assert len(store) == 1
@@ -91,11 +92,11 @@ def test_the_memory_store_refuses_another_version_whole():
     store = MemoryStore()
     store.create(1, Record("m", "d", 3, "one", {"n": 0}))
     with pytest.raises(Conflict, match="computed on version 2, the store holds version 3"):
-        store.commit(1, 2, step(3, n=5), never)
+        store.commit(receipt(1, 3), {"n": 5}, never)
     with pytest.raises(Conflict, match="computed on version 4, the store holds version 3"):
-        store.commit(1, 4, step(5, n=5), never)
+        store.commit(receipt(1, 5), {"n": 5}, never)
     with pytest.raises(Conflict, match="holds nothing"):
-        store.commit(2, 0, step(1), never)
+        store.commit(receipt(2, 1), {}, never)
     with pytest.raises(Conflict, match="kept already"):
         store.create(1, Record("m", "d", 0, "one", {}))
     [(_, record)] = store.load()
@@ -152,10 +153,10 @@ def test_a_session_that_goes_on_after_a_failure_is_still_kept(world):
 
 def test_a_store_that_breaks_ends_the_session_and_not_the_engine(world):
     class Broken(MemoryStore):
-        def commit(self, key, expected, step, done):
-            if step.row == "a":
+        def commit(self, receipt, changes, done):
+            if receipt.row == "a":
                 raise OSError("disk full")
-            return super().commit(key, expected, step, done)
+            return super().commit(receipt, changes, done)
 
     at = world(TABLE, store=Broken())
     session, other = at.start("m"), at.start("m")
@@ -281,9 +282,9 @@ def test_an_answer_that_comes_in_the_middle_of_another_step_waits_for_its_turn(w
 
 def test_a_store_may_answer_before_it_returns(world):
     class Hasty(MemoryStore):
-        def commit(self, key, expected, step, done):
-            super().commit(key, expected, step, done)
-            done(key, None)
+        def commit(self, receipt, changes, done):
+            super().commit(receipt, changes, done)
+            done(receipt.session, None)
             return False
 
     at = world(TABLE, store=Hasty())
