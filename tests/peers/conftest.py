@@ -30,7 +30,6 @@ SHORT = {
 }  # fmt: skip
 """Timers that end waiting early, so that a test of a silent peer takes a second and a half instead of half a minute.
 Retransmission (T1, T2) stays as RFC 3261 has it."""
-PATIENT = {"timer_d": "8s", "timer_j": "8s", "timer_l": "12s", "timer_m": "8s"}
 ALIVE = ("calls", "sessions", "timers", "transactions", "dialogs")
 TROUBLE = ("sessions failed", "effects failed", "unhandled")
 """Counters that only a mistake of ours moves."""
@@ -214,12 +213,6 @@ def serving(tmp_path_factory) -> Iterator[Callable[..., Server]]:
     finally:
         statuses = [server.stop() for server in servers.values()]
     assert not any(statuses), f"calltable serve ended with {statuses}"
-
-
-@pytest.fixture
-def patient(serving) -> Server:
-    """A server that waits for repetitions about as long as RFC 3261 asks, for networks that lose messages."""
-    return serving("udp", {"timers": PATIENT})
 
 
 @pytest.fixture

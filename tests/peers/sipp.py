@@ -38,8 +38,10 @@ class Scenario:
 
     user = ""
 
-    def __init__(self, *, service: str = "bob") -> None:
+    def __init__(self, *, service: str = "bob", t1: int = 500) -> None:
+        """``t1``: milliseconds until the first repetition; SIPp's option ``-T2`` says where doubling them ends."""
         self.service = service
+        self.t1 = t1
         self.steps: list[str] = []
         self.cseq = 0
 
@@ -86,20 +88,28 @@ class Scenario:
         self.steps[-1] = self.steps[-1].replace("<send", '<send lost="0"', 1)
         return self
 
+    def of(self, transaction: str) -> Self:
+        """The request sent last, or the response waited for last, belongs to this transaction: a name.
+
+        Its branch then tells whether a response is meant, and SIPp acknowledges a repeated final response to an INVITE by
+        itself, also later on. Without it SIPp takes a response whose CSeq names any method that the scenario has sent so
+        far: a repeated 200 to the INVITE for the one to the BYE.
+        """
+        step = self.steps[-1]
+        tag = step[:5]
+        kind = "response_txn" if tag == "<recv" else "ack_txn" if "\nACK " in step else "start_txn"
+        self.steps[-1] = step.replace(tag, f'{tag} {kind}="{transaction}"', 1)
+        return self
+
     def answer(self, direction: str = "", *, to: str = "") -> Self:
         """Answer the INVITE with 200 and a session description."""
         return self.respond(200, body=sdp(direction), to=to)
 
     # -- waiting
-    def recv(self, what: int | str, *, optional: bool = False, back_to: int = 0, timeout: int = 0) -> Self:
-        """Wait for a response (its code) or a request (its method).
-
-        Go ``back_to`` a label when it comes; after ``timeout`` milliseconds of waiting in vain, go to label 99.
-        """
+    def recv(self, what: int | str, *, optional: bool = False) -> Self:
+        """Wait for a response (its code) or a request (its method)."""
         attributes = f'{"response" if isinstance(what, int) else "request"}="{what}"'
         attributes += ' optional="true"' if optional else ""
-        attributes += f' next="{back_to}"' if back_to else ""
-        attributes += f' timeout="{timeout}" ontimeout="99"' if timeout else ""
         taken = list(self._taken(what))
         attributes += ' rrs="true"' if taken else ""
         if what in ("INVITE", "BYE"):
@@ -111,6 +121,14 @@ class Scenario:
         self.steps.append(f"<recv {attributes}><action>{actions}</action></recv>" if actions else f"<recv {attributes}></recv>")
         return self
 
+    def anytime(self, method: str) -> Self:
+        """From here on take this request at any time, and do nothing about it but stop repeating what it answers.
+
+        A step to wait for must follow before the next one that sends.
+        """
+        self.steps.append(f'<recv optional="global" advance_state="false" request="{method}"></recv>')
+        return self
+
     def check(self, regexp: str, header: str = "", *, absent: bool = False) -> Self:
         """The message that came last has (or lacks) this: in a header field, or anywhere where none is named."""
         where = f'search_in="hdr" header="{header}:"' if header else 'search_in="msg"'
@@ -119,10 +137,6 @@ class Scenario:
         step = self.steps.pop().removesuffix("</recv>")
         step = step.removesuffix("</action>") + action if step.endswith("</action>") else f"{step}<action>{action}"
         self.steps.append(f"{step}</action></recv>")
-        return self
-
-    def label(self, number: int) -> Self:
-        self.steps.append(f'<label id="{number}"/>')
         return self
 
     def pause(self, milliseconds: int) -> Self:
@@ -178,7 +192,7 @@ class Scenario:
         if body:
             lines = [*lines, f"Content-Type: {'application/sdp' if body.startswith('v=0') else 'text/plain'}"]
         text = "\n".join([*lines, "Content-Length: [len]", "", body])
-        retrans = ' retrans="500"' if repeat else ""
+        retrans = f' retrans="{self.t1}"' if repeat else ""
         self.steps.append(f"<send{retrans}><![CDATA[\n{text}\n]]></send>")
         return self
 

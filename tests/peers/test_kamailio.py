@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.peers.conftest import PATIENT
-from tests.peers.lossy import LOSSY, SETTLE, callee_ends, caller_ends
+from tests.peers.lossy import LOSSY, T1, TIMERS, callee_ends, caller_ends
 from tests.peers.ports import free_port, wait_bound
 from tests.peers.programs import Program, find
 from tests.peers.sipp import Callee, Caller, sdp
@@ -34,10 +33,10 @@ def between(request, serving, tmp_path, sipp):
 @pytest.fixture
 def between_losses(serving, tmp_path, sipp):
     """The same for a network that loses messages."""
-    yield from through(serving, tmp_path, sipp, "udp", {"timers": PATIENT})
+    yield from through(serving, tmp_path, sipp, "udp", {"timers": TIMERS}, t1=T1)
 
 
-def through(serving, tmp_path, sipp, transport, config=None):
+def through(serving, tmp_path, sipp, transport, config=None, t1=500):
     proxies: list[Program] = []
     inner, outer, callee_port = free_port(), free_port(), free_port()
     server = serving(transport, config, next_hop=f"sip:127.0.0.1:{outer};transport={transport}")
@@ -46,6 +45,8 @@ def through(serving, tmp_path, sipp, transport, config=None):
         folder = tmp_path / name
         folder.mkdir()
         text = CONFIG.read_text().replace("PORT\n", f"{port}\n").replace("MODULES", f"{_modules}/")
+        for factor in (64, 8, 1):
+            text = text.replace(f"{factor}*T1", str(factor * t1))
         file = folder / "kamailio.cfg"
         file.write_text(text.replace("NEXT", str(next_port)).replace("TRANSPORT", transport))
         command = [find("kamailio") or "kamailio", "-DD", "-E", "-m", "64", "-M", "8", "-Y", folder, "-P", folder / "pid", "-f", file]
@@ -62,7 +63,7 @@ def through(serving, tmp_path, sipp, transport, config=None):
         sipp.start("callee", callee, *options, port=callee_port, transport=transport, calls=calls, seconds=50)
         sipp.start("caller", caller, *options, port=free_port(), remote=f"127.0.0.1:{inner}", transport=transport, calls=calls, seconds=50)
         sipp.finish(60)
-        server.quiet("calls", "dialogs", seconds=SETTLE if options else 8)
+        server.quiet("calls", "dialogs")
 
     run.inner, run.outer = f"127.0.0.1:{inner};branch", f"127.0.0.1:{outer};branch"
     yield run
