@@ -173,7 +173,7 @@ def _wish(twin: Session, event: str, payload: Mapping[str, Any], children: dict[
     for slot, value in zip(row.slots, changes, strict=True):
         setattr(twin, slot, value)
     timers: Told = ()
-    if row.next_state is not None:
+    if row.next_state is not None and row.next_state != twin.state:
         twin.state, twin.cells = row.next_state, row.next_cells
         arms = ((arm.event, arm.delay(twin)) for arm in twin.machine.after[row.next_state])
         timers = tuple(sorted(f"{name} in {delay} s" for name, delay in arms if delay is not None))

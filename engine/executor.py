@@ -290,7 +290,8 @@ class Executor:
         if changes:
             row.assign(session, changes)
         before = session.state
-        if row.next_state is not None:
+        moves = row.next_state is not None and row.next_state != before
+        if moves:
             session.state = row.next_state
             session.cells = row.next_cells
             if session.armed:
@@ -322,14 +323,15 @@ class Executor:
                     owner.published(self, session, name, fields)
                 except Exception as error:  # noqa: BLE001 - an adapter owns roots: its mistake is the session's failure
                     self._effect_failed(session, row, f"publication {name}", error)
-        if row.next_state is not None:
+        if moves:
             if row.final:
                 self._end(session)
             elif not session.ended:
                 if row.arms:
                     self.alarms.arm(session, row.arms)
                 if session.deferred:
-                    self._replay(session, before)
+                    waiting, session.deferred = session.deferred, None
+                    self._queue.extendleft((session, *one) for one in reversed(waiting))
 
     def seconds(self, delay: float | Draw) -> float:
         """A duration in seconds; one that an effect's row left open is drawn from the injected random source."""
@@ -422,11 +424,6 @@ class Executor:
             self._draining = False
         if self.alarms.late:
             self.alarms.set()
-
-    def _replay(self, session: Session, before: str) -> None:
-        if session.state != before and session.deferred:
-            waiting, session.deferred = session.deferred, None
-            self._queue.extendleft((session, *one) for one in reversed(waiting))
 
     # -- ends
     def _fail(self, session: Session, event: str, reason: str) -> Outcome:

@@ -272,7 +272,7 @@ def _beyond(state: str, edges: Mapping[str, list[Edge]]) -> list[str]:
     queue = deque([state])
     while queue:
         for edge in edges.get(queue.popleft(), ()):
-            if edge.target not in found and (edge.target != state or edge.enters):
+            if edge.target not in found and edge.target != state:
                 found.append(edge.target)
                 queue.append(edge.target)
     return found

@@ -242,7 +242,7 @@ class _Side:
         for name, parameters in effects:
             config = self._performed(config, name, parameters)
         arms: list[tuple[str, object]] = []
-        if row.next_state is not None:
+        if config.state != state:
             arms = self.arms(config)
             config = config._replace(armed=frozenset(name for name, _ in arms))
         return config, Taking(

@@ -232,7 +232,7 @@ class Flow:
             taken = self.truth.decide(self.cells[state][event], event, fixed).taken
             rows = [row for row in rows if row.id in taken or row.after is not None]
         for row in rows:
-            yield Edge(row, event, row.next_state or state, row.next_state is not None)
+            yield Edge(row, event, row.next_state or state, row.next_state not in (None, state))
 
     # -- walking
     def walk(

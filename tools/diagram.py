@@ -54,8 +54,6 @@ class Line:
     kind: str = "row"
     goes: str = ""
     """The final state that the row leads to, where its arrow is folded into a line."""
-    again: bool = False
-    """The row names the state it is in: it stays, but enters anew and its timers start over."""
 
     @property
     def text(self) -> str:
@@ -174,7 +172,6 @@ def line(machine: Machine, row: Row) -> Line:
         category=category(machine, row.events[0]),
         doc=row.doc,
         kind=row.kind,
-        again=row.next_state is not None and set(row.states) == {row.next_state},
     )
 
 

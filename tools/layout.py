@@ -140,7 +140,7 @@ def trim(text: str, longest: int = LONGEST) -> str:
 
 def row_lines(row: Line, gap: float) -> Iterator[TextLine]:
     """One row in two lines at most: ``event [guard]`` and what it does."""
-    event = trim(("↻ " if row.again else "") + row.event)
+    event = trim(row.event)
     spans = [Span(event, f"event {row.category}")]
     left = LONGEST + 4 - len(event)
     if row.guard and left >= min(12, len(row.guard) + 3):

@@ -40,10 +40,9 @@ def texts(lines: list[Line], longest: int = LONGEST) -> list[str]:
 
 
 def _brief(line: Line, longest: int) -> Iterator[str]:
-    again = "↻ " if line.again else ""
     event = trim(line.event, longest)
     guard = f" [{trim(line.guard, max(12, longest - len(event)))}]" if line.guard else ""
-    yield again + event + guard
+    yield event + guard
     goes = f"→ {line.goes}" if line.goes else ""
     does = trim("/ " + "; ".join(line.brief), longest) if line.brief else ""
     if does or goes:

@@ -73,7 +73,7 @@ def _overview(machines: Sequence[Machine]) -> Iterator[str]:
     yield (
         "<p>A line on an arrow is one row: <b>event</b> <i>[guard]</i> and below it what is done, with ↑ before what is "
         "published. Lines inside a state or a box are rows that stay. An arrow from a box is taken in every state in it, "
-        "one from a dashed pill in every state that the pill names. ↻ enters the same state anew: its timers start over.</p>"
+        "one from a dashed pill in every state that the pill names.</p>"
     )
     yield f"{_legend()}</section>"
 

@@ -230,7 +230,8 @@ class Scene:
         _, changes, effects, publications = taken
         for slot, value in zip(row.slots, changes, strict=True):
             setattr(session, slot, value)
-        if row.next_state is not None:
+        moves = row.next_state is not None and row.next_state != before
+        if row.next_state is not None and moves:
             session.state = row.next_state
             session.cells = session.machine.cells[row.next_state]
             actor.armed = ()
@@ -242,12 +243,12 @@ class Scene:
                 raise Violation("engine-failure", f"{name} of row {row.id} fails: {error}") from error
         for name, fields in publications:
             self._publish(actor, name, fields)
-        if row.next_state is not None:
+        if moves:
             if row.final:
                 self.end(actor)
             else:
                 self._arm(actor)
-                if before != session.state and actor.deferred:
+                if actor.deferred:
                     waiting, actor.deferred = actor.deferred, []
                     self.queue.extendleft((actor, one, held, None) for one, held in reversed(waiting))
         return "taken", row.id

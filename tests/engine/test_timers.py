@@ -82,7 +82,7 @@ def test_leaving_the_state_cancels_it_and_coming_back_starts_anew(timed):
     assert moments(at) == [("late", 8.0)]
 
 
-def test_staying_lets_it_run_and_naming_the_same_state_arms_it_again(timed):
+def test_staying_lets_it_run_also_where_the_row_names_the_same_state(timed):
     at = timed(
         "{id: late, state: one, after: 2s, actions: [note: {text: late}]}",
         "{id: stay, state: one, event: user.c, doc: nothing}",
@@ -94,7 +94,7 @@ def test_staying_lets_it_run_and_naming_the_same_state_arms_it_again(timed):
     at.clock.advance(0.5)
     at.give(session, "user.go")
     at.clock.advance(10)
-    assert moments(at) == [("late", 3.5)]
+    assert moments(at) == [("late", 2.0)]
 
 
 def test_its_guard_and_its_time_are_read_when_the_state_is_entered(timed):
