@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 OWN: Final = frozenset({
     "via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "record-route", "route", "path",
     "service-route", "content-length", "timestamp", "rseq", "rack", "replaces", "join", "target-dialog",
-    "in-reply-to", "proxy-require", "require", "unsupported", "flow-timer",
+    "in-reply-to", "proxy-require", "unsupported", "flow-timer",
 })  # fmt: skip
 """Header fields that belong to a dialog or a hop and never cross."""
 
@@ -29,6 +29,9 @@ BETWEEN_NEIGHBOURS: Final = frozenset(
     {"100rel", "replaces", "join", "outbound", "gruu", "path", "precondition", "tdialog", "sec-agree"}
 )
 """Option tags of Supported that promise something between two neighbours, which each leg must promise itself."""
+
+BETWEEN_ENDS: Final = frozenset({"timer"})
+"""Option tags of Require that the two ends agree on, past whoever stands between (RFC 4028 §8)."""
 
 SDP: Final = "application/sdp"
 
@@ -57,12 +60,17 @@ def lent(source: Message | Content | None) -> tuple[list[tuple[str, str]], bytes
     if isinstance(source, Content):
         return list(source.headers), source.body
     names = canonical_names
+    status = source.status if isinstance(source, Response) else 0
     headers = []
     for line in source.headers:
         name = names[line[0]]
-        if name in OWN:
+        if name in OWN and not (name == "unsupported" and status == 420):
             continue
-        if name == "supported":
+        if name == "require":
+            kept = [tag for tag in option_tags([line[1]]) if tag in BETWEEN_ENDS or status == 421]
+            if kept:
+                headers.append((line[0], ", ".join(kept)))
+        elif name == "supported":
             kept = [tag for tag in option_tags([line[1]]) if tag not in BETWEEN_NEIGHBOURS]
             if not kept:
                 continue

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transport import Address
 
 MAX_FORWARDS: Final = 70
+WITH_CONTACT: Final = frozenset({"INVITE", "ACK", "OPTIONS", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
+"""Requests that carry a Contact; MESSAGE must not (RFC 3428 §4), INFO and BYE have no use for one."""
 
 
 class Dialog:
@@ -62,6 +64,8 @@ class Dialog:
         success = 200 <= response.status < 300
         tag = response.to_tag
         if not self.confirmed and tag:
+            if tag != self.remote_tag:
+                self.remote_cseq = None  # another fork: a dialog of its own, which counts for itself (§12.1.2)
             self.remote_tag = tag
             self.route_set = tuple(reversed(response.values("record-route")))
             self.confirmed = success
@@ -104,7 +108,7 @@ class Dialog:
             ("Call-ID", self.call_id),
             ("CSeq", f"{cseq} {method}"),
         ]
-        if method != "BYE":
+        if method in WITH_CONTACT:
             lines.append(("Contact", self.contact))
         lines += headers
         lines.append(("Content-Length", str(len(body))))

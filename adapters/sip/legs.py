@@ -16,7 +16,8 @@ from calltable.adapters.sip.dialog import MAX_FORWARDS, Dialog
 from calltable.adapters.sip.errors import MessageError
 from calltable.adapters.sip.message import Request, Response
 from calltable.adapters.sip.transport import canonical_ip
-from calltable.adapters.sip.uri import parse_uri
+from calltable.adapters.sip.uri import Uri, parse_uri
+from calltable.engine.model import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,13 +34,15 @@ TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "R
 """Methods whose requests and 2xx responses carry a Contact and may move the remote target (RFC 3261 §12.2, RFC 6665)."""
 
 _GLARE: Final = 491
+_OF_THE_WAY: Final = frozenset({"transport", "maddr", "ttl", "lr", "received"})
+"""Parameters of a URI that say how its host is reached, and mean nothing with another host."""
 
 
 class Leg:
     """One side of a dialog and what is open in it."""
 
-    __slots__ = ("adapter", "asking", "bye_server", "cancel_server", "dialog", "invite_client", "invite_server", "open",
-                 "session", "unacknowledged")  # fmt: skip
+    __slots__ = ("adapter", "asking", "bye_server", "cancel_server", "dialog", "forks", "invite_client", "invite_server",
+                 "open", "session", "unacknowledged")  # fmt: skip
 
     def __init__(self, adapter: Legs, session: Session, dialog: Dialog) -> None:
         self.adapter = adapter
@@ -53,6 +56,8 @@ class Leg:
         """Marks the INVITE whose way is being looked up; another mark, or none, and it is not sent any more."""
         self.unacknowledged: tuple[ClientTransaction, Response] | None = None
         """The 2xx to an INVITE of ours whose ACK has not been sent."""
+        self.forks: dict[str, str] | None = None
+        """Tags of the other side's early dialogs, and the tag by which the caller knows each of them."""
         self.open: list[ServerTransaction] | None = None
         """Requests of the peer that still wait for an answer."""
 
@@ -78,7 +83,8 @@ class Leg:
         else:
             self.invite_client = None
             event = "sip.invite.glare" if code == _GLARE else "sip.invite.failure"
-            post(session, event, {"code": code, "message": message})
+            contact = message.contact_uri if message is not None and 300 <= code < 400 else None
+            post(session, event, {"code": code, "message": message, "contact": contact})
 
     def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:  # noqa: ARG002
         """The ACK to our 2xx, or that none came, becomes an event of the leg."""
@@ -86,6 +92,11 @@ class Leg:
             self.adapter.executor.post(self.session, "sip.unacknowledged")
         else:
             self.adapter.executor.post(self.session, "sip.ack", {"message": message})
+
+    def unreachable(self, transaction: ServerTransaction, reason: str) -> None:
+        """The caller is gone: nobody is left to answer."""
+        if transaction is self.invite_server:
+            self.adapter.executor.post(self.session, FAILED, {"reason": f"the INVITE cannot be answered: {reason}"})
 
     # -- requests of the peer
     def requested(self, transaction: ServerTransaction, request: Request) -> None:
@@ -99,8 +110,6 @@ class Leg:
         if self.open is None:
             self.open = []
         self.open.append(transaction)
-        if request.method in TARGET_REFRESH:
-            self.dialog.refresh(request)
         payload = {"message": request, "transaction": transaction, "offer": has_offer(request)}
         if request.method == "INVITE":
             post(self.session, "sip.invite", payload)
@@ -170,7 +179,8 @@ class Legs:
         if not isinstance(leg, Leg):
             return
         key = f"{leg.dialog.call_id}|{leg.dialog.local_tag}"
-        for entry in (key, f"{key}|{leg.dialog.remote_tag}"):
+        forks = [f"{leg.dialog.call_id}|{tag}" for tag in (leg.forks or {}).values()]
+        for entry in (key, f"{key}|{leg.dialog.remote_tag}", *forks):
             if self.dialogs.get(entry) is leg:
                 del self.dialogs[entry]
         for transaction in leg.open or ():
@@ -219,15 +229,20 @@ class Legs:
             return False
         headers, body = lent(source)
         reason = None
-        if isinstance(source, Response) and source.status == code:
-            reason = source.reason
+        if isinstance(source, Response):
+            if source.status == code:
+                reason = source.reason
+            if request.to_tag is None and 100 < code < 300 and source.to_tag:
+                self._speak_for(leg, source.to_tag)
         own: list[tuple[str, str]] = []
         if 100 < code < 300:
             if "record-route" in request.first:
                 own = [("Record-Route", value) for value in request.all("record-route")]
             if request.method in TARGET_REFRESH:
                 own.append(("Contact", leg.dialog.contact))
-        elif 300 <= code < 400 and isinstance(source, Response):
+                if code >= 200:
+                    leg.dialog.refresh(request)  # not by a request that is refused: RFC 6141 §4.6
+        elif (300 <= code < 400 or code == 485) and isinstance(source, Response):
             own = [("Contact", value) for value in source.all("contact")]
         if retry_after is not None:
             own.append(("Retry-After", str(max(0, round(self.executor.seconds(retry_after))))))
@@ -237,6 +252,22 @@ class Legs:
             request, code, reason, to_tag=leg.dialog.local_tag, headers=own + headers, body=body
         )
         return self.transactions.respond(transaction, response, leg.dialog.local_tag)
+
+    def _speak_for(self, leg: Leg, other: str) -> None:
+        """Give each early dialog of the other side one of ours (RFC 3261 §12.1.1, §13.2.1).
+
+        A forking callee answers with several tags and several descriptions. Under one tag the caller would take the first
+        description for the answer to all of them.
+        """
+        dialog = leg.dialog
+        if leg.forks is None:
+            leg.forks = {other: dialog.local_tag}
+            return
+        tag = leg.forks.get(other)
+        if tag is None:
+            tag = leg.forks[other] = self.stack.token()
+            self.dialogs[f"{dialog.call_id}|{tag}"] = leg
+        dialog.local_tag = tag
 
     def _accept(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
@@ -319,6 +350,7 @@ class Legs:
         def go(ways: list[Way], reason: str) -> None:
             if not ways or transaction.session is None:
                 log.warning("%s ACK: %s", session.path, reason)
+                self.executor.post(session, FAILED, {"reason": f"the ACK has nowhere to go: {reason}"})
                 return
             _, outgoing = self.stack.outgoing(request, *ways[0], cause)
             self.executor.post(transaction.session, "user.acknowledge", {"message": outgoing})
@@ -352,11 +384,14 @@ class Legs:
     def _request(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
         fields = {"transaction": p.get("transaction")}
-        ask = _Ask(leg, "sip.request.final", fields)
-        self._send(
-            leg, p["method"], p.get("message"), ask,
-            lambda code: self.executor.post(session, "sip.request.final", {**fields, "code": code, "message": None}),
-        )  # fmt: skip
+
+        def failed(code: int) -> None:
+            self.executor.post(session, "sip.request.final", {**fields, "code": code, "message": None})
+
+        if leg.dialog.remote_tag is None:
+            failed(481)  # a provisional response without a tag makes no dialog (RFC 3261 §12.1)
+        else:
+            self._send(leg, p["method"], p.get("message"), _Ask(leg, "sip.request.final", fields), failed)
 
     def _hangup_all(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         leg = session.context
@@ -378,7 +413,7 @@ class Legs:
             return
         old = leg.dialog
         dialog = Dialog(old.call_id, old.local, old.local_tag, old.remote, old.target)
-        dialog.local_cseq = message.cseq.number
+        dialog.local_cseq = max(old.local_cseq, message.cseq.number)  # the early dialog may have seen requests
         dialog.contact, dialog.source = old.contact, old.source
         dialog.learn(message)
         self.executor.counters["stray answers"] += 1
@@ -401,7 +436,9 @@ def identity(uri: str, display: str, local: Address) -> str:
         except MessageError:
             parsed = None
         if parsed is not None and parsed.is_sip and parsed.host and canonical_ip(parsed.host) is not None:
-            uri = f"{parsed.scheme}:{parsed.user}@{host}" if parsed.user else f"{parsed.scheme}:{host}"
+            kept = {name: value for name, value in parsed.params.items() if name not in _OF_THE_WAY}
+            tail = str(Uri("", params=kept)).partition(":")[2]
+            uri = f"{parsed.scheme}:{parsed.user}@{host}{tail}" if parsed.user else f"{parsed.scheme}:{host}{tail}"
     else:
         uri = f"sip:calltable@{host}"
     if not display:

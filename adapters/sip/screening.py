@@ -45,9 +45,11 @@ class Screening:
         if method not in ("INVITE", "OPTIONS"):
             if method in ("BYE", "NOTIFY", "PRACK", "UPDATE", "INFO"):
                 return Rejection(481, "Call/Transaction Does Not Exist")
-            return Rejection(405, "Method Not Allowed", (self._allow,))
-        if parse_uri(request.uri).scheme not in ("sip", "sips", "tel"):
-            return Rejection(416, "Unsupported URI Scheme")
+            return Rejection(405, "Method Not Allowed", (("Allow", ", ".join(one for one in ALLOWED if one != method)),))
+        scheme = parse_uri(request.uri).scheme
+        if scheme not in ("sip", "tel"):
+            # without TLS there is nothing that sips could mean (§26.2.2)
+            return Rejection(416, "No TLS Here" if scheme == "sips" else "Unsupported URI Scheme")
         refusal = self.in_dialog(request)
         if refusal is not None:
             return refusal
@@ -57,12 +59,17 @@ class Screening:
             return Rejection(483, "Too Many Hops")
         if method == "OPTIONS":
             return self._options()
-        if request.contact_uri is None and request.from_tag is not None:
-            return Rejection(400, "Missing Contact")
+        contacts = request.values("contact")
+        if len(contacts) != 1 and (contacts or request.from_tag is not None):
+            return Rejection(400, "More Than One Contact" if contacts else "Missing Contact")
+        if contacts and (request.contact_uri or "").partition(":")[0].lower() not in ("sip", "sips"):
+            return Rejection(400, "Contact Is No SIP URI")  # §8.1.1.8: nothing could be sent to it
         return None
 
     def in_dialog(self, request: Request) -> Rejection | None:
         """Why a request is refused whoever it is for: extensions and content (§8.2.2.3, §8.2.3)."""
+        if request.method == "PRACK":
+            return Rejection(481, "No Such Provisional Response")  # RFC 3262 §3: none is sent reliably
         wanted = [*request.option_tags("require"), *request.option_tags("proxy-require")]
         unknown = [tag for tag in wanted if tag not in self.extensions]
         if unknown:

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("calltable.sip")
 
+_KEEP_ALIVE = 16
+"""Bytes; what is longer is no keep-alive."""
+
 
 class Application(Protocol):
     """Who is offered calls from outside."""
@@ -100,6 +103,8 @@ class Stack:
         self._host = host
         self._contacts: dict[Address, str] = {}
         self._sent_by: dict[Address, str] = {}
+        self._names: set[str] = set()
+        """What stands as sent-by in the Vias we write."""
         self.tracers: list[Callable[[Traced], None]] = []
         self.transactions = Transactions(executor, self._transmit)
         self.attempts = Attempts(self)
@@ -149,6 +154,7 @@ class Stack:
         sent_by = self._sent_by.get(local)
         if sent_by is None:
             sent_by = self._sent_by[local] = f"SIP/2.0/{local.transport.upper()} {local.hostport};branch="
+            self._names.add(local.hostport.lower())
         via = f"{sent_by}{branch};rport"
         request._headers.insert(0, ("Via", via))  # noqa: SLF001 - nobody has read the message yet
         return branch, Outgoing(request, to, local, None, cause)
@@ -175,6 +181,8 @@ class Stack:
     # -- in
     def received(self, data: bytes, source: Address, local: Address, flow: Flow) -> None:
         """Take one message from the transport. Never raises for anything it holds."""
+        if len(data) <= _KEEP_ALIVE and not data.strip(b"\r\n\0"):
+            return  # what keeps a NAT open (RFC 5626 §3.5)
         try:
             message = parse(data, stream=source.transport in RELIABLE)
         except MessageError as error:
@@ -196,7 +204,7 @@ class Stack:
             for trace in self.tracers:
                 trace(Traced(self.executor.scheduler.time(), "in", message, local, source, ""))
         if isinstance(message, Response):
-            if len(message.vias) != 1 or not self.transactions.response(message):
+            if message.via.sent_by not in self._names or not self.transactions.response(message):  # §18.1.2
                 self.counters["stray responses"] += 1
             return
         note_source(message, source.host, source.port)
@@ -246,7 +254,7 @@ class Stack:
         invite = self.transactions.servers.get(server_key(request, "INVITE"))
         if invite is None:
             self.refuse(transaction, 481)
-        elif isinstance(invite.user, Leg) and not invite.user.session.ended:
+        elif isinstance(invite.user, Leg) and invite is invite.user.invite_server and not invite.user.session.ended:
             invite.user.cancel_server = transaction
             payload = {"message": request, "transaction": transaction}
             self.executor.dispatch(invite.user.session, "sip.cancel", payload)

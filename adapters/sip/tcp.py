@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from secrets import token_hex
 from typing import TYPE_CHECKING, Final, cast
 
 from calltable.adapters.sip.build import build_response
@@ -182,7 +183,7 @@ class TcpConnection(asyncio.Protocol):
         self._kind.hub.stats["tcp_framing_errors"] += 1
         request = fault.request
         if request is not None and fault.status is not None and request.method != "ACK":
-            self.send(bytes(build_response(request, fault.status, fault.reason)))
+            self.send(bytes(build_response(request, fault.status, fault.reason, to_tag=token_hex(8))))
         self.close(f"unreadable stream: {fault.reason}")
 
     def _keep(self, data: bytes) -> None:

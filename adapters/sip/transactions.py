@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from calltable.adapters.sip.build import build_ack, build_cancel, build_response
 from calltable.adapters.sip.content import reasons
-from calltable.adapters.sip.headers import BRANCH_COOKIE
+from calltable.adapters.sip.errors import MessageError
+from calltable.adapters.sip.headers import BRANCH_COOKIE, parse_via
 from calltable.adapters.sip.message import Request, Response, parse
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ class ServerUser(Protocol):
 
     def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:
         """The ACK came; None where it did not within 64*T1."""
+
+    def unreachable(self, transaction: ServerTransaction, reason: str) -> None:
+        """A response could not be delivered, and no final one will be (§17.2.4)."""
 
 
 class ClientTransaction:
@@ -140,6 +144,8 @@ class ServerTransaction:
             self.user.acknowledged(self, None)
         elif name == "transport_error":
             self.layer.counters["responses undeliverable"] += 1
+            if self.user is not None and self.open:
+                self.user.unreachable(self, fields["reason"])
 
     def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
         """Forget the transaction."""
@@ -203,6 +209,10 @@ class Transactions:
         if request is None or session is None or session.ended:
             return False
         status = response.status
+        if status == 408 and transaction.method != "INVITE":
+            transaction.request = None
+            self.executor.post(session, "user.silence")  # RFC 4320 §4.2
+            return True
         if status >= PROVISIONAL:
             transaction.request = None
             if transaction.method == "INVITE" and status < SUCCESS:
@@ -241,20 +251,23 @@ class Transactions:
 
     def failed(self, data: bytes, reason: str) -> None:
         """A message could not be delivered: tell the transaction that sent it (§17.1.4, §17.2.4)."""
-        found = _sent.search(data)
+        found = _top_via.search(data)
         if found is None:
             return
-        branch = found["branch"].decode("ascii", "replace")
+        try:
+            via = parse_via(found["via"].decode("utf-8", "surrogateescape"))
+        except MessageError:
+            return
+        owner: ClientTransaction | ServerTransaction | None = None
         if data.startswith(b"SIP/2.0 "):
-            suffix = f"|{branch}"
-            owner: ClientTransaction | ServerTransaction | None = next(
-                (one for key, one in self.servers.items() if suffix in key), None
-            )
+            about = _cseq.search(data)
+            if about is not None:
+                owner = self.servers.get(f"{about['method'].decode('ascii')}|{via.sent_by}|{via.branch}")
         else:
             method = data.partition(b" ")[0].decode("ascii", "replace")
             if method == "ACK":  # to a failure it is the INVITE's own (§17.1.1.3); to a 2xx its branch is nobody's
                 method = "INVITE"
-            owner = self.clients.get(f"{branch}|{method}")
+            owner = self.clients.get(f"{via.branch}|{method}")
         if owner is not None and owner.session is not None:
             self.executor.dispatch(owner.session, "transport.failed", {"reason": reason})
 
@@ -320,7 +333,8 @@ class _Nobody:
 
 
 _NOBODY = _Nobody()
-_sent = re.compile(rb"^(?:via|v)[ \t]*:[^\r\n]*?;[ \t]*branch[ \t]*=[ \t]*(?P<branch>[^;,\s]+)", re.IGNORECASE | re.MULTILINE)
+_top_via = re.compile(rb"^(?:via|v)[ \t]*:[ \t]*(?P<via>[^,\r\n]+)", re.IGNORECASE | re.MULTILINE)
+_cseq = re.compile(rb"^cseq[ \t]*:[ \t]*[0-9]+[ \t]+(?P<method>[A-Za-z0-9\-.!%*_+`'~]+)[ \t]*\r", re.IGNORECASE | re.MULTILINE)
 
 
 def server_key(request: Request, method: str) -> str:

@@ -38,6 +38,9 @@ SINGLE_HEADERS: Final = frozenset({
 })  # fmt: skip
 """Headers that may stand on one line only (RFC 3261 §7.3.1 and the RFCs that define them)."""
 
+NEEDED: Final = frozenset({"call-id", "content-length", "cseq", "from", "max-forwards", "to"})
+"""Those of them that a message inside a dialog cannot be understood without."""
+
 _version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 _date = re.compile(
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-3][0-9] "
@@ -105,8 +108,9 @@ def _check_common(message: Request | Response) -> None:
     get = message.first.get
     repeated = message.repeated
     if repeated:
+        single = SINGLE_HEADERS if _begins(message) else NEEDED
         for name in repeated:
-            if name in SINGLE_HEADERS:
+            if name in single:
                 msg = f"{display_name(name)} stands more than once"
                 raise HeaderError(msg)
     call_id = message.call_id
@@ -133,9 +137,17 @@ def _check_common(message: Request | Response) -> None:
     if get("record-route") is not None:
         _check_addresses(message, "record-route")
     date = get("date")
-    if date is not None and not _date.fullmatch(date):
+    if date is not None and _begins(message) and not _date.fullmatch(date):
         msg = f"Date {excerpt(date)} is not of the form 'Sat, 13 Nov 2010 23:29:00 GMT'"
         raise HeaderError(msg)
+
+
+def _begins(message: Request | Response) -> bool:
+    """Whether a refusal of the message costs nothing that is there already: a request outside any dialog.
+
+    A response, an ACK or a BYE with a fault in a header that nobody needs is taken all the same (RFC 3261 §8.2.2).
+    """
+    return isinstance(message, Request) and message.method not in ("ACK", "CANCEL") and message.to.params.get("tag") is None
 
 
 def _check_addresses(message: Request | Response, name: str) -> None:

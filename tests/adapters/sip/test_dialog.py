@@ -103,8 +103,9 @@ def test_a_request_says_who_where_and_how_many_hops():
     assert request.uri == "sip:bob@10.0.0.4"
     assert (request.get("from"), request.get("to")) == ("<sip:alice@example.com>;tag=a1", "<sip:bob@example.com>;tag=b1")
     assert (request.max_forwards, request.get("x-a"), request.get("content-length")) == (5, "1", "4")
-    assert request.get("contact") == "<sip:10.0.0.1:5060>"
-    assert dialog.request("BYE", [], b"").get("contact") is None, "a BYE moves no target"
+    with_contact = {m for m in ("INVITE", "BYE", "INFO", "MESSAGE", "UPDATE", "REFER", "FOO") if dialog.request(m, [], b"").get("contact")}
+    assert with_contact == {"INVITE", "UPDATE", "REFER"}, "what may move the target; MESSAGE must not (RFC 3428 §4)"
+    assert dialog.request("INVITE", [], b"").get("contact") == "<sip:10.0.0.1:5060>"
 
 
 @pytest.mark.parametrize(("routes", "uri", "route", "hop"), [

@@ -11,7 +11,7 @@ from calltable.adapters.sip.screening import KNOWN, Screening
 def request(method: str = "INVITE", uri: str = "sip:bob@example.com", body: bytes = b"", **fields: str) -> Request:
     lines = [
         ("Via", "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1"), ("From", "<sip:a@b>;tag=1"), ("To", "<sip:c@d>"), ("Call-ID", "x"),
-        ("CSeq", f"1 {method}"), ("Contact", "<sip:a@10.0.0.1>"), *((name.replace("_", "-"), value) for name, value in fields.items()),
+        ("CSeq", f"1 {method}"), ("Contact", fields.pop("Contact", "<sip:a@10.0.0.1>")), *((name.replace("_", "-"), value) for name, value in fields.items()),
     ]  # fmt: skip
     return Request(method, uri, [line for line in lines if line[1]], body)
 
@@ -26,6 +26,11 @@ def request(method: str = "INVITE", uri: str = "sip:bob@example.com", body: byte
     (request("REFER"), 405),
     *((request(method), 481) for method in ("BYE", "NOTIFY", "PRACK", "UPDATE", "INFO")),
     (request(uri="http://example.com"), 416),
+    (request(uri="sips:bob@example.com"), 416),
+    (request(Contact="*"), 400),
+    (request(Contact="<tel:+4930123>"), 400),
+    (request(Contact="<sip:a@10.0.0.1>, <sip:a@10.0.0.2>"), 400),
+    (request("PRACK", RAck="1 1 INVITE"), 481),
     (request(Require="100rel"), 420),
     (request(Proxy_Require="privacy"), 420),
     (request(Max_Forwards="0"), 483),
@@ -40,9 +45,9 @@ def test_refused(message: Request, status: int):
 
 
 @pytest.mark.parametrize("message", [
-    request(), request(uri="sips:bob@example.com"), request(uri="tel:+4930123"), request(Require="timer"),
+    request(), request(uri="tel:+4930123"), request(Require="timer"),
     request(body=b"<x/>", Content_Type="text/xml"), request(Max_Forwards="1"),
-], ids=["plain", "sips", "tel", "timer", "any body", "one hop left"])  # fmt: skip
+], ids=["plain", "tel", "timer", "any body", "one hop left"])  # fmt: skip
 def test_let_in(message: Request):
     assert Screening().outside(message) is None
 
@@ -51,6 +56,13 @@ def test_420_names_what_is_unsupported_once_and_only_that():
     refusal = Screening(("timer", "x")).outside(request(Require="timer, foo, bar, foo", Proxy_Require="bar, x"))
     assert refusal is not None
     assert refusal.headers == (("Unsupported", "foo, bar"),)
+
+
+def test_a_405_does_not_allow_what_it_refuses():
+    for method in ("REFER", "MESSAGE"):
+        refusal = Screening().outside(request(method))
+        assert refusal is not None
+        assert method not in dict(refusal.headers)["Allow"].split(", ")
 
 
 def test_405_and_501_say_what_is_allowed():

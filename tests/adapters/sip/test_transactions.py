@@ -98,6 +98,26 @@ def test_a_response_that_cannot_be_delivered_ends_its_own_server_transaction():
     first = next(packet.data for packet in sim.packets("bob"))
     transactions.failed(first, "a test")
     assert len(transactions.servers) == 1
+    assert [call.ended for call in bob.calls] == [True, False], "nobody is left to answer the first"
+    bob.calls[1].reject(480)
+    sim.finish()
+
+
+def test_a_response_that_comes_back_from_nobodys_transaction_ends_none():
+    sim = Simulation(1)
+    bob, alice = sim.agent("bob"), sim.peer("alice")
+    for _ in range(2):
+        alice.call("bob").request("INVITE")
+    sim.run(0.1)
+    transactions = bob.engine.stack.transactions
+    trying = next(packet.data for packet in sim.packets("bob"))
+    via = next(line for line in trying.split(b"\r\n") if line.startswith(b"Via"))
+    branch = via.partition(b"branch=")[2].partition(b";")[0]
+    for other in (b"z9hG4bK", branch[:-1], branch + b"x"):  # a stateless 400's, a piece of somebody's, a longer one
+        transactions.failed(trying.replace(branch, other), "from a stranger")
+    transactions.failed(trying.replace(b"INVITE", b"OPTIONS"), "another method")
+    transactions.failed(trying.replace(via, b"Via: "), "no Via")
+    assert len(transactions.servers) == 2
     for call in bob.calls:
         call.reject(480)
     sim.finish()
