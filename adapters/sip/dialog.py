@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from calltable.adapters.sip.errors import MessageError
 from calltable.adapters.sip.headers import NameAddr, parse_name_addr
 from calltable.adapters.sip.message import Request
 from calltable.adapters.sip.uri import parse_uri
@@ -49,7 +50,7 @@ class Dialog:
         """The dialog that ``request`` asks for, at the side that answers (§12.1.1)."""
         dialog = cls(
             request.call_id, _untagged(request.get("to") or ""), local_tag, _untagged(request.get("from") or ""),
-            request.contact_uri or request.from_.uri,
+            _target(request.contact_uri or request.from_.uri),
         )  # fmt: skip
         dialog.remote_tag = request.from_tag or ""
         dialog.remote_cseq = request.cseq.number
@@ -71,13 +72,13 @@ class Dialog:
             self.confirmed = success
         contact = response.contact_uri
         if contact and contact != "*":
-            self.target = contact
+            self.target = _target(contact)
 
     def refresh(self, request: Request) -> None:
         """Take the target from a re-INVITE or UPDATE of the peer (§12.2.2)."""
         contact = request.contact_uri
         if contact and contact != "*":
-            self.target = contact
+            self.target = _target(contact)
 
     def next_hop(self) -> str:
         """The URI that the next request is sent to: the first route, else the target (§8.1.2)."""
@@ -113,6 +114,18 @@ class Dialog:
         lines += headers
         lines.append(("Content-Length", str(len(body))))
         return Request(method, uri, lines, body)
+
+
+def _target(uri: str) -> str:
+    """A Contact's URI as it may stand in a Request-URI: without headers and method (RFC 3261 §19.1.1, table 1)."""
+    if "?" not in uri and ";method=" not in uri.lower():
+        return uri
+    try:
+        parsed = parse_uri(uri)
+    except MessageError:
+        return uri
+    kept = {name: value for name, value in parsed.params.items() if name.lower() != "method"}
+    return str(parsed._replace(params=kept, headers=()))
 
 
 def _untagged(value: str) -> str:

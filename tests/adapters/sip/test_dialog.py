@@ -119,3 +119,15 @@ def test_routes(routes: tuple[str, ...], uri: str, route: list[str], hop: str):
     dialog.target, dialog.route_set = "sip:bob@10.0.0.4", routes
     request = dialog.request("INFO", [], b"")
     assert (request.uri, request.all("route"), dialog.next_hop()) == (uri, route, hop)
+
+
+@pytest.mark.parametrize(("contact", "target"), [
+    ("<sip:bob@10.0.0.4?Replaces=x>", "sip:bob@10.0.0.4"),
+    ("<sip:bob@10.0.0.4;method=MESSAGE;ob>", "sip:bob@10.0.0.4;ob"),
+    ("<sip:bob@10.0.0.4;x=%3f>", "sip:bob@10.0.0.4;x=%3f"),
+])
+def test_a_contact_becomes_a_request_uri_without_what_may_not_stand_there(contact: str, target: str):
+    """RFC 3261 §19.1.1, table 1."""
+    dialog = outgoing()
+    dialog.learn(response(200, "b1", Contact=contact))
+    assert dialog.request("INFO", [], b"").uri == target
