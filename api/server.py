@@ -111,6 +111,7 @@ class Server:
         taken = executor.counters["calls"]
         if taken != self._tidied and not executor.sessions:
             self._tidied = taken
+            self.engine.stack.compact()
             give_back()
         self._tidying = asyncio.get_running_loop().call_later(_TIDY, self._tidy)
 

@@ -82,6 +82,8 @@ class MemoryStore:
     def remove(self, key: int) -> None:
         """As ``Store`` says."""
         self._records.pop(key, None)
+        if not self._records:
+            self._records.clear()  # a dictionary keeps the room of its largest day until then
 
     def load(self) -> Iterator[tuple[int, Record]]:
         """As ``Store`` says."""

@@ -325,6 +325,16 @@ class Stack:
     def connection_closed(self, flow: Flow) -> None:
         """A connection is gone; transactions that sent on it will be told when they send again."""
 
+    def compact(self) -> None:
+        """Give back the room that dictionaries keep of their largest day; those that are empty now."""
+        transactions = self.transactions
+        for one in (
+            self.executor.sessions, transactions.clients, transactions.servers, transactions.requests, transactions.acks,
+            self.legs.dialogs,
+        ):  # fmt: skip
+            if not one:
+                one.clear()
+
     def snapshot(self) -> dict[str, Any]:
         """How much is alive: sessions, timers, transactions, dialogs."""
         return {

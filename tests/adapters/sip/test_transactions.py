@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sys import getsizeof
+
 import pytest
 
 from calltable.adapters.sip.message import Request
@@ -120,4 +122,24 @@ def test_a_response_that_comes_back_from_nobodys_transaction_ends_none():
     assert len(transactions.servers) == 2
     for call in bob.calls:
         call.reject(480)
+    sim.finish()
+
+
+def test_room_that_many_calls_took_is_given_back_where_nothing_lives():
+    sim = Simulation(1)
+    bob, alice = sim.agent("bob"), sim.peer("alice")
+    for _ in range(50):
+        alice.call("bob").request("INVITE")
+    sim.run(0.1)
+    for call in bob.calls[:-1]:
+        call.reject(480)
+    sim.run(60)
+    stack = bob.engine.stack
+    crowded = getsizeof(stack.executor.sessions)
+    stack.compact()
+    assert (len(stack.executor.sessions), getsizeof(stack.executor.sessions)) == (2, crowded), "somebody lives there"
+    bob.calls[-1].reject(480)
+    sim.run(60)
+    stack.compact()
+    assert getsizeof(stack.executor.sessions) == getsizeof(stack.legs.dialogs) == getsizeof({}) < crowded
     sim.finish()
