@@ -13,8 +13,9 @@ from calltable.engine.check import check
 from calltable.engine.compile import CompiledMachine, compile_machine
 from calltable.engine.coverage import watch
 from calltable.engine.executor import Executor
+from calltable.engine.expressions import Call, walk
 from calltable.engine.load import Library, load_tables
-from calltable.engine.model import TableError
+from calltable.engine.model import Problem, TableError
 
 if TYPE_CHECKING:
     import random
@@ -43,8 +44,8 @@ class Tables:
 
     ``paths`` (files and folders) stand in place of the shipped tables of the same names; the rest is shipped.
     ``config`` sets what ``$config.<name>`` stands for; ``predicates`` are the functions behind the predicates of a catalogue of
-    yours, by name. Raises ``TableError`` with every problem at once; nothing is half-loaded. Raises ValueError for a setting
-    that no table knows, KeyError for a predicate that guards call and nobody gives.
+    yours, by name. Raises ``TableError`` with every problem at once; nothing is half-loaded. Among them is each predicate that
+    guards call and nobody gives. Raises ValueError for a setting that no table knows.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Tables:
         predicates: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
         self.library: Library = load_tables(_whole(paths) if paths else None, overlays=overlays)
-        problems = check(self.library)
+        problems = check(self.library) or _ungiven(self.library, predicates or {})
         if problems:
             raise TableError(problems)
         known = self.library.catalogue.config
@@ -70,6 +71,21 @@ class Tables:
         }
         for compiled in self.machines.values():
             compiled.family = self.machines
+
+
+def _ungiven(library: Library, predicates: Mapping[str, Callable[..., Any]]) -> list[Problem]:
+    """A problem for each predicate that a guard calls and nobody gives, at the first row that calls it."""
+    missing: dict[str, Problem] = {}
+    for machine in library.machines.values():
+        for row in machine.rows.values():
+            for node in walk(row.guard) if row.guard is not None else ():
+                if isinstance(node, Call) and node.name not in predicates and node.name not in missing:
+                    missing[node.name] = Problem(
+                        row.position, f"the guard calls the predicate {node.name}, and no function was given for it", machine.name,
+                        row.id, hint=f"give one: Tables(..., predicates={{{node.name!r}: function}}); `calltable check` and "
+                        "`explore` need none: they try all that it can answer", code="predicate",
+                    )  # fmt: skip
+    return list(missing.values())
 
 
 def _whole(paths: Sequence[Path]) -> list[Path | str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from calltable.engine.explore.oracle import said
 from calltable.tools import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ def written(found: Explored, paths: Sequence[Path] = (), overlays: Sequence[Path
     finding = found.result.finding
     if finding is None:
         raise UsageError("there is no violation to write a test of")
+    asked = [told.reaction.answers for told in found.result.trace if told.reaction is not None and told.reaction.answers]
+    if asked:
+        raise UsageError(f"--write-test replays the tables alone, and this call depends on a predicate: {said(asked[0])}")
     if found.composition.parts[0].role is not None or finding.code in UNSEEN:
         raise UsageError(
             f"--write-test replays calls between legs and looks at how they end; {finding.code} in {found.composition.name} "

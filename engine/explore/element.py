@@ -3,7 +3,8 @@
 An element is what one executor would run: a user agent with its leg, or a B2BUA with a bridge and two. Its local
 state is one hashable value; ``react(local, input)`` gives it one external input, carries every follow-up through
 as ``engine/executor.py`` does (first in, first out, effects before publications, deferred events after a change
-of state), and answers the next local state, the messages that left through its *ports*, and what to show of it. It is
+of state), and answers the next local state, the messages that left through its *ports*, and what to show of it: once, or
+once for each way in which the predicates that were asked can answer. It is
 a function, so its answers are remembered: the search meets the same local state in thousands of places.
 
 The cells are the very functions that the executor runs. Of the variables only those are part of a state that a
@@ -12,16 +13,19 @@ guard reads or that flow on into other events (``kept_variables``); messages and
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine import expressions as x
+from calltable.engine.explore.oracle import ORACLE
 from calltable.engine.explore.scene import ENDED, NOBODY, Actor, Message, Scene, Shown, Violation
 from calltable.engine.model import FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from calltable.engine.compile import CompiledMachine
+    from calltable.engine.explore.oracle import Answers
     from calltable.engine.explore.scene import Adapter, Input
     from calltable.engine.model import Machine
 
@@ -34,6 +38,8 @@ class Reaction(NamedTuple):
     shown: tuple[Shown, ...]
     problem: str
     code: str
+    answers: Answers = ()
+    """What predicates were asked on the way, and answered."""
 
 
 def kept_variables(machine: Machine, watched: frozenset[str] = frozenset()) -> tuple[str, ...]:
@@ -85,7 +91,7 @@ class Element:
         self.starts: list[int] = []
         """The local states that ``initial`` made."""
         self._numbers: dict[Any, int] = {}
-        self._reactions: dict[tuple[int, Input], Reaction] = {}
+        self._reactions: dict[tuple[int, Input], tuple[Reaction, ...]] = {}
         self._inputs: dict[int, tuple[tuple[str, Input], ...]] = {}
 
     # -- states as values
@@ -144,8 +150,8 @@ class Element:
         return scene
 
     # -- what happens
-    def react(self, local: int, given: Input) -> Reaction:
-        """What comes of one input.
+    def react(self, local: int, given: Input) -> tuple[Reaction, ...]:
+        """What may come of one input: more than one reaction where predicates are asked.
 
         ``("message", port, message)`` came in; ``("event", slot, event, fields)`` is a command of the owner, a timer
         or a failure; everything else is the adapter's.
@@ -153,7 +159,7 @@ class Element:
         key = (local, given)
         found = self._reactions.get(key)
         if found is None:
-            found = self._reactions[key] = self._react(local, given)
+            found = self._reactions[key] = tuple(branches(lambda: self._react(local, given)))
         return found
 
     def _react(self, local: int, given: Input) -> Reaction:
@@ -166,7 +172,7 @@ class Element:
         except Violation as found:
             problem, code = str(found), found.code
         after = local if problem else self.number(scene)
-        return Reaction(after, tuple(scene.sent), tuple(scene.shown), problem, code)
+        return Reaction(after, tuple(scene.sent), tuple(scene.shown), problem, code, ORACLE.answers())
 
     def _give(self, scene: Scene, given: Input) -> None:
         kind = given[0]
@@ -202,19 +208,23 @@ class Element:
             found = self._inputs[local] = tuple(made)
         return found
 
-    def initial(self, slot: str = "", machine: str = "", fields: Mapping[str, Any] | None = None) -> Reaction:
-        """The state before anything happened, or with one session started."""
+    def initial(self, slot: str = "", machine: str = "", fields: Mapping[str, Any] | None = None) -> tuple[Reaction, ...]:
+        """The states before anything happened, or with one session started."""
+        made = tuple(branches(lambda: self._initial(slot, machine, fields or {})))
+        self.starts += [one.local for one in made]
+        return made
+
+    def _initial(self, slot: str, machine: str, fields: Mapping[str, Any]) -> Reaction:
         scene = Scene(self)
         self.adapter.load(None)
         problem = code = ""
         if slot:
             try:
-                scene.start(slot, machine, fields or {})
+                scene.start(slot, machine, fields)
                 scene.drain()
             except Violation as found:
                 problem, code = str(found), found.code
-        self.starts.append(self.number(scene))
-        return Reaction(self.starts[-1], tuple(scene.sent), tuple(scene.shown), problem, code)
+        return Reaction(self.number(scene), tuple(scene.sent), tuple(scene.shown), problem, code, ORACLE.answers())
 
     def over(self, local: int) -> bool:
         """Whether there were sessions and none is left."""
@@ -228,8 +238,16 @@ class Element:
 
     def reactions(self) -> Iterator[Reaction]:
         """Every reaction that was asked for so far."""
-        return iter(self._reactions.values())
+        return chain.from_iterable(self._reactions.values())
 
-    def answers(self) -> Iterator[tuple[int, Input, Reaction]]:
-        """Every local state and input that was asked for so far, with what came of it."""
-        return ((local, given, reaction) for (local, given), reaction in self._reactions.items())
+    def asked(self) -> Iterator[tuple[int, Input]]:
+        """Every local state and input that was asked for so far."""
+        return iter(self._reactions)
+
+
+def branches(work: Callable[[], Reaction]) -> Iterator[Reaction]:
+    """What work comes to, for each way in which predicates can answer."""
+    ORACLE.begin()
+    yield work()
+    while ORACLE.again():
+        yield work()

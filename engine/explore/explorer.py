@@ -13,6 +13,7 @@ from calltable.engine.compile import compile_machine
 from calltable.engine.explore.compositions import COMPOSITIONS
 from calltable.engine.explore.element import Element
 from calltable.engine.explore.legs import Legs
+from calltable.engine.explore.oracle import asking
 from calltable.engine.explore.properties import CallInvariants
 from calltable.engine.explore.search import LIMIT, Search
 from calltable.engine.explore.stated import Watch
@@ -44,12 +45,10 @@ class Explored(NamedTuple):
 
 
 def compiled(machines: Mapping[str, Machine], catalogue: Catalogue) -> dict[str, CompiledMachine]:
-    """The machines, ready to run with the catalogue's own configuration.
-
-    Raises KeyError naming a predicate that the tables call: those are the application's, and not known here.
-    """
+    """The machines, ready to be explored: with the catalogue's own configuration, and predicates that answer everything they might."""
     config = {name: parameter.default for name, parameter in catalogue.config.items()}
-    return {name: compile_machine(machine, config) for name, machine in machines.items()}
+    return {name: compile_machine(machine, config, functions)
+            for name, (machine, functions) in ((name, asking(one, catalogue)) for name, one in machines.items())}  # fmt: skip
 
 
 def with_peers(machines: Mapping[str, Machine]) -> dict[str, Machine]:
@@ -79,12 +78,13 @@ def build(
     ]  # fmt: skip
     system = System(elements, composition.wires, bounds, ordered=composition.ordered)
     initials = [
-        [
+        list(reactions)
+        for choice in itertools.product(*(part.choices for part in composition.parts))
+        for reactions in itertools.product(*(
             element.initial(*part.start, fields) if part.start is not None else element.initial()
             for element, part, fields in zip(elements, composition.parts, choice, strict=True)
-        ]
-        for choice in itertools.product(*(part.choices for part in composition.parts))
-    ]
+        ))
+    ]  # fmt: skip
     return system, initials
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.engine import expressions as x
 from calltable.engine.check import check
-from calltable.engine.compile import compile_machine
 from calltable.engine.explore.compositions import COMPOSITIONS
 from calltable.engine.explore.explorer import compiled, search
 from calltable.engine.model import FAILED, Action
@@ -161,7 +160,6 @@ class Judge:
     def __init__(self, library: Library) -> None:
         self.library = library
         self.ready = compiled(library.machines, library.catalogue)
-        self.config = {name: parameter.default for name, parameter in library.catalogue.config.items()}
         self._clean: dict[str, Explored] = {}
 
     def judge(self, mutant: Mutant) -> Verdict:
@@ -172,10 +170,10 @@ class Judge:
             first = min(problems, key=lambda problem: problem.gate)
             return Verdict(mutant, f"gate {first.gate}", _line(first))
         try:
-            broken = compile_machine(mutant.model, self.config)
+            broken = compiled({mutant.machine: mutant.model}, self.library.catalogue)
         except (KeyError, SyntaxError) as error:
             return Verdict(mutant, "compile", str(error))
-        ready = {**self.ready, mutant.machine: broken}
+        ready = {**self.ready, **broken}
         reached, changed = False, False
         for composition in COMPOSITIONS:
             if composition.quick is None or mutant.machine not in composition.needs:
@@ -218,7 +216,7 @@ def differs(clean: Explored, broken: Explored) -> bool:
 
 def _element_differs(clean: Element, broken: Element) -> bool:
     asked: dict[int, list[Input]] = {}
-    for local, given, _ in clean.answers():
+    for local, given in clean.asked():
         asked.setdefault(local, []).append(given)
     todo = list(zip(clean.starts, broken.starts, strict=True))
     seen = set(todo)
@@ -230,26 +228,34 @@ def _element_differs(clean: Element, broken: Element) -> bool:
         for given in asked.get(i, ()):
             mine = clean.react(i, given)
             if given[0] != "message" and given not in offered:
-                if _visible(mine):
+                if any(_visible(one) for one in mine):
                     return True
-                after.append((mine.local, j))
+                after += [(one.local, j) for one in mine]
                 continue
-            other = broken.react(j, given)
-            if _visible(mine) != _visible(other) or bool(mine.problem) != bool(other.problem):
-                return True
-            after.append((mine.local, other.local))
+            for one, other in _alike(mine, broken.react(j, given)):
+                if _visible(one) != _visible(other) or bool(one.problem) != bool(other.problem):
+                    return True
+                after.append((one.local, other.local))
         for given in offered - offered_clean:
             if given[0] == "event" and given[2] == FAILED:
                 continue
-            other = broken.react(j, given)
-            if _visible(other):
-                return True
-            after.append((i, other.local))
+            for other in broken.react(j, given):
+                if _visible(other):
+                    return True
+                after.append((i, other.local))
         for pair in after:
             if pair not in seen:
                 seen.add(pair)
                 todo.append(pair)
     return False
+
+
+def _alike(mine: Sequence[Reaction], others: Sequence[Reaction]) -> Iterator[tuple[Reaction, Reaction]]:
+    """Pairs of reactions in which no predicate has answered the same call in two ways."""
+    for one in mine:
+        for other in others:
+            if all(a == b or a[0] != b[0] for a, b in zip(one.answers, other.answers, strict=False)):
+                yield one, other
 
 
 def _visible(reaction: Reaction) -> tuple[object, ...]:

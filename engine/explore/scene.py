@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from calltable.engine.compile import DEFER, IGNORE, REFUSE
+from calltable.engine.explore.oracle import ORACLE
 from calltable.engine.model import STARTED
 
 if TYPE_CHECKING:
@@ -204,6 +205,7 @@ class Scene:
         session = actor.session
         if session.ended:
             return "ended", ""
+        ORACLE.forget()
         cell = session.cells.get(event)
         if cell is None:
             raise Violation("unhandled", f"no row of {session.machine.name} takes {event} in state {session.state}")
@@ -345,6 +347,8 @@ class Scene:
     def _arm(self, actor: Actor) -> None:
         session = actor.session
         arms = session.machine.after[session.state]
+        if arms:
+            ORACLE.forget()
         actor.armed = tuple(event for event, delay in arms if delay(session) is not None)
 
 

@@ -200,7 +200,7 @@ class Search:
                     told.append(Told(move, reaction))
                     break
         if finding.move is not None:
-            told.append(Told(finding.move, self.system.react(self.states[finding.state], finding.move)))
+            told.append(Told(finding.move, self.system.failed(self.states[finding.state], finding.move)))
         return tuple(told)
 
 

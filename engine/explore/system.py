@@ -162,11 +162,11 @@ class System:
             at = self.first_channel + channel
             state[at] = self._number((*self._contents[state[at]], message))
 
-    def react(self, state: State, move: Move) -> Reaction | None:
-        """What the element of a move made of it; None where the move was a channel's."""
+    def failed(self, state: State, move: Move) -> Reaction | None:
+        """What went wrong where the element of a move took it; None where the move was a channel's."""
         if move.kind != "give":
             return None
-        return self.elements[move.element].react(state[move.element], move.given)
+        return next((one for one in self.elements[move.element].react(state[move.element], move.given) if one.problem), None)
 
     def successors(self, state: State) -> list[tuple[Move, State, Reaction | None]]:
         """Every move from a state and where it leads; no-op moves are left out."""
@@ -180,40 +180,40 @@ class System:
                 at = self._shared[i, cost] if cost else -1
                 if at is None or (at >= 0 and not state[at]):
                     continue
-                made = self._given(state, i, given, cost, at)
-                if made is not None:
-                    found.append(made)
+                found += self._given(state, i, given, cost, at)
         if not any(move.cost not in ("loss", "duplicate", "failure") for move, _, _ in found):
             found += self._waiting(state, late)
         else:
             for cost, i, given in late:
                 at = self._shared[i, cost]
-                if at is not None and state[at] and (made := self._given(state, i, given, cost, at)) is not None:
-                    found.append(made)
+                if at is not None and state[at]:
+                    found += self._given(state, i, given, cost, at)
         return found
 
     def _waiting(
         self, state: State, late: Sequence[tuple[str, int, Input]]
     ) -> list[tuple[Move, State, Reaction | None]]:
         """What comes by itself where nothing else can happen."""
-        made = [(cost, self._given(state, i, given, "", -1)) for cost, i, given in late]
-        first = [one for cost, one in made if one is not None and cost in PATIENT]
+        made = [(cost, one) for cost, i, given in late for one in self._given(state, i, given, "", -1)]
+        first = [one for cost, one in made if cost in PATIENT]
         if first and not any(element.over(state[i]) for i, element in enumerate(self.elements)):
             return first
-        return [one for _, one in made if one is not None]
+        return [one for _, one in made]
 
     def _given(
         self, state: State, element: int, given: Input, cost: str, at: int
-    ) -> tuple[Move, State, Reaction | None] | None:
-        reaction = self.elements[element].react(state[element], given)
-        if reaction.local == state[element] and not reaction.sent and not reaction.problem:
-            return None
-        after = list(state)
-        after[element] = reaction.local
-        if at >= 0:
-            after[at] -= 1
-        self._sent(after, element, reaction)
-        return Move("give", element, given, cost), tuple(after), reaction
+    ) -> list[tuple[Move, State, Reaction | None]]:
+        made: list[tuple[Move, State, Reaction | None]] = []
+        for reaction in self.elements[element].react(state[element], given):
+            if reaction.local == state[element] and not reaction.sent and not reaction.problem:
+                continue
+            after = list(state)
+            after[element] = reaction.local
+            if at >= 0:
+                after[at] -= 1
+            self._sent(after, element, reaction)
+            made.append((Move("give", element, given, cost), tuple(after), reaction))
+        return made
 
     def _deliveries(self, state: State) -> Iterator[tuple[Move, State, Reaction | None]]:
         for channel, (element, port) in enumerate(self.channels):
@@ -230,11 +230,11 @@ class System:
                 rest = list(state)
                 rest[at] = self._number((*content[:i], *content[i + 1 :]))
                 if i == 0 or not self.ordered:
-                    reaction = self.elements[element].react(state[element], given)
-                    after = list(rest)
-                    after[element] = reaction.local
-                    self._sent(after, element, reaction)
-                    yield Move("give", element, given, ""), tuple(after), reaction
+                    for reaction in self.elements[element].react(state[element], given):
+                        after = list(rest)
+                        after[element] = reaction.local
+                        self._sent(after, element, reaction)
+                        yield Move("give", element, given, ""), tuple(after), reaction
                 if self._loss is not None and state[self._loss]:
                     rest[self._loss] -= 1
                     yield Move("lose", element, given, "loss"), tuple(rest), None

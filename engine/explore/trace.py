@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from calltable.engine.explore.oracle import said
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -64,6 +66,8 @@ def lines(system: System, trace: Sequence[Told]) -> Iterator[Line]:
         else:
             out.append(Line(here, here, _happened(move.given), 0, "", rows))
         if reaction is not None:
+            if reaction.answers:
+                out.append(Line(here, here, said(reaction.answers), 0, "", ()))
             for port, message in reaction.sent:
                 leaving = system.wire(move.element, port)
                 if leaving is not None:

@@ -166,3 +166,20 @@ def test_a_violation_that_no_call_shows_is_not_written_as_a_test():
     (found,) = explore(machines, library.catalogue, only=["transaction"])
     with pytest.raises(UsageError, match="does not show"):
         written(found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["check", "--no-explore"], 0),
+        (["explore", "--only", "transaction"], 0),
+        (["simulate", "--calls", "1", "--tables"], 2),
+        (["serve", "--check", "--next-hop", "sip:127.0.0.1:5099", "--tables"], 1),
+    ],
+)
+def test_no_command_stumbles_over_a_predicate_of_ones_own(arguments, code, capsys):
+    examples = Path(__file__).parents[2] / "docs" / "examples"
+    door, keeper = str(examples / "door.yaml"), str(examples / "doorkeeper.yaml")
+    more = ["--tables"] if arguments[-1] == "--tables" else []
+    assert main([*arguments, door, *more, keeper]) == code
+    assert ("the predicate office_hours" in capsys.readouterr().err) == bool(code)
