@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.explore.contract import RELAYS
-from calltable.engine.explore.legs import COMMANDS, Plan
+from calltable.engine.explore.plan import BRIEF, COMMANDS, Plan
 from calltable.engine.explore.system import Wire
 from calltable.engine.explore.transactions import SLOT, Role
 
@@ -43,9 +43,12 @@ class Composition(NamedTuple):
 
 OFFERS = ({"offer": True}, {"offer": False})
 
-CALLER = Part("caller", Plan(dials={"caller": "x"}, owners={"caller": COMMANDS}), ("caller", "leg/uac"), OFFERS)
+CALLER = Part("caller", Plan(dials={"caller": ("x",)}, owners={"caller": COMMANDS}), ("caller", "leg/uac"), OFFERS)
 CALLEE = Part("callee", Plan(answers=("callee", "leg/uas"), owners={"callee": COMMANDS}))
-BRIDGE = Part("b2bua", Plan(answers=("b2bua", "b2bua/bridge"), dials={"b2bua.b": "b"}, owners={"b2bua": ()}, relays=RELAYS))
+SECOND = Part("second", Plan(answers=("second", "leg/uas"), owners={"second": BRIEF}))
+"""Who is called where a B2BUA calls again; it costs nothing where it does not."""
+
+BRIDGE = Part("b2bua", Plan(answers=("b2bua", "b2bua/bridge"), dials={"b2bua.b": ("b", "c")}, owners={"b2bua": ()}, relays=RELAYS))
 
 
 
@@ -68,7 +71,9 @@ def _transactions(name: str, request: str, client: str, server: str, *, reliable
 
 LEGS = ("leg/uac", "leg/uas", "leg/stray")
 DIRECT = (Wire(("caller", "x"), ("callee", "x")),)
-THROUGH = (Wire(("caller", "x"), ("b2bua", "a")), Wire(("b2bua", "b"), ("callee", "x")))
+THROUGH = (
+    Wire(("caller", "x"), ("b2bua", "a")), Wire(("b2bua", "b"), ("callee", "x")), Wire(("b2bua", "c"), ("second", "x")),
+)  # fmt: skip
 
 COMPOSITIONS = (
     Composition(
@@ -94,18 +99,19 @@ COMPOSITIONS = (
         full={"caller.command": 2, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "timer": 1, "failure": 1},
     ),
     Composition(
-        "bridge-failing", "A UAC calls a UAS through a B2BUA in which something fails.", (CALLER, BRIDGE, CALLEE),
+        "bridge-failing", "A UAC calls a UAS through a B2BUA in which something fails.", (CALLER, BRIDGE, CALLEE, SECOND),
         THROUGH, (*LEGS, "b2bua/bridge"),
         quick={"caller.command": 0, "caller.hangup": 1, "callee.command": 1, "callee.hangup": 0, "b2bua.hangup": 1,
-               "timer": 1, "failure": 1},
+               "second.command": 1, "timer": 1, "failure": 1},
         full={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 0, "b2bua.hangup": 1,
-              "timer": 1, "failure": 1},
+              "second.command": 1, "timer": 1, "failure": 1},
     ),
     Composition(
-        "bridge", "A UAC calls a UAS through a B2BUA.", (CALLER, BRIDGE, CALLEE), THROUGH, (*LEGS, "b2bua/bridge"),
-        quick={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "timer": 0},
+        "bridge", "A UAC calls a UAS through a B2BUA.", (CALLER, BRIDGE, CALLEE, SECOND), THROUGH, (*LEGS, "b2bua/bridge"),
+        quick={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "second.command": 1,
+               "timer": 0},
         full={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "b2bua.hangup": 1,
-              "timer": 1},
+              "second.command": 1, "timer": 1},
     ),
     _transactions("invite-transaction", "INVITE", "transaction/invite_client", "transaction/invite_server"),
     _transactions("invite-transaction-tcp", "INVITE", "transaction/invite_client", "transaction/invite_server",

@@ -5,7 +5,8 @@ on, a call is torn down because of a retransmission. So, in the very step in whi
 
 - a leg tells its owner about it, as ``adapters`` post it: a response, an ACK, a BYE, a request (``Expected``);
 - a leg that hangs up, cancels or ends by itself says that its call is over, unless its owner has hung up or been told before;
-- a B2BUA gives what one leg publishes to the other leg (``Plan.relays``), and hangs up nobody without a reason;
+- a B2BUA gives what one leg publishes to the other leg (``Plan.relays``), and hangs up nobody without a reason. It may pass over
+  that a leg has failed where it starts another in the same step;
 - no message is sent twice.
 """
 
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.engine.explore.line import CALLING, PROCEEDING
 from calltable.engine.explore.scene import Violation
+from calltable.engine.model import STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -168,8 +170,13 @@ def _one_relayed(scene: Scene, one: Shown, other: str, relays: Mapping[str, tupl
         given = {s.event for s in scene.shown if s.slot == other} | {
             f"self:{s.event}" for s in scene.shown if s.slot == one.slot
         }
-        if not given & set(wanted):
+        instead = name == "failed" and any(s.event == STARTED and _sibling(s.slot, one.slot) for s in scene.shown)
+        if not given & set(wanted) and not instead:
             raise Violation("not-relayed", f"{one.slot} says {name}, and {other} is not given {' or '.join(wanted)}")
+
+
+def _sibling(slot: str, other: str) -> bool:
+    return slot.rpartition(".")[0] == other.rpartition(".")[0]
 
 
 def _torn_down(scene: Scene, before: Mapping[str, bool]) -> None:

@@ -20,7 +20,7 @@ A message is a tuple: ``(method, number, offer)`` for a request, ``(code, number
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from calltable.engine.explore import contract
 from calltable.engine.explore.contract import OVER, Expected
@@ -30,60 +30,25 @@ from calltable.engine.explore.line import (
     CALLING,
     CANCELLING,
     HELD,
+    LEFT,
     OPEN,
     PROCEEDING,
     WITHDRAWN,
     Line,
 )  # fmt: skip
-from calltable.engine.explore.scene import TOKEN, EffectError, Violation, blank
+from calltable.engine.explore.scene import BEYOND, FORMER, TOKEN, EffectError, Violation, blank
 from calltable.engine.model import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
+    from calltable.engine.explore.plan import Plan
     from calltable.engine.explore.scene import Actor, Input, Message, Scene
     from calltable.engine.model import Catalogue
 
 STRAY = "leg/stray"
 FAILURE = 480
 """The status code of an outcome that carries one."""
-
-
-class Command(NamedTuple):
-    """Something that the owner of a leg may ask."""
-
-    event: str
-    fields: tuple[tuple[str, Any], ...] = ()
-
-
-COMMANDS = (
-    Command("user.progress", (("code", 180),)),
-    Command("user.answer"),
-    Command("user.reject", (("code", 486),)),
-    Command("user.reject", (("code", 491),)),
-    Command("user.acknowledge"),
-    Command("user.reinvite", (("offer", True),)),
-    Command("user.reinvite", (("offer", False),)),
-    Command("user.cancel"),
-    Command("user.request", (("method", "INFO"), ("transaction", None))),
-    Command("user.request", (("method", "UPDATE"), ("transaction", None))),
-)
-"""What the owner of a leg may ask, beside hanging up and answering requests. A command that the table refuses
-changes nothing, so all may be tried in every state."""
-
-
-class Plan(NamedTuple):
-    """How sessions of an element meet the network.
-
-    ``answers``: slot and machine that an INVITE outside a dialog starts. ``dials``: slot to the port its INVITE leaves by.
-    ``owners``: root slots whose owner is the environment, with what it may ask beside ``user.hangup``. ``relays``: what
-    the other leg is given for a publication of one.
-    """
-
-    answers: tuple[str, str] | None = None
-    dials: Mapping[str, str] = {}
-    owners: Mapping[str, tuple[Command, ...]] = {}
-    relays: Mapping[str, tuple[str, ...]] = {}
 
 
 class Legs:
@@ -180,7 +145,10 @@ class Legs:
         try:
             port, line = self._line(actor)
         except EffectError:
-            port = self.plan.dials[actor.slot]
+            free = [one for one in self.plan.dials[actor.slot.lstrip(FORMER)] if one not in self.lines]
+            if not free:
+                raise Violation(BEYOND, f"{actor.slot} would need a network of its own") from None
+            port = free[0]
             line = self.lines[port] = Line(actor.slot)
         line.sent += 1
         line.clients[line.sent, "INVITE"] = (CALLING, None)
@@ -312,6 +280,8 @@ class Legs:
             line.unacknowledged = number
             if actor is None:
                 line.leg = f"{line.leg.partition('.')[0]}.stray"
+                if scene.actor(line.leg) is not None:
+                    line.leg = f"{line.leg.partition('.')[0]}.{port}-stray"
                 line.closed = False
                 line.clients = {}  # what the leg asked before is nobody's any more
                 scene.start(line.leg, STRAY, {"message": TOKEN})
@@ -447,6 +417,16 @@ class Legs:
             if line.leg == actor.slot and name in OVER:
                 line.doomed = True
 
+    def succeeded(self, slot: str, former: str) -> None:
+        """A slot is given to another session: what its first one had is ``former``'s."""
+        for line in [one for one in self.lines.values() if one.leg == slot]:
+            line.leg = former
+            for _, handle in line.clients.values():
+                if handle is not None:
+                    servers = self.lines[handle[0]].servers
+                    servers.update({key: LEFT for key, phase in servers.items() if key[0] == handle[1] and phase == HELD})
+        self.awaited = tuple((former if one == slot else one, action) for one, action in self.awaited)
+
     def ended(self, scene: Scene, actor: Actor) -> None:
         """Look at what the leg leaves behind."""
         self.awaited = tuple(one for one in self.awaited if one[0] != actor.slot)
@@ -459,7 +439,7 @@ class Legs:
         if line.unacknowledged:
             raise Violation("ack", f"{actor.slot} ends and has never acknowledged the 2xx to its INVITE")
         for key, phase in sorted(line.servers.items()):
-            if phase == HELD:
+            if phase in (HELD, LEFT):
                 self._answer(scene, port, line, key, 481)
             elif phase == OPEN:
                 raise Violation("unanswered", f"{actor.slot} ends and has never answered the {key[1]} of its peer")

@@ -10,8 +10,9 @@ CALLING, WITHDRAWN, PROCEEDING, CANCELLING = "calling", "withdrawn", "proceeding
 ASKED = "asked"
 """The phase of any other request of ours until its final response."""
 
-OPEN, HELD, ACCEPTED = "open", "held", "accepted"
-"""The phases of a request of the peer: nobody has answered; the owner was asked; a 2xx waits for its ACK."""
+OPEN, HELD, LEFT, ACCEPTED = "open", "held", "left", "accepted"
+"""The phases of a request of the peer: nobody has answered; the owner was asked; the leg that the owner gave it to has been
+replaced, so that its sender has to wait in vain; a 2xx waits for its ACK."""
 
 
 class Line:

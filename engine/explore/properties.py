@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.explore.line import ACCEPTED, HELD, OPEN, Line
+from calltable.engine.explore.line import ACCEPTED, HELD, LEFT, OPEN, Line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +114,7 @@ def _wire(a: End, b: End | None) -> Finding | None:
 def _asked(a: End, b: End | None) -> Finding | None:
     """The requests of ``a`` wait for somebody."""
     for key in a.line.clients:
-        if b is None or b.line.servers.get(key) not in (OPEN, HELD):
+        if b is None or b.line.servers.get(key) not in (OPEN, HELD, LEFT):
             return "no-answer", f"the {key[1]} of {a.name} was never answered"
     if b is not None:
         for key, phase in b.line.servers.items():

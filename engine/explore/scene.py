@@ -35,6 +35,9 @@ HANGUP = "user.hangup"
 BEYOND = "beyond"
 """The code of what is no violation, but more than a composition holds: such moves are not followed, and counted."""
 
+FORMER = "~"
+"""Put before the slot of a session that was let go when another takes its place."""
+
 Input = tuple[Any, ...]
 """``(kind, …)``: see ``Element.react``."""
 Message = tuple[Any, ...]
@@ -91,6 +94,9 @@ class Adapter(Protocol):
 
     def published(self, scene: Scene, actor: Actor, name: str, fields: Mapping[str, Any]) -> None:
         """A root session published something: there is no parent to take it."""
+
+    def succeeded(self, slot: str, former: str) -> None:
+        """A slot is given to another session; what its first one has, or had, goes by the name ``former`` from now on."""
 
     def ended(self, scene: Scene, actor: Actor) -> None:
         """A session has reached a final state."""
@@ -167,19 +173,31 @@ class Scene:
 
     def start(self, slot: str, machine: str, payload: Mapping[str, Any], parent: Actor | None = None) -> Actor:
         """Make a session and queue its ``engine.started``."""
-        if slot in self.actors:
-            if parent is not None and self.actors[slot].parent is None:
-                raise Violation(BEYOND, f"{slot} was let go and has not ended: its successor would need a network of its own")
+        if slot in self.actors and (parent is None or self.actors[slot].parent is not None):
             raise EffectError(f"{slot} is alive already")
+        if slot in self.actors or slot in self.over:
+            self._succeeded(slot)
         compiled = self.element.machines[machine]
         name = slot.rpartition(".")[2]
         actor = Actor(slot, compiled.session(0, name, "", NOBODY), parent)
         self.actors[slot] = actor
-        if slot in self.over:
-            self.over.remove(slot)
         self._arm(actor)
         self.post(actor, STARTED, payload)
         return actor
+
+    def _succeeded(self, slot: str) -> None:
+        """Another session takes a slot: one that was let go and has not ended yet makes room."""
+        former = FORMER + slot
+        while former in self.actors:
+            former = FORMER + former
+        if slot in self.over:
+            self.over.remove(slot)
+        else:
+            self.actors[slot].slot = former
+            self.actors[former] = self.actors.pop(slot)
+            if slot in self.holding:
+                self.holding.add(former)
+        self.adapter.succeeded(slot, former)
 
     # -- the executor's order
     def drain(self) -> None:
@@ -198,7 +216,10 @@ class Scene:
                     told = {"event": event, "reason": reason, "child": actor.session.name}
                     self.queue.append((origin, prefix + "refused", told, actor))
             elif origin.parent is actor:
-                self.take(actor, event, payload)
+                if (actor.session.children or {}).get(origin.session.name, origin.session) is origin.session:
+                    self.take(actor, event, payload)  # else another child has taken its name
+            elif not origin.session.prefix or not event.startswith(origin.session.prefix):
+                self.take(actor, event, payload)  # the owner's last word; of a child that was let go it is stale
 
     def take(self, actor: Actor, event: str, payload: Mapping[str, Any]) -> tuple[str, str]:
         """Give a session an event; answers what became of it."""
@@ -279,6 +300,7 @@ class Scene:
                     self.queue.append((child, p["event"], full, actor))
             case "child.end":
                 for child in self._children(actor, p["name"]):
+                    _stale(actor, child.session)
                     self._orphan(child)
             case _:
                 self.adapter.perform(self, actor, name, p)
@@ -294,6 +316,7 @@ class Scene:
         slot = f"{actor.slot}.{name}"
         child = self.start(slot, machine, p.get("with") or {}, actor)
         child.session.prefix = prefix
+        _stale(actor, child.session)
         if session.children is None:
             session.children = {}
         session.children[name] = child.session
@@ -350,6 +373,14 @@ class Scene:
         if arms:
             ORACLE.forget()
         actor.armed = tuple(event for event, delay in arms if delay(session) is not None)
+
+
+def _stale(parent: Actor, child: Session) -> None:
+    """Nobody listens any more to a child that is let go, or whose name another takes: nor to what the parent has deferred of it."""
+    parent.deferred = [
+        (event, held) for event, held in parent.deferred
+        if not event.startswith(child.prefix) or held.get("child", child.name) != child.name
+    ]  # fmt: skip
 
 
 def complete(machine: Machine, event: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -218,6 +218,9 @@ class Transaction:
                 raise Violation("told-twice", f"the user is told {name}, and was told {self.told[-1]} before")
             self.told = (*self.told, name)
 
+    def succeeded(self, slot: str, former: str) -> None:
+        """A transaction has no children that another could take the name of."""
+
     def ended(self, scene: Scene, actor: Actor) -> None:
         """Look at whether the user was told."""
         taken = next((one for one in reversed(scene.shown) if one.slot == actor.slot), None)
