@@ -37,7 +37,7 @@ class Composition(NamedTuple):
     wires: tuple[Wire, ...]
     needs: tuple[str, ...]
     quick: Mapping[str, int] | None
-    full: Mapping[str, int]
+    full: Mapping[str, int] | None
     ordered: bool = True
 
 
@@ -112,6 +112,20 @@ COMPOSITIONS = (
                "timer": 0},
         full={"caller.command": 1, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "b2bua.hangup": 1,
               "second.command": 1, "timer": 1},
+    ),
+    Composition(
+        "bridge-timers", "A UAC calls a UAS through a B2BUA; a timer fires, and the caller asks something.", (CALLER, BRIDGE, CALLEE, SECOND),
+        THROUGH, (*LEGS, "b2bua/bridge"),
+        quick={"caller.command": 1, "caller.hangup": 1, "callee.command": 1, "callee.hangup": 1, "second.command": 1,
+               "timer": 1},
+        full=None,  # within the bounds of bridge
+    ),
+    Composition(
+        "bridge-timers-callee", "The same; a timer fires, and the callee asks something.", (CALLER, BRIDGE, CALLEE, SECOND),
+        THROUGH, (*LEGS, "b2bua/bridge"),
+        quick={"caller.command": 0, "caller.hangup": 1, "callee.command": 2, "callee.hangup": 1, "second.command": 1,
+               "timer": 1},
+        full=None,
     ),
     _transactions("invite-transaction", "INVITE", "transaction/invite_client", "transaction/invite_server"),
     _transactions("invite-transaction-tcp", "INVITE", "transaction/invite_client", "transaction/invite_server",

@@ -97,6 +97,41 @@ def test_what_only_the_explorer_can_find(library, name, machine, row, changes, c
     assert run(library, name, (machine, row, changes)).result.finding.code == code
 
 
+STUCK = """\
+calltable: 1
+overlay: b2bua/bridge
+add:
+  - {id: long.over, state: connected, after: 1h, next_state: closing}
+"""
+
+ON_HOLD = """\
+calltable: 1
+overlay: b2bua/bridge
+states: {hold: {doc: nobody looks after the re-INVITEs here}}
+add:
+  - {id: hold.begin, state: connected, after: 1h, next_state: hold}
+  - {id: hold.late, state: hold, event: [a.cancelled, b.progress, b.answered, b.failed], ignore: late}
+  - id: hold.a.request
+    state: hold
+    event: a.request
+    actions: [child.tell: {to: a, event: user.respond, with: {transaction: $event.transaction, code: 481}}]
+  - id: hold.b.request
+    state: hold
+    event: b.request
+    actions: [child.tell: {to: b, event: user.respond, with: {transaction: $event.transaction, code: 481}}]
+"""
+
+
+@pytest.mark.parametrize("overlay", [STUCK, ON_HOLD])
+@pytest.mark.parametrize("name", ["bridge-timers", "bridge-timers-callee"])
+def test_a_timer_of_a_connected_call_meets_what_either_side_asks(tmp_path, overlay, name):
+    path = tmp_path / "mine.yaml"
+    path.write_text(overlay)
+    found = run(load_tables(overlays=[path]), name)
+    assert found.result.finding.code == "not-relayed"
+    assert "says reinvite" in found.result.finding.text
+
+
 def test_a_livelock_is_found(library):
     found = run(library, "transaction-tcp", ("transaction/client", "client.waiting.f", {"next_state": None, "publish": ()}))
     assert found.result.finding.code in {"livelock", "stuck"}
