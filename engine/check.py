@@ -1,5 +1,7 @@
 """Gates 2 to 5: what a table may not do once its names and types are right (gate 1 is loading).
 
+What is left of gate 1 comes first, in ``nulls.py``: variables that may be null where a value is needed.
+
 Gate 2, here: every event that can arrive in a state has a row for every valuation (no *hole*), and no two rows
 of equal standing can both want it (no *overlap*). Gate 3, in ``exits.py``: every state can be reached, every
 row can be taken, every state has a way out, and no session can wait for ever. Gates 4 and 5, in ``obligations.py``:
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 from calltable.engine.children import HANGUP
 from calltable.engine.exits import dead_rows, gate_three
 from calltable.engine.model import FAILED, STARTED, Problem
+from calltable.engine.nulls import values_needed
 from calltable.engine.obligations import gate_five, gate_four
 from calltable.engine.pending import Flow, analyse
 from calltable.engine.suggest import suggested_row
@@ -40,9 +43,9 @@ class Tables(Protocol):
 
 
 def check(library: Tables) -> list[Problem]:
-    """Every problem that gates 2 to 5 find, in file order; an empty list is a clean bill."""
+    """Every problem that the gates behind loading find, in file order; an empty list is a clean bill."""
     flows = [analyse(machine, library.catalogue, library.machines) for machine in library.machines.values()]
-    gates = (gate_two, gate_three, gate_four, gate_five)
+    gates = (values_needed, gate_two, gate_three, gate_four, gate_five)
     problems = [problem for flow in flows for gate in gates for problem in gate(flow)]
     problems.extend(dead_rows(flows))
     problems.extend(children_that_stay(library))

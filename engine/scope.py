@@ -5,9 +5,9 @@ A ``Scope`` holds the names that are visible to one row: the variables of its ma
 children. ``type_guard`` settles what bare words mean (a member of the enum they are compared with, or a
 variable), checks that every comparison makes sense, and hands back the finished tree.
 
-About null: a variable that may be null may be used where a value is needed, because which states have it
-set is more than types can say; the engine fails the session if it is null then. An event's field that may
-be null may not, unless the guard excludes it, because there the row is the only place that can.
+About null: an event's field that may be null may not be used where a value is needed unless the guard excludes it,
+because the row is the only place that can. Whether a variable is null there depends on the rows before, which
+``nulls.py`` looks at when all are known.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def read_value(
     """The value that ``node`` writes, of type ``wanted`` (None: any); None after a complaint to ``report``.
 
     ``draw`` allows ``{between: [low, high]}``. ``strict`` refuses a variable that may be null where null is not
-    wanted: what is assigned to a variable must be of its type for certain.
+    wanted: what is assigned to a variable must be of its type for certain. (Elsewhere ``nulls.py`` looks at the rows before.)
     """
     value = node.value
     if isinstance(value, str) and value.startswith("$") and not value.startswith("$$"):
