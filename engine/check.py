@@ -4,7 +4,7 @@ What is left of gate 1 comes first, in ``nulls.py``: variables that may be null 
 
 Gate 2, here: every event that can arrive in a state has a row for every valuation (no *hole*), and no two rows
 of equal standing can both want it (no *overlap*). Gate 3, in ``exits.py``: every state can be reached, every
-row can be taken, every state has a way out, and no session can wait for ever. Gates 4 and 5, in ``obligations.py``:
+row can be taken, every state has a way out, and no session can wait for ever (or, ``loops.py``, go round in no time). Gates 4 and 5, in ``obligations.py``:
 outcomes are waited for, and what is owed (responses, ACKs, BYEs) is settled once.
 
 Both read a ``pending.Flow``, which knows what may arrive where. All problems of all machines are returned at
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from calltable.engine.children import HANGUP
 from calltable.engine.exits import dead_rows, gate_three
+from calltable.engine.loops import loops
 from calltable.engine.model import FAILED, STARTED, Problem
 from calltable.engine.nulls import values_needed
 from calltable.engine.obligations import gate_five, gate_four
@@ -45,7 +46,7 @@ class Tables(Protocol):
 def check(library: Tables) -> list[Problem]:
     """Every problem that the gates behind loading find, in file order; an empty list is a clean bill."""
     flows = [analyse(machine, library.catalogue, library.machines) for machine in library.machines.values()]
-    gates = (values_needed, gate_two, gate_three, gate_four, gate_five)
+    gates = (values_needed, gate_two, gate_three, loops, gate_four, gate_five)
     problems = [problem for flow in flows for gate in gates for problem in gate(flow)]
     problems.extend(dead_rows(flows))
     problems.extend(children_that_stay(library))
