@@ -45,7 +45,7 @@ class Tables:
     ``paths`` (files and folders) stand in place of the shipped tables of the same names; the rest is shipped.
     ``config`` sets what ``$config.<name>`` stands for; ``predicates`` are the functions behind the predicates of a catalogue of
     yours, by name. Raises ``TableError`` with every problem at once; nothing is half-loaded. Among them is each predicate that
-    guards call and nobody gives. Raises ValueError for a setting that no table knows.
+    guards call and nobody gives. Raises ValueError for settings that no table knows or that are out of bounds.
     """
 
     def __init__(
@@ -61,10 +61,9 @@ class Tables:
         if problems:
             raise TableError(problems)
         known = self.library.catalogue.config
-        unknown = sorted(set(config or ()) - set(known))
-        if unknown:
-            msg = f"no table knows the setting {unknown[0]}; there are {', '.join(sorted(known))}"
-            raise ValueError(msg)
+        wrong = [why for name, value in (config or {}).items() if (why := self.library.catalogue.check_setting(name, value))]
+        if wrong:
+            raise ValueError("; ".join(wrong))
         self.config = {**{name: parameter.default for name, parameter in known.items()}, **(config or {})}
         self.machines: dict[str, CompiledMachine] = {
             name: compile_machine(machine, self.config, predicates) for name, machine in self.library.machines.items()

@@ -7,6 +7,7 @@ seconds), its natural default, and which type may stand where another is asked f
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from calltable.engine.model import KINDS, Type
@@ -81,11 +82,94 @@ def read_type(node: Node, report: Report, *, kinds: tuple[str, ...] = TABLE_KIND
         return None
     if len(set(values)) != len(values) and values_node:
         report.add(values_node.position, "a value is listed twice", code="type", hint="list each value once")
-    return Type(kind, optional, values)
+    return Type(kind, optional, values, *_bounds(node, kind, report))
+
+
+def _bounds(node: Node, kind: str, report: Report) -> tuple[float | None, float | None]:
+    """What ``min:`` and ``max:`` say, which the catalogue may give to a number."""
+    found: list[float | None] = []
+    for key in ("min", "max"):
+        bound = node.get(key)
+        value: object = None
+        if bound is not None and kind not in NUMBER:
+            message = f"{key}: belongs to an int or a duration, not to {kind}"
+            report.add(node.keys[key], message, code="type", hint=f"remove {key}:")
+        elif bound is not None:
+            try:
+                value = read_literal(bound, Type(kind))
+            except UnreadableError as error:
+                report.add(bound.position, f"{key}: {error}", code="type", hint=error.hint)
+        found.append(value if isinstance(value, int | float) else None)
+    low, high = found
+    if low is not None and high is not None and low > high:
+        report.add(node.keys["max"], "max: is less than min:", code="type", hint="write the smaller as min:")
+    return low, high
 
 
 def read_literal(node: Node, wanted: Type) -> object:
     """The constant that ``node`` writes, as a value of type ``wanted``. Raises ``UnreadableError``."""
+    value = _read_literal(node, wanted)
+    if isinstance(value, int | float) and (why := out_of_range(value, wanted)):
+        msg = f"{describe(node)} {why}"
+        raise UnreadableError(msg, "write a value within these bounds")
+    return value
+
+
+def out_of_range(value: float, wanted: Type) -> str:
+    """«is out of range: it may be 300 to 699», or nothing."""
+    fits = (wanted.low is None or value >= wanted.low) and (wanted.high is None or value <= wanted.high)
+    return "" if fits else f"is out of range: it may be {span(wanted)}"
+
+
+def span(wanted: Type) -> str:
+    """The bounds in words: «300 to 699», «at least 10ms»."""
+    low, high = (
+        None if bound is None else duration_text(float(bound)) if wanted.kind == "duration" else str(bound)
+        for bound in (wanted.low, wanted.high)
+    )
+    if low is None or high is None:
+        return f"at least {low}" if high is None else f"at most {high}"
+    return f"{low} to {high}"
+
+
+def apart(wanted: Type, given: Type) -> bool:
+    """Whether no value within the bounds of one is within those of the other."""
+    return any(
+        one.high is not None and other.low is not None and one.high < other.low
+        for one, other in ((wanted, given), (given, wanted))
+    )
+
+
+def unfit(value: object, wanted: Type) -> str:
+    """Why a value of Python (durations in seconds) is none of type ``wanted``; empty where it is one."""
+    if value is None:
+        return "" if wanted.optional else f"null where {an(wanted)} is needed"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    match wanted.kind:
+        case "bool":
+            fits = isinstance(value, bool)
+        case "int":
+            fits = number and isinstance(value, int)
+        case "duration":
+            fits = number and isinstance(value, int | float) and isfinite(value) and value >= 0
+        case "string" | "uri" | "name":
+            fits = isinstance(value, str)
+        case "enum":
+            fits = value in wanted.values
+        case _:
+            fits = True
+    if not fits:
+        what = "a number of seconds, 0 or more," if wanted.kind == "duration" else an(wanted)
+        return f"{value!r} where {what} is needed"
+    why = out_of_range(value, wanted) if isinstance(value, int | float) and wanted.kind in NUMBER else ""
+    return f"{_shown(value, wanted)} {why}" if why else ""
+
+
+def _shown(value: object, wanted: Type) -> str:
+    return duration_text(float(value)) if wanted.kind == "duration" and isinstance(value, int | float) else repr(value)
+
+
+def _read_literal(node: Node, wanted: Type) -> object:
     value = node.value
     if value is None:
         if wanted.optional:

@@ -11,7 +11,7 @@ the session where it is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class Type:
     kind: str
     optional: bool = False
     values: tuple[str, ...] = ()
+    low: float | None = field(default=None, repr=False)
+    high: float | None = field(default=None, repr=False)
+    """The bounds of an ``int`` or a ``duration`` (seconds) that the catalogue sets."""
 
     def __str__(self) -> str:
         text = f"enum[{', '.join(self.values)}]" if self.kind == "enum" else self.kind
@@ -303,6 +306,15 @@ class Catalogue:
     predicates: Mapping[str, Predicate]
     config: Mapping[str, Parameter]
     """What ``$config.<name>`` may name."""
+
+    def check_setting(self, name: str, value: object) -> str | None:
+        """What is wrong with a value (durations: seconds) for the setting ``name``; None where nothing is."""
+        from calltable.engine.kinds import unfit  # noqa: PLC0415 - kinds is built on this module
+
+        if name not in self.config:
+            return f"no table knows the setting {name}; there are {', '.join(sorted(self.config))}"
+        why = unfit(value, self.config[name].type)
+        return f"{name}: {why}" if why else None
 
 
 @dataclass(frozen=True, slots=True)

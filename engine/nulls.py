@@ -16,10 +16,11 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from calltable.engine import expressions as x
-from calltable.engine.kinds import SECONDS, an
+from calltable.engine.kinds import SECONDS, an, out_of_range
 from calltable.engine.model import STARTED, Problem
 from calltable.engine.scope import present
 from calltable.engine.sources import literal
+from calltable.engine.truth import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +33,17 @@ Known = frozenset[x.Expression]
 
 
 def values_needed(flow: Flow) -> Iterator[Problem]:
-    """Variables that may be null where a row needs a value."""
+    """Variables that may be null where a row needs a value, or that can hold only values that are out of bounds there."""
+    scope = Scope(flow.machine, flow.catalogue)
+    for row in flow.machine.rows.values():
+        for used, wanted, position in _uses(flow, row):
+            given = scope.values(used) or ()
+            why = [out_of_range(one, wanted) for one in given if isinstance(one, int | float)]
+            if why and all(why):
+                yield Problem(
+                    position, f"${used.name} {why[0]}, and is never set to such a value", flow.machine.name, row.id,
+                    row.state_text, "", f"set {used.name} in a row before, or give it a default", 1, "range",
+                )  # fmt: skip
     if any(one.type.optional for one in flow.machine.variables.values()):
         yield from _Walk(flow).problems()
 

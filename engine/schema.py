@@ -210,12 +210,16 @@ def _parameter(parameter: Parameter) -> Schema:
     return found
 
 
+def _bounds(wanted: Type) -> Schema:
+    return {key: bound for key, bound in (("minimum", wanted.low), ("maximum", wanted.high)) if bound is not None}
+
+
 def _value(wanted: Type) -> Schema:
     """A literal of a type, or a reference."""
     reference: Schema = {"type": "string", "pattern": "^\\$"}
     kinds: dict[str, list[Schema]] = {
         "bool": [{"type": "boolean"}, reference],
-        "int": [{"type": "integer"}, reference],
+        "int": [{"type": "integer", **_bounds(wanted)}, reference],
         "string": [{"type": "string"}],
         "uri": [{"type": "string"}],
         "name": [{"type": "string"}],
@@ -249,9 +253,9 @@ def _events(catalogue: Catalogue | None) -> Schema:
 
 
 def _catalogue() -> Schema:
-    field = {"$ref": "#/$defs/field"}
+    field = _type(TABLE_KINDS, bounded=True)
     words = _list({"type": "string"}, "Obligations; {parameter} stands for its value.")
-    parameter = _type(KINDS)
+    parameter = _type(KINDS, bounded=True)
     parameter["properties"] = {**parameter["properties"], "default": {"description": "Makes it optional."}}
     event = _object("An event.", {
         "doc": _text("When it comes."),
@@ -333,8 +337,10 @@ def _choice(options: Mapping[str, str], doc: str) -> Schema:
     return {"description": doc, "oneOf": [{"const": name, "description": text} for name, text in sorted(options.items())]}
 
 
-def _type(kinds: tuple[str, ...]) -> Schema:
+def _type(kinds: tuple[str, ...], *, bounded: bool = False) -> Schema:
     names = [name for kind in kinds for name in (kind, kind + "?")]
+    bounds = {"min": {"description": "The smallest value of an int or a duration."},
+              "max": {"description": "The largest."}} if bounded else {}  # fmt: skip
     return {
         "type": ["string", "object"],
         "description": "A type: its name (with ? where null is allowed), or {type: enum, values: [a, b]}.",
@@ -346,5 +352,6 @@ def _type(kinds: tuple[str, ...]) -> Schema:
             "type": {"enum": names, "$comment": TYPE_NAMES},
             "values": _list({"type": ["string", "integer"]}, "The members of an enum."),
             "doc": _text(""),
+            **bounds,
         },
     }

@@ -80,7 +80,11 @@ class Scope:
                 message = f"event.{name} is {an(first)} in {self.events[0].name} but {an(other)} in {event.name}"
                 report.add(position, message, code="type", hint="write one row for each event")
                 return None
-        return Type(first.kind, any(one.optional for one in types), first.values)
+        low, high = [one.low for one in types if one.low is not None], [one.high for one in types if one.high is not None]
+        return Type(
+            first.kind, any(one.optional for one in types), first.values,
+            min(low) if len(low) == len(types) else None, max(high) if len(high) == len(types) else None,
+        )  # fmt: skip
 
     def config(self, name: str, position: Position, report: Report) -> Type | None:
         """The type of a configured value; None after a complaint."""

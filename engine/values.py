@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from calltable.engine import expressions as x
 from calltable.engine.guards import format_literal
-from calltable.engine.kinds import SECONDS, UnreadableError, accepts, an, describe, read_literal
+from calltable.engine.kinds import SECONDS, UnreadableError, accepts, an, apart, describe, read_literal, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -82,6 +82,10 @@ def _reference(
     if wanted is not None:
         if not accepts(wanted, given):
             report.add(node.position, f"${name} is {an(given)} where {an(wanted)} is needed", code="type")
+            return None
+        if apart(wanted, given):
+            message = f"${name} is {span(given)} where {span(wanted)} is needed"
+            report.add(node.position, message, code="type", hint="write a value that is within these bounds")
             return None
         loose = isinstance(found, x.Var) and not strict
         if given.optional and not wanted.optional and not loose and found not in scope.present:
