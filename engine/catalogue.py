@@ -168,7 +168,7 @@ class _Builder:
         for item in given.items if given else []:
             event, more = item.get("event") or item, item.get("more")
             outcomes.append(OutcomeSpec(event.text, more is not None and more.value is True))
-        sends = node.get("sends")
+        sends, open_ended = node.get("sends"), node.get("open_ended")
         for key in ("acquires", "releases", "sends"):
             self._placeholders(node.get(key), nodes.mapping if nodes else {}, name, report)
         return ActionSpec(
@@ -180,6 +180,8 @@ class _Builder:
             releases=_texts(node, "releases"),
             sends=sends.text if sends else None,
             position=position,
+            open_ended=open_ended is not None and open_ended.value is True,
+            hurries=_texts(node, "hurries"),
         )
 
     def _placeholders(self, node: Node | None, parameters: Mapping[str, Node], action: str, report: Report) -> None:
@@ -206,6 +208,10 @@ class _Builder:
             known.update(dict.fromkeys(interface.events))
         actions = root.get("actions")
         for node in (actions.mapping if actions else {}).values():
+            hurried = node.get("hurries")
+            for item in hurried.items if hurried else []:
+                if item.text not in self.actions or not self.actions[item.text].open_ended:
+                    report.unknown(item.position, "open-ended action", item.text, [a.name for a in self.actions.values() if a.open_ended])
             given = node.get("outcomes")
             for item in given.items if given else []:
                 event = item.get("event") or item

@@ -1,7 +1,8 @@
 """Gate 3: nothing in a table is out of reach, and no session can wait for ever.
 
 Some events *must come* sooner or later, whatever the parties do: an ``after`` row's, a running timer's, the
-outcome of an awaited action, the end of a child (its own table is checked too), ``engine.started``. Two things
+outcome of an awaited action, the end of a child (its own table is checked too), ``engine.started``; what a child that may
+last and an action that the other side may leave open are good for, ``certain.py`` says. Two things
 together keep a session from waiting for ever, and each state is held to both:
 
 1. in every way of reaching the state at least one such event is on its way. A timer that keeps firing without
@@ -170,19 +171,32 @@ def _unprovided(flow: Flow, state: str, edges: Sequence[Edge], bare: dict[Source
             wanted.append(source)
     for source in wanted:
         if source not in bare:
-            walked = flow.walk([source]) or {}
-            bare[source] = {name for name, (count,), _ in walked if not count}
+            group = [source, *flow.certainty.of(source)]
+            walked = flow.walk(group) or {}
+            bare[source] = {name for name, counts, _ in walked if not _relied_on([group], counts)}
         if state not in bare[source]:
             return None
     path = None
+    groups = [[source, *flow.certainty.of(source)] for source in wanted[:JOINT]]
     for exact in (False, True):
-        seen = flow.walk(wanted[:JOINT], exact=exact)
+        seen = flow.walk([one for group in groups for one in group], exact=exact)
         if seen is not None:
-            config = next((one for one in seen if one[0] == state and not any(one[1])), None)
+            config = next((one for one in seen if one[0] == state and not _relied_on(groups, one[1])), None)
             if config is None:
                 return None
             path = _path(seen, config)
     return path
+
+
+def _relied_on(groups: Sequence[Sequence[Source]], counts: Sequence[int]) -> bool:
+    """Whether one source (the first of each group) is live, and can be relied on where that takes one of the others."""
+    at = 0
+    for group in groups:
+        live, *others = counts[at : at + len(group)]
+        if live and (not others or any(others)):
+            return True
+        at += len(group)
+    return False
 
 
 def _path(seen: Mapping[Config, Step], config: Config) -> list[str]:

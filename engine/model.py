@@ -259,6 +259,10 @@ class ActionSpec:
     releases: tuple[str, ...]
     sends: str | None
     position: Position
+    open_ended: bool = False
+    """The other side may keep its last outcome back as long as it likes."""
+    hurries: tuple[str, ...] = ()
+    """Actions that are ``open_ended`` no longer once this one was taken."""
 
 
 @dataclass(frozen=True, slots=True)

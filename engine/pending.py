@@ -30,9 +30,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from calltable.engine import expressions as x
+from calltable.engine.certain import Certainty, certainty
 from calltable.engine.model import STARTED
 from calltable.engine.resolve import cells
-from calltable.engine.sources import Source, assigned, changes_of, literal, one_less, sets_of, with_count
+from calltable.engine.sources import Source, after_change, assigned, changes_of, literal, one_less, sets_of, with_count
 from calltable.engine.truth import Truth, Verdict
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class _Move(NamedTuple):
     produced: tuple[tuple[int, bool], ...]
     """Sources in the group that the event can come from; True where it ends them."""
     changes: tuple[tuple[int, int | None], ...]
-    """Set to 0 or 1, or None: one more."""
+    """What ``after_change`` makes of the counts."""
     sets: tuple[tuple[int, tuple[object, ...]], ...]
     """The values that a tracked variable may have afterwards."""
 
@@ -291,6 +292,11 @@ class Flow:
         return found
 
     @cached_property
+    def certainty(self) -> Certainty:
+        """Which of the sources can be relied on, and when."""
+        return certainty(self.machine, self.catalogue, self.machines)
+
+    @cached_property
     def flags(self) -> dict[str, tuple[object, ...]]:
         """The variables with few values that guards read, and these values."""
         read = {
@@ -326,7 +332,7 @@ class Flow:
             if not free and not produced:
                 continue
             for edge in self._cell(state, event, fixed):
-                changes = tuple(changes_of(edge.row, event, at))
+                changes = (*changes_of(edge.row, event, at), *self.certainty.changes(edge.row, event, at))
                 sets = tuple(sets_of(edge.row, flags))
                 if edge.enters or changes or sets or only or any(ends for _, ends in produced):
                     key = (free, produced, changes, sets, edge.target, edge.enters)
@@ -345,7 +351,7 @@ class Flow:
         for before in befores:
             after = list(before)
             for index, change in move.changes:
-                after[index] = min(after[index] + 1, caps[index]) if change is None else change
+                after[index] = after_change(after[index], change, caps[index])
             entered = self._armed(tuple(after), move.edge.target, at) if move.edge.enters else (tuple(after),)
             for counts in entered:
                 for values in assigned(config[2], move.sets):

@@ -277,6 +277,8 @@ def _catalogue() -> Schema:
         "outcomes": _list(outcome, "The events that it can lead to."),
         "acquires": words, "releases": words,
         "sends": _text("The abstract message it puts on the wire."),
+        "open_ended": _bool("The other side may keep the last outcome back as long as it likes. Default false."),
+        "hurries": _list(_text("An action.", DOTTED), "Open-ended actions whose outcome comes for certain from then on."),
     })  # fmt: skip
     action["type"] = ["object", "null"]
     return _object("A catalogue: interfaces, actions, predicates and configuration.", {

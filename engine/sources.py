@@ -19,13 +19,19 @@ if TYPE_CHECKING:
 MANY = 3
 """Counts are exact below; this one stands for itself and everything above."""
 
-SourceKind = Literal["timer", "repeating", "after", "action", "child", "held"]
+SourceKind = Literal["timer", "repeating", "after", "action", "child", "held", "setup", "going", "hurried"]
+
+UNASKED = 2
+"""A child in set-up that waits for a command."""
+ASKED, SETTLED = -1, -2
+"""Changes: a child that waited for a command has got it; one that did not wait is where it may last."""
 
 
 class Source(NamedTuple):
     """Something that will raise events: its kind and its name (of the timer, the row, the action, the child).
 
-    ``held`` is a pending event that was deferred: its source may be gone, it will be replayed.
+    ``held`` is a pending event that was deferred: its source may be gone, it will be replayed. ``setup``, ``going`` and
+    ``hurried`` raise nothing: they say whether a child or an action can be relied on (``certain.py``).
     """
 
     kind: SourceKind
@@ -43,16 +49,31 @@ class Source(NamedTuple):
                 return f"child {self.name}"
             case "held":
                 return f"deferred {self.name}"
+            case _:
+                return f"{self.name}, {self.kind}"
 
     @property
     def most(self) -> int:
         """The highest count: some sources can be live only once."""
-        return MANY if self.kind == "action" or "*" in self.name else 1
+        return UNASKED if self.kind == "setup" else MANY if self.kind == "action" or "*" in self.name else 1
 
 
 def one_less(count: int) -> tuple[int, ...]:
     """What is left of a count when one source has ended."""
     return (MANY - 1, MANY) if count == MANY else (count - 1,)
+
+
+def after_change(count: int, change: int | None, most: int) -> int:
+    """The count after a change: set to 0, 1 or ``UNASKED``, one more (None), ``ASKED`` or ``SETTLED``."""
+    match change:
+        case None:
+            return min(count + 1, most)
+        case -1:
+            return 1 if count == UNASKED else count
+        case -2:
+            return 0 if count == 1 else count
+        case _:
+            return change
 
 
 def literal(action: Action, parameter: str) -> str | None:
@@ -98,6 +119,8 @@ def changes_of(row: Row, event: str, at: Mapping[Source, int]) -> Iterator[tuple
                 wanted = ((Source("timer", name), int(not repeats)), (Source("repeating", name), int(repeats)))
             case "timer.stop":
                 wanted = ((Source("timer", name), 0), (Source("repeating", name), 0))
+            case "child.end":
+                wanted = ((Source("child", name), 0),)
             case "child.start":
                 wanted = ((Source("child", name), None),)
             case _:

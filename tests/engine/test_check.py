@@ -263,7 +263,7 @@ states:
   waiting: {}
   over: {final: true}
 rows:
-  - {id: parent.start, state: idle, event: engine.started, actions: [child.start: {name: a, machine: phone}], next_state: waiting}
+  - {id: parent.start, state: idle, event: engine.started, actions: [child.start: {name: a, machine: phone}, child.tell: {to: a, event: user.hangup}], next_state: waiting}
   - {id: parent.ended, state: waiting, event: a.ended, next_state: over}
   - {id: parent.hangup, state: any, event: user.hangup, next_state: over}
   - {id: parent.hold, state: any, event: user.hold, refuse: never}
@@ -284,7 +284,11 @@ states:
   waiting: {}
   over: {final: true}
 rows:
-  - {id: two.start, state: idle, event: engine.started, actions: [child.start: {name: a}, child.start: {name: b}], next_state: waiting}
+  - id: two.start
+    state: idle
+    event: engine.started
+    actions: [child.start: {name: a}, child.start: {name: b}, child.tell: {to: a, event: user.hangup}, child.tell: {to: b, event: user.hangup}]
+    next_state: waiting
   - {id: two.first, state: waiting, event: [a.ended, b.ended], guards: [not alone], set: {alone: true}}
   - {id: two.last, state: waiting, event: [a.ended, b.ended], guards: [alone], next_state: over}
   - {id: two.hangup, state: any, event: user.hangup, next_state: over}
