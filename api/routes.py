@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from calltable.adapters.sip.errors import MessageError
 from calltable.adapters.sip.uri import parse_uri
@@ -18,8 +19,12 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.message import Request
     from calltable.adapters.sip.transport import Address
+    from calltable.adapters.sip.uri import Uri
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_COMPARED_WITHOUT_CASE: Final = frozenset({"isub", "ext", "phone-context"})
+_USER_SAFE: Final = "-_.!~*'()&=+$,;?/%"
+"""Characters that stand in the user part of a SIP URI as they are (RFC 3261 §25.1), and the ``%`` of what is escaped already."""
 
 
 class RouteError(ValueError):
@@ -115,10 +120,36 @@ class Router:
 
 
 def target(template: str, uri: str, groups: dict[str, str]) -> str:
-    """Fill a target: its placeholders, and the user part of ``uri`` where it has none."""
-    user = parse_uri(uri).user or ""
+    """Fill a target: its placeholders, and the user part of ``uri`` where it has none.
+
+    The user part of a ``tel:`` URI is its whole number with the parameters, marked ``;user=phone`` (RFC 3261 §19.1.6). Where
+    nobody was dialled, a target that asks for ``{user}`` has no user part, and no ``@``.
+    """
+    dialled = parse_uri(uri)
+    user = subscriber(dialled) if dialled.scheme == "tel" else dialled.user or ""
     filled = _PLACEHOLDER.sub(lambda m: groups.get(m[1], user if m[1] == "user" else ""), template)
     scheme, _, rest = filled.partition(":")
-    if user and "@" not in rest:
-        filled = f"{scheme}:{user}@{rest}"
-    return filled
+    userinfo, at, place = rest.partition("@")
+    if not at:
+        userinfo, place = "", rest
+    if userinfo[:1] in ("", ":"):
+        userinfo = user
+    if dialled.scheme == "tel" and userinfo == user:
+        place, mark, headers = place.partition("?")
+        if ";user=" not in place.lower():
+            place += ";user=phone"
+        place += mark + headers
+    return f"{scheme}:{userinfo}@{place}" if userinfo else f"{scheme}:{place}"
+
+
+def subscriber(uri: Uri) -> str:
+    """The telephone-subscriber of a ``tel:`` URI, as the user part of a SIP URI: RFC 3261 §19.1.6.
+
+    What is compared without case is in lower case, and the parameters are in order, so that one number is written one way.
+    """
+    order = {"isub": "0", "postd": "1"}
+    parts = [uri.opaque.lower()]
+    for name, value in sorted(uri.params.items(), key=lambda one: order.get(one[0], "2") + one[0]):
+        folded = value.lower() if value and name in _COMPARED_WITHOUT_CASE else value
+        parts.append(name if folded is None else f"{name}={folded}")
+    return quote(";".join(parts), safe=_USER_SAFE, errors="surrogateescape")
