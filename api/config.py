@@ -10,6 +10,7 @@ are told about. Relative paths in a file are relative to it.
       - {name: everybody, target: sip:127.0.0.1:5070}
     overlays: [busy.yaml]
     timers: {no_answer: 30s}
+    settings: {greeting: 'sip:welcome@media.example.com'}
     limits: {calls: 2000, drain: 20s}
     log: {level: info, format: json}
     control: /run/calltable/control.sock
@@ -17,28 +18,42 @@ are told about. Relative paths in a file are relative to it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator
 
 from calltable.adapters.sip.sockets import KINDS, Limits
-from calltable.adapters.sip.transport import Address
+from calltable.adapters.sip.transport import Address, canonical_ip
 from calltable.assembly import Tables
 from calltable.config_schema import config_schema
-from calltable.engine.kinds import UnreadableError, read_literal
+from calltable.engine.kinds import UnreadableError, duration_text, read_literal
 from calltable.engine.model import Position, Problem, TableError, Type
 from calltable.engine.problems import Report
 from calltable.engine.shape import explain
 from calltable.engine.source import BrokenSource, Node, read_source
-from calltable.routes import Route, RouteError
+from calltable.routes import Route, problems
+from calltable.settings import LONGEST, typed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _WHOLE: Final = "the configuration"
 _SECONDS: Final = Type("duration")
+_ROUTE_KEYS: Final[dict[str, type]] = {"name": str, "uri": str, "source": str, "target": str, "reject": int}
+_NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?")
+_EMPTY: Final = "the file is empty"
+_BEGIN: Final = "a configuration says at least where calls go: «routes: [{target: 'sip:127.0.0.1:5070'}]»"
+
+
+def wrong_host(text: str) -> str:
+    """Why a text is neither a host name nor an IP address as it stands in a URI; empty where it is one."""
+    literal = canonical_ip(text)
+    if literal is not None:
+        return f"an IPv6 address stands in brackets: '[{literal}]'" if ":" in literal and text[0] != "[" else ""
+    return "" if len(text) <= 253 and _NAME.fullmatch(text) else f"{text!r} is no host name"
 
 
 class ConfigError(TableError):
@@ -55,6 +70,8 @@ class Config:
     tables: tuple[Path, ...] = ()
     overlays: tuple[Path, ...] = ()
     timers: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What else tables read as ``$config.<name>``, of the types that their catalogues say."""
     max_calls: int = 10_000
     retry_after: float = 5.0
     drain: float = 30.0
@@ -64,21 +81,18 @@ class Config:
     trace: Path | None = None
     control: Path | None = None
     places: Mapping[str, Position] = field(default_factory=dict)
-    """Where the settings under ``timers`` stand, for complaints about them."""
+    """Where the file has things that are checked later: ``routes``, ``timers/t1``, and its value at ``timers/t1=``."""
 
     def load_tables(self) -> Tables:
         """The tables it names, checked and compiled. Raises TableError or ConfigError, OSError for a missing file."""
         tables = Tables(self.tables or None, overlays=self.overlays)
-        if not self.timers:
+        if not self.timers and not self.settings:
             return tables
-        known = tables.library.catalogue.config
         report = Report()
-        for name in self.timers:
-            if name not in known:
-                report.unknown(self.places.get(name, Position("--timers", 1, 1)), "setting", name, known)
+        found = typed(self.timers, self.settings, tables.library.catalogue.config, self.places, report)
         if report.problems:
             raise ConfigError(report.problems)
-        return Tables(self.tables or None, overlays=self.overlays, config=self.timers)
+        return Tables(self.tables or None, overlays=self.overlays, config=found)
 
 
 def read_config(path: Path) -> Config:
@@ -97,7 +111,7 @@ def parse_config(text: str, file: str = "calltable.yaml") -> Config:
     try:
         root = read_source(text, file)
     except BrokenSource as broken:
-        raise ConfigError(broken.problems) from None
+        raise ConfigError([replace(one, hint=_BEGIN) if one.message == _EMPTY else one for one in broken.problems]) from None
     reader = _Reader(root, Path(file).parent)
     config = reader.read()
     if reader.report.problems:
@@ -126,8 +140,9 @@ class _Reader:
         if not self.root.mapping:
             return Config()
         given: dict[str, Any] = {
-            "listen": self._listen(), "host": self._plain("host"), "routes": self._routes(),
+            "listen": self._listen(), "host": self._host(), "routes": self._routes(),
             "tables": self._paths("tables"), "overlays": self._paths("overlays"), "timers": self._timers(),
+            "settings": self._settings(),
             "max_calls": self._plain("limits", "calls"), "retry_after": self._time("limits", "retry_after"),
             "drain": self._time("limits", "drain"), "transport": self._transport(),
             "log_level": self._plain("log", "level"), "log_format": self._plain("log", "format"),
@@ -149,7 +164,11 @@ class _Reader:
 
     def _time(self, *keys: str) -> float | None:
         node = self._node(*keys)
-        return None if node is None else self._seconds(node, keys[-1])
+        seconds = None if node is None else self._seconds(node, keys[-1])
+        if node is not None and seconds is not None and seconds > LONGEST:
+            hint = f"give at most {duration_text(LONGEST)}"
+            self.report.add(node.position, f"«{keys[-1]}»: {node.text} is more than it can be", code="value", hint=hint)
+        return seconds
 
     def _seconds(self, node: Node, name: str) -> float | None:
         if isinstance(node.value, dict | list):
@@ -185,9 +204,28 @@ class _Reader:
         found = {name: self._seconds(one, name) for name, one in members.items()}
         return {name: seconds for name, seconds in found.items() if seconds is not None}
 
+    def _settings(self) -> dict[str, Any]:
+        node = self._node("settings")
+        return {name: one.data() for name, one in node.mapping.items()} if node is not None else {}
+
     def _places(self) -> dict[str, Position]:
-        node = self._node("timers")
-        return dict(node.keys) if node is not None else {}
+        found = {"": Position(self.root.position.file, 1, 1)}
+        if "routes" in self.root.keys:
+            found["routes"] = self.root.keys["routes"]
+        for key in ("timers", "settings"):
+            node = self._node(key)
+            for name, one in node.mapping.items() if node is not None else ():
+                found |= {f"{key}/{name}": node.keys[name], f"{key}/{name}=": one.position}  # type: ignore[union-attr]
+        return found
+
+    def _host(self) -> str | None:
+        node = self._node("host")
+        if node is None or not isinstance(node.value, str):
+            return None
+        wrong = wrong_host(node.value)
+        if wrong:
+            self.report.add(node.position, f"«host»: {wrong}", code="value", hint="write a host name or an IP address, without a port")
+        return node.value
 
     def _listen(self) -> tuple[Address, ...] | None:
         node = self._node("listen")
@@ -217,13 +255,13 @@ class _Reader:
         found: list[Route] = []
         open_to_all: Node | None = None
         for number, item in enumerate(node.items if node is not None else (), 1):
+            route = self._route(item, number)
             if id(item) in self._bad:
                 continue
             if open_to_all is not None:
                 hint = f"the route at line {open_to_all.position.line} takes every call; move it to the end"
                 self.report.add(item.position, f"route {number} is never reached", code="dead-route", hint=hint)
                 open_to_all = None  # once is enough
-            route = self._route(item, number)
             if route is not None:
                 found.append(route)
                 if route.uri is None and route.source is None and route.header is None:
@@ -231,17 +269,20 @@ class _Reader:
         return tuple(found)
 
     def _route(self, item: Node, number: int) -> Route | None:
-        given: dict[str, Any] = {key: node.value for key, node in item.mapping.items()}
-        header = given.pop("header", None)
-        if header:
-            (name, pattern), = header.items()
-            given["header"] = (name, pattern.value)
+        """The route, if it is one; what can be checked of it also where its shape was complained about."""
+        bad = id(item) in self._bad
+        given: dict[str, Any] = {}
+        for key, node in item.mapping.items():
+            if key == "header":
+                for name, pattern in list(node.mapping.items())[:1]:
+                    if isinstance(pattern.value, str):
+                        given["header"] = (name, pattern.value)
+            elif key in _ROUTE_KEYS and isinstance(node.value, _ROUTE_KEYS[key]) and id(node) not in self._bad:
+                given[key] = node.value
         given.setdefault("name", str(number))
-        try:
-            return Route(**given)
-        except RouteError as error:
-            text = str(error)
-            keys = [key for key in ("uri", "source", "header", "target", "reject") if f"the {key} " in text or f": {key} " in text]
-            where = item.mapping[keys[0]].position if keys and keys[0] in item.mapping else item.position
-            self.report.add(where, text, code="route")
-            return None
+        wrong = False
+        for error in problems(**given, whole=not bad):
+            where = item.mapping[error.key].position if error.key else item.position
+            self.report.add(where, str(error), code="route", hint=error.hint)
+            wrong = True
+        return None if wrong or bad else Route(**given)

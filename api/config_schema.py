@@ -16,7 +16,7 @@ from calltable.logs import FORMATS, LEVELS
 from calltable.tables import files
 
 if TYPE_CHECKING:
-    from calltable.engine.model import Catalogue
+    from calltable.engine.model import Catalogue, Parameter
 
 Schema = dict[str, Any]
 
@@ -24,13 +24,19 @@ NAME = "config.schema.json"
 
 
 def config_schema(catalogue: Catalogue | None = None) -> Schema:
-    """The schema; with a catalogue, ``timers`` lists its settings, else takes any name."""
-    timers: Schema = {"type": "object", "description": "Settings of the tables, such as t1: 500ms."}
+    """The schema; with a catalogue, ``timers`` lists its durations and ``settings`` all it has, else both take any name."""
+    timers: Schema = {"type": "object", "description": "Times that the tables read as $config, such as t1: 500ms."}
+    settings: Schema = {
+        "type": "object", "description": "Whatever tables read as $config.<name>: of the type that a catalogue gives it.",
+    }  # fmt: skip
     if catalogue is not None:
         timers["additionalProperties"] = False
         timers["properties"] = {
-            name: _time(f"{one.doc}. Default {_shown(one.default)}.") for name, one in sorted(catalogue.config.items())
-        }
+            name: _time(f"{one.doc}. Default {_shown(one.default)}.")
+            for name, one in sorted(catalogue.config.items()) if one.type.kind == "duration"
+        }  # fmt: skip
+        # a catalogue of one's own has more
+        settings["properties"] = {name: _setting(one) for name, one in sorted(catalogue.config.items())}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"https://calltable.dev/schema/{NAME}",
@@ -45,6 +51,7 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
             "tables": _list(_text("A file or folder."), "Tables that stand in place of the shipped ones of the same names."),
             "overlays": _list(_text("A file or folder."), "Overlays: rows added to tables, replaced or removed."),
             "timers": timers,
+            "settings": settings,
             "limits": _object("Bounds.", {
                 "calls": _count("Calls that are up at once; more get 503. Default 10000."),
                 "retry_after": _time("The Retry-After of that 503. Default 5s."),
@@ -94,6 +101,17 @@ def _count(description: str) -> Schema:
 
 def _time(description: str) -> Schema:
     return {"type": ["number", "string"], "description": f"{description} Seconds, or 500ms, 2.1s, 3m, 1h."}
+
+
+def _setting(one: Parameter) -> Schema:
+    description = f"{one.doc}. Default {_shown(one.default)}."
+    if one.type.kind == "duration":
+        return _time(description)
+    kinds = {"bool": "boolean", "int": "integer", "list": "array", "map": "object"}
+    made: Schema = {"type": kinds.get(one.type.kind, "string")}
+    if one.type.kind == "enum":
+        made = {"enum": [*one.type.values]}
+    return {**({"anyOf": [made, {"type": "null"}]} if one.type.optional else made), "description": description}
 
 
 def _shown(value: object) -> str:

@@ -12,23 +12,33 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from calltable.adapters.sip.errors import MessageError
+from calltable.adapters.sip.sockets import KINDS
 from calltable.adapters.sip.uri import parse_uri
+from calltable.engine.problems import close_matches
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from calltable.adapters.sip.message import Request
     from calltable.adapters.sip.transport import Address
     from calltable.adapters.sip.uri import Uri
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_BRACES = re.compile(r"\{[^{}]*\}?|\}")
+_SOMETHING: Final = "1"
+"""Stands for a placeholder while a target is checked: it may be a user, a host or a port."""
 _COMPARED_WITHOUT_CASE: Final = frozenset({"isub", "ext", "phone-context"})
 _USER_SAFE: Final = "-_.!~*'()&=+$,;?/%"
 """Characters that stand in the user part of a SIP URI as they are (RFC 3261 §25.1), and the ``%`` of what is escaped already."""
 
 
 class RouteError(ValueError):
-    """A route that cannot work; the text says which and why."""
+    """A route that cannot work; the text says which and why, ``hint`` the mend. ``key`` is the part at fault, if it is one."""
+
+    def __init__(self, message: str, key: str = "", hint: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,7 @@ class Route:
     """One route. All patterns given must match (regular expressions, anywhere in the value unless anchored).
 
     ``target`` is a SIP URI. One without a user part gets the user part of the Request-URI. ``reject`` answers with a
-    status instead.
+    status instead. Raises RouteError.
     """
 
     target: str | None = None
@@ -48,41 +58,10 @@ class Route:
     _patterns: tuple[tuple[str, re.Pattern[str]], ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:
-        label = f"route {self.name}" if self.name else "a route"
-        if (self.target is None) == (self.reject is None):
-            msg = f"{label}: give either a target or a status to reject with"
-            raise RouteError(msg)
-        if self.reject is not None and not 300 <= self.reject <= 699:
-            msg = f"{label}: reject takes a status from 300 to 699, not {self.reject}"
-            raise RouteError(msg)
-        wanted = [("uri", self.uri), ("source", self.source)]
-        if self.header is not None:
-            wanted.append((f"header {self.header[0]}", self.header[1]))
-        patterns = []
-        groups = {"user"}
-        for what, text in wanted:
-            if text is None:
-                continue
-            try:
-                pattern = re.compile(text)
-            except re.error as error:
-                msg = f"{label}: the {what} pattern {text!r} is no regular expression: {error}"
-                raise RouteError(msg) from None
-            patterns.append((what, pattern))
-            groups |= set(pattern.groupindex)
-        object.__setattr__(self, "_patterns", tuple(patterns))
-        if self.target is not None:
-            for name in _PLACEHOLDER.findall(self.target):
-                if name not in groups:
-                    msg = f"{label}: target uses {{{name}}}, but no pattern has a group (?P<{name}>…)"
-                    raise RouteError(msg)
-            try:
-                if not parse_uri(_PLACEHOLDER.sub("x", self.target)).is_sip:
-                    msg = f"{label}: target {self.target!r} is no sip: URI"
-                    raise RouteError(msg)
-            except MessageError as error:
-                msg = f"{label}: target {self.target!r}: {error.reason}"
-                raise RouteError(msg) from None
+        for problem in problems(self.target, self.uri, self.source, self.header, self.reject, self.name):
+            raise problem
+        wanted = _wanted(self.uri, self.source, self.header)
+        object.__setattr__(self, "_patterns", tuple((what, re.compile(text)) for _, what, text in wanted))
 
     def match(self, request: Request, source: Address | None) -> dict[str, str] | None:
         """The named groups of all patterns, or None where one does not match."""
@@ -99,6 +78,61 @@ class Route:
                 return None
             found.update({name: text or "" for name, text in match.groupdict().items()})
         return found
+
+
+def problems(target: str | None = None, uri: str | None = None, source: str | None = None, header: tuple[str, str] | None = None,
+             reject: int | None = None, name: str = "", *, whole: bool = True) -> Iterator[RouteError]:  # fmt: skip
+    """All that is wrong with the parts of a route. ``whole=False`` where some of them could not be read."""
+    label = f"route {name}" if name else "a route"
+    if whole and (target is None) == (reject is None):
+        yield RouteError(f"{label}: give either a target or a status to reject with")
+    if reject is not None and not 300 <= reject <= 699:
+        yield RouteError(f"{label}: reject takes a status from 300 to 699, not {reject}", "reject")
+    groups, sound = {"user"}, whole
+    for key, what, text in _wanted(uri, source, header):
+        try:
+            groups |= set(re.compile(text).groupindex)
+        except re.error as error:
+            sound = False
+            yield RouteError(f"{label}: the {what} pattern {text!r} is no regular expression: {error}", key)
+    if target is not None:
+        yield from _wrong_target(f"{label}: target", target, groups if sound else None)
+
+
+def _wanted(uri: str | None, source: str | None, header: tuple[str, str] | None) -> list[tuple[str, str, str]]:
+    """The patterns given: the key, what it is called, and the pattern."""
+    wanted = [("uri", "uri", uri), ("source", "source", source)]
+    if header is not None:
+        wanted.append(("header", f"header {header[0]}", header[1]))
+    return [(key, what, text) for key, what, text in wanted if text is not None]
+
+
+def _wrong_target(label: str, text: str, groups: set[str] | None) -> Iterator[RouteError]:
+    """``groups`` are the names that may stand in braces; None where that cannot be told."""
+    for name in _PLACEHOLDER.findall(text):
+        if groups is not None and name not in groups:
+            close = close_matches(name, groups)
+            hint = f"did you mean {{{close[0]}}}?" if close else "write {user} for the dialled user, or name a group of a pattern so"
+            yield RouteError(f"{label} uses {{{name}}}, but no pattern has a group (?P<{name}>…)", "target", hint)
+            return
+    filled = _PLACEHOLDER.sub(_SOMETHING, text)
+    if "{" in filled or "}" in filled:
+        shown = _BRACES.search(text)
+        hint = "write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"
+        yield RouteError(f"{label} {text!r}: {shown[0] if shown else 'a brace'} stands for nothing", "target", hint)
+        return
+    try:
+        uri = parse_uri(filled)
+    except MessageError as error:
+        yield RouteError(f"{label} {text!r}: {error.reason}", "target", "write sip:host, or sip:user@host:port")
+        return
+    if not uri.is_sip:
+        yield RouteError(f"{label} {text!r} is no sip: URI", "target", "write sip:host, or sip:user@host:port")
+    elif uri.scheme == "sips":
+        yield RouteError(f"{label} {text!r}: there is no TLS yet", "target", "write sip: where the way there is safe without")
+    elif uri.transport not in (None, _SOMETHING, *KINDS):
+        message = f"{label} {text!r}: transport {uri.transport!r} is not supported"
+        yield RouteError(message, "target", f"there are {', '.join(KINDS)}")
 
 
 class Router:

@@ -101,10 +101,11 @@ def configure(options: argparse.Namespace) -> Config:
         try:
             changes["routes"] = (Route(target=options.next_hop, name="--next-hop"),)
         except RouteError as error:
-            raise UsageError(str(error).removeprefix("route ")) from None
+            raise UsageError("; ".join(filter(None, (str(error).removeprefix("route "), error.hint)))) from None
     config = dataclasses.replace(config, **changes)
     if not config.routes:
-        where = "the file has no routes" if options.config is not None else "there is no --config"
+        place = config.places.get("routes", config.places.get("", options.config))
+        where = f"{place}: the file has no routes" if options.config is not None else "there is no --config"
         raise UsageError(f"where do calls go? {where}; give --next-hop sip:host:port, or routes in a file")
     return config
 

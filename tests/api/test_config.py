@@ -23,6 +23,7 @@ routes:
   - {name: blue, header: {X-Tenant: '^blue$'}, source: '^10\\.', target: 'sip:10.0.0.9:5070;transport=tcp'}
   - {name: nobody, reject: 403}
 timers: {t1: 250ms, no_answer: 30}
+settings: {closing: 1m}
 limits: {calls: 20, retry_after: 7s, drain: 2.5s, tcp_connections: 9, tcp_idle: 1m}
 log: {level: debug, format: json}
 trace: calls.jsonl
@@ -77,8 +78,18 @@ def test_a_timer_that_no_table_knows_is_told_where_it_stands():
         ("listen: [udp:somewhere]", "1:10 'udp:somewhere': 'somewhere' is no IP address; write it as in udp:127.0.0.1:5060 or udp:[::1]:5060 | "),
         ("listen: []", "1:9 «listen» is empty | write [udp:127.0.0.1:5060]"),
         ("routes: [{uri: '(', target: sip:a}]", "1:16 route 1: the uri pattern '(' is no regular expression: missing ), unterminated subpattern at position 0 | "),
-        ("routes: [{name: x, target: 'sip:{usr}@a'}]", "1:28 route x: target uses {usr}, but no pattern has a group (?P<usr>…) | "),
-        ("routes: [{target: tel:1}]", "1:19 route 1: target 'tel:1' is no sip: URI | "),
+        ("routes: [{name: x, target: 'sip:{usr}@a'}]", "1:28 route x: target uses {usr}, but no pattern has a group (?P<usr>…) | did you mean {user}?"),
+        ("routes: [{target: 'sip:a@{host}'}]", "1:19 route 1: target uses {host}, but no pattern has a group (?P<host>…) | write {user} for the dialled user, or name a group of a pattern so"),
+        ("routes: [{target: 'sip:{}@a'}]", "1:19 route 1: target 'sip:{}@a': {} stands for nothing | write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"),
+        ("routes: [{target: 'sip:{user.name}@a'}]", "1:19 route 1: target 'sip:{user.name}@a': {user.name} stands for nothing | write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"),
+        ("routes: [{target: 'sip:{user@a'}]", "1:19 route 1: target 'sip:{user@a': {user@a stands for nothing | write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"),
+        ("routes: [{target: 'sips:a'}]", "1:19 route 1: target 'sips:a': there is no TLS yet | write sip: where the way there is safe without"),
+        ("routes: [{target: 'sip:a;transport=tls'}]", "1:19 route 1: target 'sip:a;transport=tls': transport 'tls' is not supported | there are udp, tcp"),
+        ('host: "x\\r\\nX-Inject: y"', "1:7 «host»: 'x\\r\\nX-Inject: y' is no host name | write a host name or an IP address, without a port"),
+        ("host: 'a.example.com:5060'", "1:7 «host»: 'a.example.com:5060' is no host name | write a host name or an IP address, without a port"),
+        ("host: '::1'", "1:7 «host»: an IPv6 address stands in brackets: '[::1]' | write a host name or an IP address, without a port"),
+        ("limits: {drain: 99999999999999h}", "1:17 «drain»: 99999999999999h is more than it can be | give at most 8784h"),
+        ("routes: [{target: tel:1}]", "1:19 route 1: target 'tel:1' is no sip: URI | write sip:host, or sip:user@host:port"),
         ("routes: [{reject: 200}]", "1:19 route 1: reject takes a status from 300 to 699, not 200 | "),
         ("routes: [{target: sip:a, reject: 404}]", "1:10 route 1: give either a target or a status to reject with | "),
         ("routes: [{targt: sip:a}]", "1:11 entry 1 of «routes» has no key 'targt' | did you mean target?"),
@@ -99,6 +110,92 @@ def test_a_mistake_is_told_with_its_place_and_its_mend(text, told):
 def test_all_mistakes_are_told_at_once():
     found = problems("listne: []\nlimits: {calls: 0, drain: soon}\nroutes: [{target: tel:1}, {target: tel:2}]\nlog: {level: x}\n")
     assert [text.split()[0] for text in found] == ["1:1", "2:17", "2:27", "3:19", "3:36", "4:14"]
+
+
+def test_what_is_wrong_in_a_route_is_told_beside_what_has_no_shape():
+    found = problems(
+        "host: 7\nroutes:\n  - {uri: '(', targt: sip:a}\n  - {source: '[', header: {A: '*'}, target: 'sips:a', reject: x}\n"
+    )
+    assert [text.split(" |")[0] for text in found] == [
+        "1:7 «host» must be a text, not '7'",
+        "3:11 route 1: the uri pattern '(' is no regular expression: missing ), unterminated subpattern at position 0",
+        "3:16 entry 1 of «routes» has no key 'targt'",
+        "4:14 route 2: the source pattern '[' is no regular expression: unterminated character set at position 0",
+        "4:27 route 2: the header A pattern '*' is no regular expression: nothing to repeat at position 0",
+        "4:45 route 2: target 'sips:a': there is no TLS yet",
+        "4:63 «reject» must be a whole number, not 'x'",
+    ]
+
+
+@pytest.mark.parametrize("target", ["sip:{user}@{host}:{port};transport={how}", "sip:{host};transport=TCP", "sip:[::1]:5070"])
+def test_a_target_that_can_be_called_is_taken(target):
+    groups = r"(?P<host>.)(?P<port>.)(?P<how>.)"
+    assert parse_config(f"routes: [{{uri: '{groups}', target: '{target}'}}]").routes[0].target == target
+
+
+@pytest.mark.parametrize("host", ["a", "b2bua.example.com", "my_host", "192.0.2.1", "[2001:db8::1]", "example.com."])
+def test_a_host_is_a_name_or_an_address(host):
+    assert parse_config(f"host: '{host}'").host == host
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n"])
+def test_an_empty_file_is_told_what_a_configuration_says_at_least(text):
+    assert problems(text) == [
+        "1:1 the file is empty | a configuration says at least where calls go: «routes: [{target: 'sip:127.0.0.1:5070'}]»"
+    ]
+
+
+CATALOGUE = """\
+calltable: 1
+catalogue: example/settings
+include: [sip, route]
+config:
+  polite:   {type: bool, default: true, doc: Say good-bye}
+  tries:    {type: int, default: 3, doc: So often}
+  greeting: {type: string?, default: null, doc: What is said}
+  colour:   {type: enum, values: [red, blue], default: red, doc: The colour}
+  pause:    {type: duration, default: 3s, doc: The pause}
+"""
+
+
+def loaded(tmp_path, text):
+    """The tables of a configuration with a catalogue of one's own."""
+    (tmp_path / "catalogue.yaml").write_text(CATALOGUE, encoding="utf-8")
+    return parse_config(f"tables: [catalogue.yaml]\n{text}", str(tmp_path / "c.yaml")).load_tables()
+
+
+def test_settings_of_any_type_are_taken(tmp_path):
+    tables = loaded(tmp_path, "settings: {polite: false, tries: 0, greeting: good morning, colour: blue, pause: 250ms}\ntimers: {t1: 1s}\n")
+    wanted = {"polite": False, "tries": 0, "greeting": "good morning", "colour": "blue", "pause": 0.25, "t1": 1.0, "t2": 4.0}
+    assert {name: tables.config[name] for name in wanted} == wanted
+
+
+def test_a_program_gives_settings_as_values():
+    assert Config(settings={"t1": 1, "no_answer": "30s"}, timers={"t2": 2.0}).load_tables().config["no_answer"] == 30.0
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("timers: {t1: 0s}", "2:14 «t1»: 0s is less than it can be | give something from 1ms to 24h"),
+        ("timers: {closing: 0}", "2:19 «closing»: 0s is less than it can be | give something from 1ms to 24h"),
+        ("timers: {no_answer: 99999999999999h}", "2:21 «no_answer»: 99999999999999h is more than it can be | give something from 1ms to 24h"),
+        ("settings: {timer_k: 25h}", "2:21 «timer_k»: 25h is more than it can be | give something from 0s to 24h"),
+        ("timers: {polite: 3s}", "2:10 polite is no time: it is of type bool | write it under «settings:»"),
+        ("settings: {poli: true}", "2:12 unknown setting 'poli' | did you mean polite?"),
+        ("settings: {polite: 3}", "2:20 «polite»: '3' where a bool is needed | write true or false"),
+        ("settings: {tries: often}", "2:19 «tries»: 'often' where an int is needed | write a whole number"),
+        ("settings: {greeting: true}", "2:22 «greeting»: 'true' where a string? is needed | put it in quotes"),
+        ("settings: {colour: green}", "2:20 «colour»: 'green' is none of red, blue | known: blue, red"),
+        ("settings: {pause: -1}", "2:19 «pause»: '-1' where a duration is needed | write seconds, or 500ms, 2.1s, 3m, 1h"),
+        ("settings: {t1: 1s}\ntimers: {t1: 2s}", "2:12 t1 is set twice, under «timers:» too | keep one of the two"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_cannot_be_is_told_with_its_place(tmp_path, text, told):
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, text)
+    (one,) = caught.value.problems
+    assert f"{one.position.line}:{one.position.column} {one.message} | {one.hint}" == told
 
 
 def test_an_overlay_that_is_not_there_is_told(tmp_path):
