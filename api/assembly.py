@@ -6,7 +6,8 @@ given a transport and a scheduler, real ones or simulated ones, and behaves the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.adapters.sip.stack import Stack
 from calltable.engine.check import check
@@ -39,6 +40,24 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not an accident
         self.reason = reason
 
 
+class Recipe(NamedTuple):
+    """What tables were made of, so that they can be made again when their files have changed."""
+
+    paths: tuple[Path, ...] = ()
+    overlays: tuple[Path, ...] = ()
+    config: Mapping[str, Any] = MappingProxyType({})
+    predicates: Mapping[str, Callable[..., Any]] = MappingProxyType({})
+
+    def make(self) -> Tables:
+        """Read the files again. Raises as ``Tables`` does."""
+        return Tables(self.paths or None, overlays=self.overlays, config=self.config, predicates=self.predicates)
+
+    def with_files(self, paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Recipe:
+        """With these files besides; a file counts once."""
+        more = [tuple(dict.fromkeys((*mine, *theirs))) for mine, theirs in ((self.paths, paths), (self.overlays, overlays))]
+        return self._replace(paths=more[0], overlays=more[1])
+
+
 class Tables:
     """Loaded, checked and compiled tables, ready for any number of engines.
 
@@ -56,8 +75,9 @@ class Tables:
         config: Mapping[str, Any] | None = None,
         predicates: Mapping[str, Callable[..., Any]] | None = None,
     ) -> None:
+        self.recipe = Recipe(tuple(paths or ()), tuple(overlays), dict(config or {}), dict(predicates or {}))
         self.library: Library = load_tables(_whole(paths) if paths else None, overlays=overlays)
-        problems = check(self.library) or _ungiven(self.library, predicates or {})
+        problems = check(self.library) or _ungiven(self.library, self.recipe.predicates)
         if problems:
             raise TableError(problems)
         known = self.library.catalogue.config

@@ -27,7 +27,7 @@ from jsonschema import Draft202012Validator
 
 from calltable.adapters.sip.sockets import KINDS, Limits
 from calltable.adapters.sip.transport import Address, canonical_ip
-from calltable.assembly import Tables
+from calltable.assembly import Recipe, Tables
 from calltable.config_schema import config_schema
 from calltable.engine.kinds import UnreadableError, duration_text, read_literal
 from calltable.engine.model import Position, Problem, TableError, Type
@@ -83,16 +83,37 @@ class Config:
     places: Mapping[str, Position] = field(default_factory=dict)
     """Where the file has things that are checked later: ``routes``, ``timers/t1``, and its value at ``timers/t1=``."""
 
-    def load_tables(self) -> Tables:
-        """The tables it names, checked and compiled. Raises TableError or ConfigError, OSError for a missing file."""
-        tables = Tables(self.tables or None, overlays=self.overlays)
+    def __post_init__(self) -> None:
+        for name, kind in (("listen", Address), ("routes", Route), ("tables", Path), ("overlays", Path)):
+            given = getattr(self, name)
+            if isinstance(given, str | kind) or not all(isinstance(one, kind) for one in given):
+                how = "(Address.parse('udp:127.0.0.1:5060'),)" if kind is Address else f"({kind.__name__}(…),)"
+                msg = f"Config: {name} takes a tuple of {kind.__name__}, not {given!r}: write {name}={how}"
+                raise TypeError(msg)
+        wrong = wrong_host(self.host) if self.host else ""
+        if wrong:
+            msg = f"Config: host: {wrong}"
+            raise ValueError(msg)
+
+    @property
+    def names_tables(self) -> bool:
+        """Whether it says anything of tables."""
+        return bool(self.tables or self.overlays or self.timers or self.settings)
+
+    def load_tables(self, upon: Recipe | None = None) -> Tables:
+        """The tables it names, checked and compiled. Raises TableError or ConfigError, OSError for a missing file.
+
+        ``upon`` is what a program's own tables were made of (``Tables.recipe``): what is named here comes on top of that.
+        """
+        recipe = (upon or Recipe()).with_files(self.tables, self.overlays)
+        tables = recipe.make()
         if not self.timers and not self.settings:
             return tables
         report = Report()
         found = typed(self.timers, self.settings, tables.library.catalogue.config, self.places, report)
         if report.problems:
             raise ConfigError(report.problems)
-        return Tables(self.tables or None, overlays=self.overlays, config=found)
+        return recipe._replace(config={**recipe.config, **found}).make()
 
 
 def read_config(path: Path) -> Config:
@@ -225,7 +246,7 @@ class _Reader:
         wrong = wrong_host(node.value)
         if wrong:
             self.report.add(node.position, f"«host»: {wrong}", code="value", hint="write a host name or an IP address, without a port")
-        return node.value
+        return None if wrong else node.value
 
     def _listen(self) -> tuple[Address, ...] | None:
         node = self._node("listen")

@@ -17,7 +17,7 @@ from calltable.adapters.sip.sockets import SocketTransport
 from calltable.adapters.sip.transport import Address, TransportError
 from calltable.assembly import Engine
 from calltable.lookup import Lookup
-from calltable.softphone import Softphone
+from calltable.softphone import Softphone, sip_uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +47,14 @@ class Endpoint:
         """Open the listeners and make the phone; ``options`` are those of ``Softphone``.
 
         Without ``listen`` any free ports are taken. ``via`` (a SIP URI) is where every request goes, whatever its own
-        URI. Raises TransportError for a listener that cannot be opened, ValueError for a malformed address or URI.
+        URI. Raises TransportError for a listener that cannot be opened, ValueError for a malformed address or URI,
+        TypeError where ``listen`` is one address and no list of them.
         """
+        if isinstance(listen, str | Address):
+            msg = f"Endpoint.open takes a list of addresses: write [{str(listen)!r}]"
+            raise TypeError(msg)
+        if via:
+            sip_uri(via, "cannot be an outbound proxy")
         transport = SocketTransport()
         lookup = Lookup(via=via)
         engine = Engine(
@@ -86,6 +92,8 @@ class Endpoint:
             for wait in late:
                 wait.cancel()
         left = len(self.phone.calls)
+        for task in self.phone.deciding:
+            task.cancel()
         self.lookup.close()
         await self.transport.close()
         return not left

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.sockets import SocketTransport
-from calltable.assembly import Engine
+from calltable.assembly import Engine, Recipe
 from calltable.b2bua import B2BUA
 from calltable.control import Control, ControlError
 from calltable.endpoint import NAMELESS
@@ -50,15 +50,17 @@ class Server:
     """One B2BUA. ``await start()``, ``await drain()``, ``await close()``."""
 
     def __init__(self, config: Config, tables: Tables | None = None, *, reread: Callable[[], Config] | None = None) -> None:
-        """Raises TableError where the tables do not load; ``tables`` spares loading them again.
+        """Raises TableError where the tables do not load.
 
+        ``tables`` are the program's own; what the configuration names (tables, overlays, settings) comes on top of them.
         ``reread`` gives the configuration anew for ``reload``; without it only the tables are read again.
         """
         self.config = config
         self._reread = reread
         self._reloading = asyncio.Lock()
         self._shadow: Shadow | None = None
-        self.tables = tables or config.load_tables()
+        self._own = tables
+        self.tables = self._load(config) if tables is None or config.names_tables else tables
         self._over: asyncio.Event = asyncio.Event()
         self._trace: TraceFile | None = None
         self._control: Control | None = None
@@ -151,7 +153,11 @@ class Server:
 
     def _read_again(self) -> tuple[Config, Tables]:
         config = self.config if self._reread is None else self._reread()
-        return config, config.load_tables()
+        return config, self._load(config)
+
+    def _load(self, config: Config) -> Tables:
+        """What the program gave, with what the configuration names; read from the files."""
+        return config.load_tables(self._own.recipe if self._own is not None else None)
 
     async def shadow(self, path: Path) -> dict[str, Any]:
         """Let a candidate (a table, a folder, or an overlay over what runs) see what happens from now on.
@@ -169,11 +175,12 @@ class Server:
 
     def _candidate(self, path: Path) -> Tables:
         config = self.config
+        if not path.exists():
+            raise FileNotFoundError(f"there is no {path}")
         if is_overlay(path):
-            config = dataclasses.replace(config, overlays=(*config.overlays, path))
-        else:
-            config = dataclasses.replace(config, tables=(path,))
-        return config.load_tables()
+            return self._load(dataclasses.replace(config, overlays=(*config.overlays, path)))
+        own = self._own.recipe if self._own is not None else Recipe()
+        return dataclasses.replace(config, tables=(path,)).load_tables(own._replace(paths=()))
 
     async def _command_shadow(self, request: Mapping[str, Any]) -> dict[str, Any]:
         do = request.get("do", "report")

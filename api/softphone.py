@@ -18,6 +18,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
+import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
 
@@ -31,7 +33,7 @@ from calltable.assembly import Refused
 from calltable.engine.problems import suggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 
     from calltable.adapters.sip.message import Message, Request
     from calltable.adapters.sip.stack import Stack
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from calltable.assembly import Engine
     from calltable.engine.executor import Executor
     from calltable.engine.session import Session
+
+log = logging.getLogger("calltable.phone")
 
 ALLOWED: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "NOTIFY")
 """What a softphone takes inside a call; it says so in every INVITE and answer."""
@@ -278,7 +282,7 @@ class Softphone:
 
     ``identity`` is the URI it calls from; its host may be an IP address, which is then replaced by that of the listener.
     ``on_incoming`` is called with each incoming call, which waits (``ring``, ``answer``, ``reject``); without it calls
-    get 480. More than ``max_calls`` at once get 486. ``direction`` is what its descriptions ask for.
+    get 480. It may be a coroutine function: then it runs as a task. Where it raises, that is logged and the call gets 500. More than ``max_calls`` at once get 486. ``direction`` is what its descriptions ask for.
     """
 
     def __init__(
@@ -286,7 +290,7 @@ class Softphone:
         engine: Engine,
         identity: str = "",
         *,
-        on_incoming: Callable[[Call], None] | None = None,
+        on_incoming: Callable[[Call], Any] | None = None,
         max_calls: int = 100,
         direction: Direction = "inactive",
         agent: str = "calltable",
@@ -297,13 +301,15 @@ class Softphone:
         self.max_calls = max_calls
         self.direction: Direction = direction
         self.calls: dict[int, Call] = {}
+        self.deciding: set[asyncio.Task[None]] = set()
+        """Coroutines of ``on_incoming`` that run."""
         self._headers = [("Allow", ", ".join(ALLOWED)), ("User-Agent", agent)]
         extensions = sorted(engine.stack.screening.extensions)
         if extensions:
             self._headers.insert(1, ("Supported", ", ".join(extensions)))
         self._numbers = 0
         if identity:
-            _sip_uri(identity)
+            sip_uri(identity, "cannot be the caller")
         engine.stack.application = self
         engine.run()
 
@@ -324,9 +330,9 @@ class Softphone:
     # -- out
     def call(self, uri: str, *, identity: str = "") -> Call:
         """Place a call; ``await`` the answer for it to be answered. Raises ValueError for a URI one cannot call."""
-        _sip_uri(uri)
+        sip_uri(uri, "cannot be called")
         if identity:
-            _sip_uri(identity)
+            sip_uri(identity, "cannot be the caller")
         executor = self.engine.executor
         call = Call(self, outgoing=True, remote=uri)
         call.session = executor.create("leg/uac", call)
@@ -367,14 +373,53 @@ class Softphone:
         self.calls[call.session.id] = call
         payload = {"transaction": transaction, "message": request, "offer": offer, "relay": False}
         stack.executor.dispatch(call.session, "engine.started", payload)
-        if not call.ended:
-            self.on_incoming(call)
+        if call.ended:
+            return
+        try:
+            later = self.on_incoming(call)
+            if inspect.isawaitable(later):
+                self._follow(call, later)
+        except Exception as error:  # noqa: BLE001 - whatever the program raises, the caller is answered
+            _give_up(call, error)
+
+    def _follow(self, call: Call, later: Awaitable[Any]) -> None:
+        """Let the coroutine of ``on_incoming`` run."""
+
+        async def follow() -> None:
+            try:
+                await later
+            except Exception as error:  # noqa: BLE001 - whatever the program raises, the caller is answered
+                _give_up(call, error)
+
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            if inspect.iscoroutine(later):
+                later.close()
+            raise TypeError("on_incoming is a coroutine function, and no asyncio loop runs: give a plain function") from None
+        task = loop.create_task(follow())
+        self.deciding.add(task)
+        task.add_done_callback(self.deciding.discard)
 
 
-def _sip_uri(text: str) -> None:
+def _give_up(call: Call, error: Exception) -> None:
+    """What is left to do after an ``on_incoming`` that raised: say so, and let the caller go."""
+    if call.ended and isinstance(error, CallFailed | Refused):
+        log.info("the call from %s ended: %s", call.remote, error)
+        return
+    log.error("on_incoming failed, the call from %s gets 500", call.remote, exc_info=error)
+    try:
+        call.reject(500)
+    except Refused:
+        with contextlib.suppress(Refused):
+            call.hangup()
+
+
+def sip_uri(text: str, why: str) -> None:
+    """Raise ValueError where a text is no SIP URI with a host; ``why`` says what it cannot be then."""
     try:
         uri = parse_uri(text)
     except MessageError as error:
-        raise ValueError(f"{text!r} cannot be called: {error.reason}") from None
+        raise ValueError(f"{text!r} {why}: {error.reason}") from None
     if not uri.is_sip or not uri.host:
-        raise ValueError(f"{text!r} cannot be called: write sip:user@host")
+        raise ValueError(f"{text!r} {why}: write sip:user@host")

@@ -14,6 +14,7 @@ from calltable.config import Config, ConfigError, parse_config, read_config
 from calltable.config_schema import NAME, schema_text
 from calltable.engine.model import TableError
 from calltable.engine.source import read_source
+from calltable.routes import Route
 
 WHOLE = """\
 listen: [udp:127.0.0.1:5060, 'tcp:[::1]:5080']
@@ -198,6 +199,26 @@ def test_a_setting_that_cannot_be_is_told_with_its_place(tmp_path, text, told):
     assert f"{one.position.line}:{one.position.column} {one.message} | {one.hint}" == told
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"listen": "udp:127.0.0.1:5060"}, r"listen takes a tuple of Address, not 'udp:127.*write listen=\(Address.parse"),
+        ({"listen": ("udp:127.0.0.1:5060",)}, "listen takes a tuple of Address"),
+        ({"listen": Address("udp", "127.0.0.1", 5060)}, "listen takes a tuple of Address"),
+        ({"routes": Route(reject=404)}, r"routes takes a tuple of Route, .*write routes=\(Route\(…\),\)"),
+        ({"overlays": "busy.yaml"}, "overlays takes a tuple of Path"),
+    ],
+)
+def test_a_program_that_gives_one_for_many_is_told(given, told):
+    with pytest.raises(TypeError, match=told):
+        Config(**given)
+
+
+def test_a_program_that_gives_no_host_is_told():
+    with pytest.raises(ValueError, match="is no host name"):
+        Config(host="x\r\nX-Inject: y")
+
+
 def test_an_overlay_that_is_not_there_is_told(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_text(ROUTES + "overlays: [busy.yaml]\n", encoding="utf-8")
@@ -261,3 +282,10 @@ def test_every_setting_of_the_schema_says_what_it_is():
         return found + [bad for name, one in node.items() for bad in undescribed(one, f"{path}/{name}")]
 
     assert undescribed(json.loads(Path(tables.files() / "schema" / NAME).read_text(encoding="utf-8"))) == []
+
+
+def test_a_predicate_without_a_function_is_told_where_it_is_called():
+    examples = Path(__file__).parents[2] / "docs" / "examples"
+    with pytest.raises(TableError, match=r"unwanted\.yaml:\d+:\d+: the guard calls the predicate unwanted, and no function was given for it") as caught:
+        Config(tables=(examples / "callers.yaml",), overlays=(examples / "unwanted.yaml",)).load_tables()
+    assert len(caught.value.problems) == 1

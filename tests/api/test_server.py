@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 
 from calltable.adapters.sip.transport import Address, TransportError
+from calltable.assembly import Tables
 from calltable.config import Config
 from calltable.control import ask
 from calltable.demo import Demo, free_listeners
@@ -41,6 +43,17 @@ def run(scene, tables, **changes):
 
 
 BOB = "sip:bob@127.0.0.1"
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+OVERLAY = """\
+calltable: 1
+overlay: b2bua/bridge
+replace:
+  - id: bridge.routing.rejected
+    state: routing
+    event: route.rejected
+    actions: [child.tell: {to: a, event: user.reject, with: {code: CODE}}]
+    next_state: closing
+"""
 
 
 def test_a_call_goes_through_and_leaves_nothing_behind(tables, tmp_path):
@@ -128,6 +141,49 @@ def test_an_endpoint_closes_its_calls_before_its_sockets(tables):
             await call.wait("ended")
 
     run(scene, tables)
+
+
+@pytest.mark.parametrize("listen", ["udp:127.0.0.1:0", Address("udp", "127.0.0.1", 0)])
+def test_an_endpoint_is_given_a_list(tables, listen):
+    with pytest.raises(TypeError, match=r"write \['udp:127.0.0.1:0'\]"):
+        asyncio.run(Endpoint.open(tables, listen))
+
+
+def test_a_reload_builds_on_the_tables_of_the_program(tmp_path):
+    """Its paths, overlays, settings and predicates stay, under what the configuration names."""
+    mine = Tables(
+        [EXAMPLES / "callers.yaml"], overlays=[EXAMPLES / "unwanted.yaml"], config={"no_answer": 7.0},
+        predicates={"unwanted": lambda message: "mallory" in message.get("From")},
+    )  # fmt: skip
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(OVERLAY.replace("CODE", "404"), encoding="utf-8")
+
+    async def code(alice, uri, **options):
+        with pytest.raises(CallFailed) as caught:
+            await alice.phone.call(uri, **options)
+        return caught.value.code
+
+    async def scene(server, alice, bob):
+        async def codes():
+            return await code(alice, BOB, identity="sip:mallory@example.com"), await code(alice, "sip:carol@127.0.0.1")
+
+        assert server.tables.config["no_answer"] == 7.0
+        assert server.tables.config["undecided"] == 9.0
+        assert await codes() == (433, 404)
+        overlay.write_text(OVERLAY.replace("CODE", "410"), encoding="utf-8")
+        assert "problems" not in await server.reload()
+        assert server.tables.config["no_answer"] == 7.0
+        assert server.tables.config["undecided"] == 9.0
+        assert await codes() == (433, 410)
+        assert (await server.shadow(tmp_path / "nosuch"))["problems"] == [f"there is no {tmp_path / 'nosuch'}"]
+
+    run(scene, mine, overlays=(overlay,), timers={"undecided": 9.0}, routes=(Route(uri="carol", reject=404), Route(target="sip:127.0.0.1:9")))
+
+
+def test_tables_that_are_given_twice_count_once():
+    """A program may hand over what it has loaded by the same configuration."""
+    config = Config(overlays=(EXAMPLES / "divert.yaml",), listen=HERE)
+    assert Server(config, config.load_tables()).tables.recipe == config.load_tables().recipe
 
 
 def test_an_endpoint_that_cannot_listen_says_so(tables):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from calltable.adapters.sip.message import parse
@@ -293,6 +295,80 @@ def test_an_undecided_call_ends_by_itself(world, alice, bob):
     assert call.event("failed").code == 408, "alice's patience is shorter than bob's"
     assert bob.taken[0].ended
     assert quiet(world, alice, bob)
+
+
+def test_a_program_that_fails_lets_the_caller_go(world, alice, bob, caplog):
+    def incoming(call):
+        call.ring()
+        raise KeyError("the address book")
+
+    bob.on_incoming = incoming
+    call = alice.call(BOB)
+    world.clock.advance(0.1)
+    assert call.event("failed").code == 500
+    assert "the call from sip:alice@example.com gets 500" in caplog.text
+    assert "the address book" in caplog.text
+    assert quiet(world, alice, bob)
+
+
+def test_a_program_that_fails_after_the_answer_hangs_up(world, alice, bob):
+    def incoming(call):
+        call.answer()
+        raise KeyError("the address book")
+
+    bob.on_incoming = incoming
+    call = alice.call(BOB)
+    world.clock.advance(0.1)
+    assert call.ended
+    assert quiet(world, alice, bob)
+
+
+def test_a_coroutine_may_take_calls(world, alice, bob):
+    async def incoming(call):
+        call.ring()
+        await asyncio.sleep(0)
+        call.answer()
+        await call
+
+    bob.on_incoming = incoming
+    world.awaited(alice.call(BOB).wait("answered"))
+    assert not bob.deciding
+
+
+def test_a_coroutine_that_fails_lets_the_caller_go(world, alice, bob, caplog):
+    async def incoming(call):
+        call.ring()
+        await asyncio.sleep(0)
+        raise KeyError("the address book")
+
+    bob.on_incoming = incoming
+    with pytest.raises(CallFailed, match="500"):
+        world.awaited(alice.call(BOB).wait("answered"))
+    assert "the address book" in caplog.text
+
+
+def test_a_caller_that_gives_up_is_no_mistake_of_the_program(world, alice, bob, caplog):
+    async def incoming(call):
+        call.ring()
+        await call
+
+    bob.on_incoming = incoming
+    call = alice.call(BOB)
+    world.awaited(call.wait("progress"))
+    call.hangup()
+    world.awaited(call.wait("ended"))
+    assert not caplog.records
+
+
+def test_a_coroutine_without_a_loop_is_told(world, alice, bob, caplog):
+    async def incoming(call):
+        call.answer()
+
+    bob.on_incoming = incoming
+    call = alice.call(BOB)
+    world.clock.advance(0.1)
+    assert call.event("failed").code == 500
+    assert "no asyncio loop runs: give a plain function" in caplog.text
 
 
 @pytest.mark.parametrize("uri", ["bob", "tel:123", "sip:", "sip:bob@"])

@@ -107,7 +107,8 @@ def test_the_other_side_may_hang_up():
     ("arguments", "told"),
     [
         (["call", "bob"], "'bob' cannot be called"),
-        (["call", "sip:bob@127.0.0.1", "--from", "tel:1"], "'tel:1' cannot be called"),
+        (["call", "sip:bob@127.0.0.1", "--from", "tel:1"], "'tel:1' cannot be the caller: write sip:user@host"),
+        (["call", "sip:bob@127.0.0.1", "--via", "foo"], "'foo' cannot be an outbound proxy"),
         (["call", "sip:bob@127.0.0.1", "--listen", "udp:192.0.2.1:1"], "this machine has no such address"),
         (["answer", "--listen", "tls:127.0.0.1:1"], "not supported"),
     ],
