@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from calltable.assembly import Refused
 from calltable.endpoint import Endpoint
 from calltable.tools import OK
-from calltable.tools.phone import PATIENCE, Screen, options, seconds, status
+from calltable.tools.phone import PATIENCE, Screen, count, options, seconds, status
 from calltable.tools.phone import run as run_phone
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--after", metavar="TIME", type=seconds, default=1.0, help="ring so long; default: 1s")
     parser.add_argument("--reject", metavar="STATUS", type=status, help="refuse with this status instead, such as 486")
     parser.add_argument("--hangup-after", metavar="TIME", type=seconds, help="hang up so long after the answer")
-    parser.add_argument("--calls", metavar="N", type=int, default=0, help="end after so many calls; default: never")
+    parser.add_argument("--calls", metavar="N", type=count, help="end after so many calls; default: never")
     options(parser, listen="where to listen; default: udp:0.0.0.0:5060 and tcp:0.0.0.0:5060")
     parser.set_defaults(run=run)
 

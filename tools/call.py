@@ -128,7 +128,7 @@ async def within(given: argparse.Namespace, call: Call) -> None:
 
 def tell(call: Call, screen: Screen) -> int:
     """Say in one line how it went."""
-    answered, end = call.event("answered"), call.events[-1]
+    answered = call.event("answered")
     if answered is None:
         why = call.event("failed")
         text = f"not answered: {why.code} {why.reason}".rstrip() if why is not None else "not answered: cancelled"
@@ -136,5 +136,5 @@ def tell(call: Call, screen: Screen) -> int:
         return PROBLEMS
     hungup = call.event("hungup")
     by = "this side" if hungup is None else "the other side" if hungup.reason == "remote" else hungup.reason
-    print(screen.paint(f"answered, {end.time - answered.time:.3f} s, ended by {by}", "good"))
+    print(screen.paint(f"answered, {call.events[-1].time - answered.time:.3f} s, ended by {by}", "good"))
     return OK

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calltable.tools import OK, PROBLEMS, UsageError
+from calltable.tools import OK, PROBLEMS, UsageError, write
 
 if TYPE_CHECKING:
     import argparse
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     names = options.table or sorted(library.machines)
     measures = [measure(library.machines[name], hits) for name in names]
     if options.output:
-        options.output.write_text(hits.dump(), encoding="utf-8")
+        write(options.output, hits.dump())
     if options.format == "json":
         print(json.dumps([as_json(one) for one in measures], indent=2, ensure_ascii=False))
     else:

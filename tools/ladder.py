@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calltable.tools import OK, UsageError
+from calltable.tools import OK, UsageError, page_or_text, write
 from calltable.trace import Entry, TraceError, of_call, read_trace
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Draw a traced call as a ladder, in the terminal or (with -o call.html) as a page.",
     )
     parser.add_argument("trace", metavar="TRACE", help="a file of JSON lines; - for standard input")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write a page (.html) or text instead of printing")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write a page (.html) or text (.txt) instead of printing")
     parser.add_argument("--call", metavar="ID", help="only this call, by its number or any of its Call-IDs")
     parser.add_argument(
         "--name", action="append", default=[], metavar="ADDRESS=NAME", help="call an address by a name (again for more)"
@@ -256,6 +256,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Carry the command out. Raises ``UsageError`` where the trace cannot be read."""
     path = Path(arguments.trace)
+    form = page_or_text(arguments.output) if arguments.output else ""
     try:
         text = sys.stdin.read() if arguments.trace == "-" else path.read_text(encoding="utf-8")
         entries = read_trace(text.splitlines(), arguments.trace)
@@ -263,6 +264,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     except TraceError as error:
         raise UsageError(str(error)) from error
+    if not entries:
+        raise UsageError(f"{arguments.trace}: nothing was traced")
     if arguments.call:
         entries = of_call(entries, arguments.call)
         if not entries:
@@ -273,10 +276,8 @@ def run(arguments: argparse.Namespace) -> int:
         if not equals:
             raise UsageError(f"--name {pair}: write ADDRESS=NAME, as in 127.0.0.1:5060=calltable")
         names[address] = name
-    if arguments.output and arguments.output.endswith((".html", ".htm")):
-        Path(arguments.output).write_text(ladder_html(entries, names=names, title=path.name), encoding="utf-8")
-    elif arguments.output:
-        Path(arguments.output).write_text(ladder_text(entries, names=names), encoding="utf-8")
+    if form:
+        write(arguments.output, ladder_html(entries, names=names, title=path.name) if form == "html" else ladder_text(entries, names=names))
     else:
         color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         print(ladder_text(entries, width=shutil.get_terminal_size((120, 40)).columns, color=color, names=names), end="")

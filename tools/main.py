@@ -10,10 +10,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
-from calltable.tools import USAGE, UsageError
+from calltable.tools import CLOSED, INTERRUPTED, USAGE, UsageError, why
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; ``argv`` without the program's name. Returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     wanted = next((one for one in arguments if not one.startswith("-")), "")
-    options = parser(wanted).parse_args(arguments)
+    options = parser(wanted).parse_args(joined(arguments))
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -51,12 +52,34 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"calltable {wanted}: {error}", file=sys.stderr)
         return USAGE
     except BrokenPipeError:
-        # whoever read our output has seen enough (`| head`); what is still buffered has nowhere to go
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # whoever read our output has seen enough (`| head`)
+        _drop_output()
+        return CLOSED
+    except OSError as error:
+        if error.filename is None:  # of our own output: a full disk behind `>`
+            _drop_output()
+        what = "cannot write the output" if error.filename is None else error.filename
+        print(f"calltable {wanted}: {what}: {why(error)}", file=sys.stderr)
         return USAGE
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     return code
+
+
+def joined(arguments: Sequence[str]) -> list[str]:
+    """The arguments with ``--drain -5s`` as ``--drain=-5s``: argparse takes the value for an option else, and says so."""
+    found: list[str] = []
+    for one in arguments:
+        if re.match(r"-\d", one) and found and re.fullmatch(r"--[a-z-]+", found[-1]):
+            found[-1] += f"={one}"
+        else:
+            found.append(one)
+    return found
+
+
+def _drop_output() -> None:
+    """What is still buffered has nowhere to go."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser(wanted: str = "") -> argparse.ArgumentParser:

@@ -117,6 +117,13 @@ def seconds(text: str) -> float:
     return found
 
 
+def count(text: str) -> int:
+    """An argument that says how many calls."""
+    if not (text.isascii() and text.isdecimal()) or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of calls: give 1 or more")
+    return int(text)
+
+
 def status(text: str) -> int:
     """An argument that is a SIP status of a refusal."""
     if not (text.isascii() and text.isdigit() and 300 <= int(text) <= 699):

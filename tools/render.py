@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calltable.tools import OK, PROBLEMS, UsageError
+from calltable.tools import OK, PROBLEMS, UsageError, why, write
 from calltable.tools.diagram import FOLDED
 
 if TYPE_CHECKING:
@@ -67,10 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(str(error)) from error
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
-    try:
-        _write(files)
-    except OSError as error:
-        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from error
+    _write(files)
     return OK
 
 
@@ -170,6 +167,9 @@ def _write(files: Mapping[str | None, str]) -> None:
             sys.stdout.write(text)
             continue
         path = Path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {why(error)}") from error
+        write(path, text)
         print(path)

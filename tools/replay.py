@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calltable.tools import OK, PROBLEMS, UsageError
+from calltable.tools import OK, PROBLEMS, UsageError, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
         except LookupError as error:
             raise UsageError(str(error)) from error
     if options.write_test:
-        options.write_test.write_text(written(results[0], options.file.name, paths, options.overlays), encoding="utf-8")
+        write(options.write_test, written(results[0], options.file.name, paths, options.overlays))
     if options.format == "json":
         print(json.dumps([as_json(one) for one in results], indent=2, ensure_ascii=False))
     else:

@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import json
 import logging
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ from calltable.engine.model import TableError
 from calltable.logs import FORMATS, LEVELS, set_up
 from calltable.routes import Route, RouteError
 from calltable.server import Server
-from calltable.tools import OK, PROBLEMS, UsageError
+from calltable.tools import OK, PROBLEMS, UsageError, folder_of
 from calltable.tools.phone import address, seconds
 
 log = logging.getLogger("calltable.serve")
@@ -74,15 +75,26 @@ def run(options: argparse.Namespace) -> int:
         return PROBLEMS
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
+    for path, what in (
+        (config.trace, f"cannot open {config.trace}"), (config.control, f"cannot open the control socket {config.control}"),
+        (options.coverage, f"--coverage {options.coverage}"),
+    ):  # fmt: skip
+        if path is not None:
+            folder_of(path, what)
     if options.check:
         routes = len(config.routes)
         print(f"all is well: {routes} route{'s' if routes > 1 else ''}, {len(server.tables.machines)} tables")
+        if config.tables or config.overlays:
+            overlays = [part for one in config.overlays for part in ("--overlay", str(one))]
+            print("races were not looked at: " + shlex.join(["calltable", "check", *map(str, config.tables), *overlays]))
         return OK
+    if options.shadow is not None and not options.shadow.exists():
+        raise UsageError(f"--shadow {options.shadow}: there is no such file or folder")
     set_up(config.log_level, config.log_format)
     try:
         with recording(options.coverage):
             return asyncio.run(serve(server, options.shadow))
-    except (OSError, CoverageError) as error:
+    except CoverageError as error:
         raise UsageError(f"--coverage {options.coverage}: {error}") from error
 
 

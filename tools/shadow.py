@@ -45,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
     if (options.do == "start") != (options.path is not None):
         raise UsageError("say what to start with: a folder of tables, or an overlay" if options.do == "start"
                          else f"{options.do} takes no path")  # fmt: skip
+    if options.path is not None and not options.path.exists():
+        raise UsageError(f"there is no {options.path}")
     more = {"tables": str(options.path.resolve())} if options.path is not None else {}
     found = asked(options, "shadow", do=options.do, **more)
     if options.json:

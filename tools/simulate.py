@@ -19,8 +19,9 @@ from calltable.assembly import Tables
 from calltable.engine.coverage import CoverageError, recording
 from calltable.engine.model import TableError
 from calltable.simulation.crowd import Mix, crowd
-from calltable.tools import OK, PROBLEMS, UsageError
+from calltable.tools import OK, PROBLEMS, UsageError, folder_of, page_or_text, write
 from calltable.tools.ladder import ladder_html, ladder_text
+from calltable.tools.phone import count
 from calltable.trace import dump
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Run random calls through a B2BUA on a virtual clock, and look for leftovers and disagreement.",
     )  # fmt: skip
-    parser.add_argument("--calls", type=_count, default=1000, metavar="N", help="how many calls (default: 1000)")
+    parser.add_argument("--calls", type=count, default=1000, metavar="N", help="how many calls (default: 1000)")
     parser.add_argument("--seed", default="0", help="any text or number; the same one gives the same calls (default: 0)")
     for name, what in (("loss", "lost"), ("duplicate", "delivered twice"), ("reorder", "held back behind later ones")):
         parser.add_argument(f"--{name}", type=_share, default=0.0, metavar="P",
@@ -49,7 +50,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--delay", type=float, nargs=2, default=(0.001, 0.05), metavar=("LEAST", "MOST"),
                         help="how long a datagram takes, seconds (default: 0.001 0.05)")  # fmt: skip
     parser.add_argument("--tcp", type=_share, default=0.0, metavar="P", help="share of batches over TCP (default: 0)")
-    parser.add_argument("--batch", type=_count, default=20, metavar="N", help="calls that overlap in time (default: 20)")
+    parser.add_argument("--batch", type=count, default=20, metavar="N", help="calls that overlap in time (default: 20)")
     parser.add_argument("--tables", type=Path, action="append", metavar="FILE|DIR", help="instead of the shipped tables")
     parser.add_argument("--overlay", type=Path, action="append", default=[], metavar="FILE", dest="overlays",
                         help="an overlay to lay over the tables; may be repeated")  # fmt: skip
@@ -75,6 +76,11 @@ def run(arguments: argparse.Namespace) -> int:
     low, high = arguments.delay
     if not 0 <= low <= high:
         raise UsageError(f"--delay {low} {high}: give the least first, and nothing below 0")
+    if arguments.ladder:
+        page_or_text(arguments.ladder, ".jsonl")
+        folder_of(arguments.ladder, f"--ladder {arguments.ladder}")
+    if arguments.coverage:
+        folder_of(arguments.coverage, f"--coverage {arguments.coverage}")
     mix = Mix(
         loss=arguments.loss, duplicate=arguments.duplicate, reorder=arguments.reorder, delay=(low, high), tcp=arguments.tcp
     )
@@ -133,12 +139,12 @@ def _draw(report: CrowdReport, arguments: argparse.Namespace) -> None:
     if target is None:
         color = out.isatty() and "NO_COLOR" not in os.environ
         print(ladder_text(report.trace, names=report.names, color=color), end="", file=out)
-    elif target.endswith((".html", ".htm")):
-        Path(target).write_text(ladder_html(report.trace, names=report.names, title=title), encoding="utf-8")
-    elif target.endswith(".jsonl"):
-        Path(target).write_text("".join(f"{dump(entry)}\n" for entry in report.trace), encoding="utf-8")
+    elif page_or_text(target, ".jsonl") == "html":
+        write(target, ladder_html(report.trace, names=report.names, title=title))
+    elif page_or_text(target, ".jsonl") == "jsonl":
+        write(target, "".join(f"{dump(entry)}\n" for entry in report.trace))
     else:
-        Path(target).write_text(ladder_text(report.trace, names=report.names), encoding="utf-8")
+        write(target, ladder_text(report.trace, names=report.names))
     if target is not None:
         print(f"its ladder is in {target}", file=out)
 
@@ -150,12 +156,6 @@ def _unreached(tables: Tables, report: CrowdReport) -> list[str]:
         for row in machine.model.rows
         if (name, row) not in report.rows
     ]
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of calls: give 1 or more")
-    return int(text)
 
 
 def _share(text: str) -> float:

@@ -77,6 +77,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_peer_that_is_silent():
             assert alice.process.poll() is None
             alice.signal(signal.SIGINT)
             assert alice.end(5) == 1
+            assert alice.said[-1] == "not answered: cancelled"
 
 
 def test_a_name_that_leads_nowhere_is_said_to():
@@ -122,6 +123,8 @@ def test_what_cannot_be_is_told(capsys, arguments, told):
     ("arguments", "told"),
     [
         (["call", "sip:bob@127.0.0.1", "--duration", "long"], "'long' is no time: write seconds, or 500ms, 2.1s, 3m, 1h"),
+        (["answer", "--calls", "0"], "'0' is no number of calls: give 1 or more"),
+        (["answer", "--after", "-5s"], "'-5s' is no time: write seconds, or 500ms, 2.1s, 3m, 1h"),
         (["answer", "--reject", "200"], "'200' refuses nothing: give a status from 300 to 699"),
         (["answer", "--listen", "5060"], "'5060' is no listener address"),
     ],

@@ -69,6 +69,33 @@ def test_check_says_when_all_is_well(capsys, config):
     assert capsys.readouterr().out.startswith("all is well: 1 route, ")
 
 
+def test_check_says_that_races_of_other_tables_were_not_looked_at(tmp_path, capsys, config):
+    overlay = tmp_path / "my overlay.yaml"
+    overlay.write_text("calltable: 1\noverlay: leg/uac\nremove: [uac.early.no_answer]\n", encoding="utf-8")
+    assert main(["serve", "--config", str(config), "--overlay", str(overlay), "--check"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[1:] == [f"races were not looked at: calltable check --overlay '{overlay}'"]
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--trace", "cannot open nosuch/x: there is no folder nosuch"),
+        ("--control", "cannot open the control socket nosuch/x: there is no folder nosuch"),
+        ("--coverage", "--coverage nosuch/x: there is no folder nosuch"),
+    ],
+)
+def test_check_looks_for_the_folders_of_files(capsys, config, option, told):
+    assert main(["serve", "--config", str(config), "--check", option, "nosuch/x"]) == 2
+    assert capsys.readouterr().err == f"calltable serve: {told}\n"
+
+
+def test_a_candidate_that_is_not_there_is_told(capsys, config):
+    assert main(["shadow", "start", "nosuch", "--control", "s"]) == 2
+    assert main(["serve", "--config", str(config), "--shadow", "nosuch"]) == 2
+    assert capsys.readouterr().err == "calltable shadow: there is no nosuch\ncalltable serve: --shadow nosuch: there is no such file or folder\n"
+
+
 def test_a_server_answers_status_and_usr1_and_ends_gently_on_term(tmp_path, config):
     control = tmp_path / "s"
     with program("serve", "--config", config, "--log-format", "json", "--control", control) as server:
