@@ -65,6 +65,8 @@ class Report:
     seconds: float = 0.0
     states: int = 0
     """How many states the explorer visited."""
+    alone: list[str] = field(default_factory=list)
+    """The machines that no composition of the explorer contains."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -74,10 +76,12 @@ def run(options: argparse.Namespace) -> int:
         paths, table = [*paths, Path(table)], ""  # `--matrix my-tables/`: every table there
     report = examine(paths, options.overlays)
     if options.explore and table is None and not report.problems and report.library is not None:
-        from calltable.tools.explore import explored  # noqa: PLC0415 - only where the gates are passed
+        from calltable.engine.explore.explorer import concerned  # noqa: PLC0415 - only where the gates are passed
+        from calltable.tools.explore import explored  # noqa: PLC0415
 
         begin = perf_counter()
-        report.problems, report.states = explored(report.library)
+        concerning, report.alone = concerned([one.name for one in report.machines], report.library.machines)
+        report.problems, report.states = explored(report.library, concerning)
         report.seconds += perf_counter() - begin
     if table is not None and report.library is not None:
         print(_matrices(report, table), end="")
@@ -108,13 +112,18 @@ def examine(paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Report
         return Report(error.problems, seconds=perf_counter() - begin)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(str(error)) from error
-    given = [path.resolve() for path in paths]
+    problems = check(library)
+    return Report(problems, library, given(library, paths), perf_counter() - begin)
+
+
+def given(library: Library, paths: Sequence[Path]) -> list[Machine]:
+    """The machines that are in the files and folders of a command line; all where there are none."""
+    places = [path.resolve() for path in paths]
     machines = [
         machine for machine in library.machines.values()
-        if not given or any(Path(machine.position.file).resolve().is_relative_to(path) for path in given)
+        if any(Path(machine.position.file).resolve().is_relative_to(place) for place in places)
     ]  # fmt: skip
-    problems = check(library)
-    return Report(problems, library, machines or list(library.machines.values()), perf_counter() - begin)
+    return machines or list(library.machines.values())
 
 
 def _readable(path: Path) -> None:
@@ -160,7 +169,7 @@ RED, GREEN, BOLD, DIM = "31;1", "32", "1", "2"
 
 def text(report: Report, paint: Paint, *, quiet: bool = False) -> Iterator[str]:
     """The report line by line."""
-    blamed = Counter(problem.table for problem in report.problems)
+    blamed = Counter(table for problem in grouped(report) for table in problem.table.split(", "))
     if not quiet and report.library is not None:
         width = max((len(machine.name) for machine in report.machines), default=0)
         for machine in report.machines:
@@ -173,16 +182,29 @@ def text(report: Report, paint: Paint, *, quiet: bool = False) -> Iterator[str]:
             )
         yield ""
     files: dict[str, list[str]] = {}
-    for problem in grouped(report):
+    shown = grouped(report)
+    for problem in shown:
         yield from _problem(problem, files, paint)
         yield ""
-    count = len(report.problems)
-    if count:
-        yield paint(f"{count} problem{_s(count)}", RED) + f" in {report.seconds:.2f} s"
+    if not quiet:
+        from calltable.tools.explore import unexplored  # noqa: PLC0415
+
+        yield from map(unexplored, report.alone)
+    if shown:
+        yield paint(f"{len(shown)} problem{_s(len(shown))}", RED) + f"{_several(shown)} in {report.seconds:.2f} s"
     elif not quiet:
         names = f"{len(report.machines)} table{_s(len(report.machines))}"
         seen = f", {report.states:,} states explored" if report.states else ""
         yield paint(f"{names}, no problems", GREEN) + f"{seen} in {report.seconds:.2f} s"
+
+
+def _several(shown: Sequence[Problem]) -> str:
+    """In how many states or events the one problem is."""
+    for what in ("state", "event") if len(shown) == 1 else ():
+        count = getattr(shown[0], what).count(", ") + 1
+        if count > 1:
+            return f" in {count} {what}s"
+    return ""
 
 
 def _s(count: int) -> str:

@@ -19,7 +19,7 @@ from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.trace import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.explore.stated import Stated
@@ -87,14 +87,17 @@ def run(options: argparse.Namespace) -> int:
     stated = [one for path in options.properties for one in _properties(path, names)]
     begin = perf_counter()
     total = wrong = 0
-    from calltable.engine.explore.explorer import explore  # noqa: PLC0415
+    from calltable.engine.explore.explorer import concerned, explore  # noqa: PLC0415
+    from calltable.tools.check import given  # noqa: PLC0415
 
+    names = [machine.name for machine in given(library, options.paths)]
+    concerning, alone = concerned(names, library.machines)
     progress = _progress(begin) if not options.quiet and sys.stderr.isatty() else None
     started = perf_counter()
     try:
         for found in explore(
             library.machines, library.catalogue, profile=options.profile, only=options.only, stated=stated,
-            progress=progress,
+            progress=progress, concerning=None if options.only else concerning,
         ):  # fmt: skip
             total += found.result.states
             if progress is not None:
@@ -109,8 +112,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(str(error.args[0])) from error
     if not options.quiet:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        for name in alone if not options.only else ():
+            print(unexplored(name))
         if not total:
-            print("no composition has these tables in it; see `calltable explore --list`")
             return OK
         verdict = "nothing found" if not wrong else f"{wrong} violated"
         print(f"\n{total:,} states, {verdict}, in {perf_counter() - begin:.1f} s and {memory:.0f} MB; exhaustive within these bounds")
@@ -138,7 +142,8 @@ def _properties(path: Path, names: Sequence[str]) -> list[Stated]:
     except TableError as error:
         raise UsageError(str(error)) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
+        what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"{path}: {what.lower()}: --properties takes a YAML file of properties") from error
 
 
 def _progress(begin: float):  # type: ignore[no-untyped-def] # noqa: ANN202
@@ -194,14 +199,17 @@ def tell(found: Explored, options: argparse.Namespace) -> None:
         options.write_test.write_text(text, encoding="utf-8")
 
 
-def explored(library: Library) -> tuple[list[Problem], int]:
-    """What the explorer finds within its quick bounds, as problems at the rows where it shows, and how many states it saw."""
+def explored(library: Library, concerning: Collection[str] | None = None) -> tuple[list[Problem], int]:
+    """What the explorer finds within its quick bounds, as problems at the rows where it shows, and how many states it saw.
+
+    With ``concerning``, in the compositions that one of these tables takes part in.
+    """
     from calltable.engine.explore.explorer import explore, with_peers  # noqa: PLC0415
     from calltable.engine.model import Problem  # noqa: PLC0415
     from calltable.tools.ladder import ladder_text  # noqa: PLC0415
 
     problems, states = [], 0
-    for found in explore(library.machines, library.catalogue):
+    for found in explore(library.machines, library.catalogue, concerning=concerning):
         states += found.result.states
         finding = found.result.finding
         if finding is None:
@@ -217,6 +225,11 @@ def explored(library: Library) -> tuple[list[Problem], int]:
         ))  # fmt: skip
         break  # the others mostly show the same
     return problems, states
+
+
+def unexplored(name: str) -> str:
+    """What is said of a table that no composition contains."""
+    return f"no composition contains {name}: its table was checked by itself, not explored"
 
 
 def entries(found: Explored) -> list[Entry]:

@@ -22,7 +22,7 @@ from calltable.engine.explore.transactions import Transaction, TransactionInvari
 from calltable.engine.load import load_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from calltable.engine.compile import CompiledMachine
     from calltable.engine.explore.compositions import Composition
@@ -49,6 +49,17 @@ def compiled(machines: Mapping[str, Machine], catalogue: Catalogue) -> dict[str,
     config = {name: parameter.default for name, parameter in catalogue.config.items()}
     return {name: compile_machine(machine, config, functions)
             for name, (machine, functions) in ((name, asking(one, catalogue)) for name, one in machines.items())}  # fmt: skip
+
+
+def concerned(given: Iterable[str], machines: Mapping[str, Machine]) -> tuple[set[str], list[str]]:
+    """The tables that a search is about, and those among the ``given`` ones that no composition contains.
+
+    It is about the given ones, and about all that are not as they are shipped: an overlay or a fragment may have changed them.
+    """
+    contained = {name for one in COMPOSITIONS for name in one.needs}
+    shipped = load_tables().machines
+    changed = {name for name, one in machines.items() if name not in shipped or shipped[name].digest != one.digest}
+    return {*given, *changed}, sorted(set(given) - contained)
 
 
 def with_peers(machines: Mapping[str, Machine]) -> dict[str, Machine]:
@@ -116,8 +127,11 @@ def search(
 def explore(
     machines: Mapping[str, Machine], catalogue: Catalogue, *, profile: str = "quick", only: Sequence[str] = (),
     stated: Sequence[Stated] = (), progress: Callable[[str, int, int], None] | None = None, limit: int = LIMIT,
+    concerning: Collection[str] | None = None,
 ) -> Iterator[Explored]:  # fmt: skip
     """Search every composition that a table of ``machines`` takes part in (or those in ``only``), one after the other.
+
+    With ``concerning``, only those that one of these tables takes part in.
 
     Tables that a composition needs and that are not among them are the shipped ones.
 
@@ -128,7 +142,8 @@ def explore(
         bounds = composition.quick if profile == "quick" else composition.full
         if bounds is None or (only and composition.name not in only):
             continue
-        if not any(name in machines for name in composition.needs) or not all(name in ready for name in composition.needs):
+        wanted = machines if concerning is None else concerning
+        if not any(name in wanted for name in composition.needs) or not all(name in ready for name in composition.needs):
             continue
 
         def told(found: int, left: int, name: str = composition.name) -> None:

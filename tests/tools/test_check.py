@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from calltable import tables
+from calltable.engine.explore.explorer import concerned
+from calltable.engine.load import load_tables
 from calltable.tools.main import main
 from tests.engine.small import PHONE, changed, line_of, with_rows, without, write
 
@@ -58,7 +62,7 @@ def test_holes_that_one_row_mends_are_told_as_one(run, tmp_path):
     assert code == 1
     assert "no row takes peer.info in states idle, opening, active, ending [hole]" in out
     assert out.count("[hole]") == 1
-    assert out.splitlines()[-1].startswith("4 problems in ")
+    assert out.splitlines()[-1].startswith("1 problem in 4 states in ")
     row = out.partition("for example\n")[2].partition("\n\n")[0]
     code, out = run(table=without("phone.info") + "".join(f"{line[8:]}\n" for line in row.splitlines()))
     assert code == 0
@@ -236,3 +240,31 @@ def test_colours_are_for_terminals_unless_no_color_says_otherwise(run, monkeypat
     assert "\x1b[32mok" in run()[1]
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in run()[1]
+
+
+def test_a_table_that_no_composition_contains_is_not_said_to_be_explored(tmp_path, capsys):
+    wakeup = Path(__file__).parents[2] / "docs" / "examples" / "wakeup.yaml"
+    assert main(["check", str(wakeup)]) == 0
+    out = capsys.readouterr().out
+    assert "no composition contains example/wakeup: its table was checked by itself, not explored\n" in out
+    assert "states explored" not in out
+    assert main(["explore", str(wakeup)]) == 0
+    assert "no composition contains example/wakeup" in capsys.readouterr().out
+
+
+def test_what_is_not_shipped_is_explored_wherever_it_takes_part():
+    given = load_tables([Path(__file__).parents[2] / "docs" / "examples" / "wakeup.yaml"])
+    assert concerned(["example/wakeup"], given.machines) == ({"example/wakeup"}, ["example/wakeup"])
+    uac = given.machines["leg/uac"]
+    changed = {**given.machines, "leg/uac": dataclasses.replace(uac, digest="another")}
+    assert concerned(["example/wakeup"], changed)[0] == {"example/wakeup", "leg/uac"}
+
+
+def test_what_is_counted_is_what_is_shown(tmp_path, capsys):
+    hole = tmp_path / "hole.yaml"
+    hole.write_text("calltable: 1\noverlay: b2bua/bridge\nremove: [bridge.a.request_early]\n")
+    assert main(["check", "--overlay", str(hole)]) == 1
+    out = capsys.readouterr().out
+    assert out.count("[hole]") == 1
+    assert "cells  1 problem\n" in out
+    assert "1 problem in 3 states in " in out
