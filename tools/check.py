@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calltable.tools import OK, PROBLEMS, UsageError
 
@@ -35,6 +35,24 @@ examples:
 """
 
 
+class Overlay(argparse.Action):
+    """``--overlay FILE…``: the first is an overlay, and so are those after it that say so; other files and folders are tables."""
+
+    def __call__(self, _: object, namespace: argparse.Namespace, values: Any, _option: str | None = None) -> None:
+        """Sort the files."""
+        first, *others = values
+        overlays = [first, *(one for one in others if _is_overlay(one))]
+        namespace.overlays = [*namespace.overlays, *overlays]
+        namespace.more = [*namespace.more, *(one for one in others if one not in overlays)]
+
+
+def _is_overlay(path: Path) -> bool:
+    try:
+        return any(line.startswith("overlay:") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    except OSError:
+        return False
+
+
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
@@ -43,8 +61,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "order of events within bounds.",
     )  # fmt: skip
     parser.add_argument("paths", nargs="*", type=Path, metavar="FILE|DIR", help="tables; without any: the shipped ones")
-    parser.add_argument("--overlay", action="append", type=Path, default=[], metavar="FILE", dest="overlays",
-                        help="an overlay to lay over the tables; may be repeated")  # fmt: skip
+    parser.add_argument("--overlay", action=Overlay, nargs="+", type=Path, default=[], metavar="FILE", dest="overlays",
+                        help="overlays to lay over the tables; may be repeated")  # fmt: skip
+    parser.set_defaults(more=[])
     parser.add_argument("--matrix", nargs="?", const="", metavar="TABLE",
                         help="draw state x event of the tables, or of one")  # fmt: skip
     parser.add_argument("--format", choices=("text", "json", "sarif", "github"), default="text",
@@ -71,7 +90,7 @@ class Report:
 
 def run(options: argparse.Namespace) -> int:
     """Check, print, and return 0 or 1. Raises UsageError for what cannot be read."""
-    paths, table = list(options.paths), options.matrix
+    paths, table = [*options.paths, *options.more], options.matrix
     if table and (table.endswith((".yaml", ".yml")) or Path(table).is_dir()):
         paths, table = [*paths, Path(table)], ""  # `--matrix my-tables/`: every table there
     report = examine(paths, options.overlays)

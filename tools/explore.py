@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from calltable.tools import OK, PROBLEMS, UsageError
+from calltable.tools.check import Overlay
 from calltable.trace import Entry
 
 if TYPE_CHECKING:
@@ -46,8 +47,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Run the tables against each other in every order of events within bounds, and draw what goes wrong.",
     )  # fmt: skip
     parser.add_argument("paths", nargs="*", type=Path, metavar="FILE|DIR", help="tables; without any: the shipped ones")
-    parser.add_argument("--overlay", action="append", type=Path, default=[], metavar="FILE", dest="overlays",
-                        help="an overlay to lay over the tables; may be repeated")  # fmt: skip
+    parser.add_argument("--overlay", action=Overlay, nargs="+", type=Path, default=[], metavar="FILE", dest="overlays",
+                        help="overlays to lay over the tables; may be repeated")  # fmt: skip
+    parser.set_defaults(more=[])
     parser.add_argument("--profile", choices=("quick", "full"), default="quick", help="how wide the bounds are (default: quick)")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this composition; may be repeated")
     parser.add_argument("--list", action="store_true", help="list the compositions with their bounds")
@@ -79,6 +81,7 @@ def run(options: argparse.Namespace) -> int:
                 if bounds is not None:
                     print(f"{'':<24} {profile}: {_bounds(bounds)}")
         return OK
+    options.paths = [*options.paths, *options.more]
     library = _load(options)
     if options.mutate:
         from calltable.tools.mutate import report  # noqa: PLC0415

@@ -39,11 +39,12 @@ COMMANDS = {
 }
 """What there is, with the line that ``--help`` shows; the module has the command's name."""
 
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; ``argv`` without the program's name. Returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     wanted = next((one for one in arguments if not one.startswith("-")), "")
+    if sys.stdout is None:  # started with it closed (`>&-`): what is printed has nowhere to go
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
     options = parser(wanted).parse_args(joined(arguments))
     try:
         code: int = options.run(options)

@@ -268,3 +268,41 @@ def test_what_is_counted_is_what_is_shown(tmp_path, capsys):
     assert out.count("[hole]") == 1
     assert "cells  1 problem\n" in out
     assert "1 problem in 3 states in " in out
+
+
+OVERLAY = """\
+calltable: 1
+overlay: leg/uas
+variables: {NAME: bool}
+add:
+  - {id: NAME.x, state: incoming, after: 3h, guards: [NAME], next_state: terminated}
+"""
+
+
+def test_files_after_an_overlay_are_overlays_or_tables_as_they_say(tmp_path, capsys):
+    """A shell expands `--overlay mine/*.yaml`, and `--overlay a.yaml tables/` was always possible."""
+    names = []
+    for name in ("a", "b"):
+        text = OVERLAY.replace("NAME", name)
+        (tmp_path / f"{name}.yaml").write_text(text)
+        names.append(str(tmp_path / f"{name}.yaml"))
+    folder = str(Path(tables.__file__).parent)
+    for given in ([folder, "--overlay", *names], ["--overlay", *names, folder], ["--overlay", names[0], folder, "--overlay", names[1]]):
+        main(["check", "--no-explore", "--format", "json", *given])
+        found = json.loads(capsys.readouterr().out)
+        assert len(found["tables"]) == 8
+        rows = {one["name"]: one["rows"] for one in found["tables"]}
+        assert rows["leg/uas"] == rows["leg/uac"] + 2
+
+
+@pytest.mark.parametrize("command", ["check --no-explore", "explore --list", "check --no-explore --format json"])
+def test_output_that_nobody_takes_is_no_accident(command):
+    program = [sys.executable, "-P", "-m", "calltable.tools.main", *command.split()]
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.endswith("cannot write the output: no space left on device\n")
+    assert "Traceback" not in done.stderr
+    for redirection in (">&-", "| true"):
+        done = subprocess.run(f"{' '.join(program)} {redirection}", shell=True, stderr=subprocess.PIPE, text=True, check=False)
+        assert not done.stderr
