@@ -67,8 +67,6 @@ async def place(given: argparse.Namespace, tables: Tables) -> int:
     loop = asyncio.get_running_loop()
     patience = PATIENCE
     try:
-        call = endpoint.phone.call(given.uri)
-        following = asyncio.ensure_future(follow(given, call))
         stopped = False
 
         def stop() -> None:
@@ -81,7 +79,9 @@ async def place(given: argparse.Namespace, tables: Tables) -> int:
                 call.hangup()
 
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
+            loop.add_signal_handler(number, stop)  # before the first line is shown; it runs once there is a call
+        call = endpoint.phone.call(given.uri)
+        following = asyncio.ensure_future(follow(given, call))
         try:
             await following
         except asyncio.CancelledError:

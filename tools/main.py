@@ -39,6 +39,7 @@ COMMANDS = {
 }
 """What there is, with the line that ``--help`` shows; the module has the command's name."""
 
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; ``argv`` without the program's name. Returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
