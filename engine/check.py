@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from calltable.engine.children import HANGUP
 from calltable.engine.exits import dead_rows, gate_three
-from calltable.engine.loops import loops
+from calltable.engine.loops import loops, same_time
 from calltable.engine.model import FAILED, STARTED, Problem
 from calltable.engine.nulls import values_needed
 from calltable.engine.obligations import gate_five, gate_four
@@ -46,7 +46,7 @@ class Tables(Protocol):
 def check(library: Tables) -> list[Problem]:
     """Every problem that the gates behind loading find, in file order; an empty list is a clean bill."""
     flows = [analyse(machine, library.catalogue, library.machines) for machine in library.machines.values()]
-    gates = (values_needed, gate_two, gate_three, loops, gate_four, gate_five)
+    gates = (values_needed, gate_two, same_time, gate_three, loops, gate_four, gate_five)
     problems = [problem for flow in flows for gate in gates for problem in gate(flow)]
     problems.extend(dead_rows(flows))
     problems.extend(children_that_stay(library))
@@ -100,6 +100,9 @@ def gate_two(flow: Flow) -> Iterator[Problem]:
                 overlaps.setdefault((a, b), []).append((state, event, cube))
             if verdict.too_wide:
                 too_wide.setdefault(min(verdict.taken), (state, event, verdict.too_wide))
+    for row in machine.rows.values():
+        if row.after is not None and isinstance(why := flow.truth.alone(row), str):
+            too_wide.setdefault(row.id, (next(iter(row.states)), row.events[0], why))
     yield from (_overlap(machine, a, b, cells) for (a, b), cells in overlaps.items())
     for row_id, (state, event, why) in too_wide.items():
         yield _problem(

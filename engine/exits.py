@@ -19,13 +19,13 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from calltable.engine.model import FAILED, STARTED, Problem
+from calltable.engine.sources import Source, literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from calltable.engine.model import Machine, Row, State
     from calltable.engine.pending import Config, Edge, Flow, Step
-    from calltable.engine.sources import Source
 
 JOINT = 8
 """How many sources are looked at together to see whether one of them is always live."""
@@ -36,6 +36,7 @@ def gate_three(flow: Flow) -> Iterator[Problem]:
     machine = flow.machine
     live = [machine.states[name] for name in machine.states if name in flow.reachable and not machine.states[name].final]
     yield from _unreachable(flow)
+    yield from _unborn(flow)
     yield from _lasting(flow)
     edges = {state.name: list(flow.edges(state.name)) for state in live}
     ends = {name for name, state in machine.states.items() if state.final}
@@ -53,6 +54,27 @@ def gate_three(flow: Flow) -> Iterator[Problem]:
 
 
 # --------------------------------------------------------------------------- reach
+
+
+def _unborn(flow: Flow) -> Iterator[Problem]:
+    """Children that are told something, or let go, where no path has started them yet."""
+    machine = flow.machine
+    for row in machine.rows.values():
+        states = [state for state in row.states if state in flow.reachable]
+        started: set[str] = set()
+        for action in row.actions:
+            name = literal(action, "to" if action.name == "child.tell" else "name")
+            if action.name == "child.start":
+                started.add(name or "")
+            elif action.name in ("child.tell", "child.end") and name in machine.children and name not in started:
+                alive = flow.alive.get(Source("child", name or ""), set())
+                if states and not alive.intersection(states):
+                    what = "told something" if action.name == "child.tell" else "let go"
+                    yield Problem(
+                        action.position, f"child {name} is {what} where no path has started it", machine.name, row.id, row.state_text,
+                        row.events[0] if len(row.events) == 1 else "",
+                        f"start it first, or do without: it lives in {_or(sorted(alive)) if alive else 'no state'}", 3, "child-unborn",
+                    )  # fmt: skip
 
 
 def _unreachable(flow: Flow) -> Iterator[Problem]:

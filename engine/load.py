@@ -209,6 +209,7 @@ class _Loader:
             node = read_source(shipped.read_text(encoding="utf-8"), str(shipped))
             self.given["catalogue", _BUILT_IN] = _document("catalogue", _BUILT_IN, str(shipped), node, self.report)
         nodes: dict[str, Node] = {}
+        self._no_circle(names)
         todo: list[tuple[str, Position | None]] = [(name, None) for name in (_BUILT_IN, *names)]
         while todo:
             name, position = todo.pop(0)
@@ -224,6 +225,28 @@ class _Loader:
             if document.sound:
                 nodes[name] = document.node
         return build_catalogue(nodes.values(), self.report)
+
+    def _no_circle(self, names: Iterable[str]) -> None:
+        """Complain of catalogues that include each other in a circle, once for each circle."""
+        done: set[str] = set()
+
+        def follow(name: str, path: list[str]) -> None:
+            document = self.find("catalogue", name)
+            include = document.node.get("include") if document is not None else None
+            for item in include.items if include else []:
+                if item.text in (*path, name):
+                    whole = [*path, name]
+                    circle = " → ".join([*whole[whole.index(item.text) :], item.text])
+                    hint = "a catalogue cannot contain itself; remove one include:"
+                    message = f"includes go round in a circle: {circle}"
+                    self.report.within(table=name).add(item.position, message, code="include-cycle", hint=hint)
+                elif item.text not in done:
+                    follow(item.text, [*path, name])
+            done.add(name)
+
+        for name in names:
+            if name not in done:
+                follow(name, [])
 
     def _declare(self, names: Iterable[str], catalogue: Catalogue) -> dict[str, Declarations]:
         """The declarations of the machines named, of those they overlay, and of all their children."""

@@ -1,4 +1,4 @@
-"""Gate 3, the part about time: no session goes round without any time passing.
+"""The gates' part about time: no session goes round without any time passing, and no two times end as one.
 
 An ``after`` of nothing fires at once. Where such rows lead from state to state and back, and no guard on the way can
 change, the session never does anything else again, and with it stands the whole process. The walk takes the rows whose
@@ -50,6 +50,27 @@ def loops(flow: Flow) -> Iterator[Problem]:
                 again.setdefault(name or "", []).append(row)
     for name, rows in again.items():
         yield from _circle(flow, rows, f"timer {name}, started anew at once,")
+
+
+def same_time(flow: Flow) -> Iterator[Problem]:
+    """Pairs of ``after`` rows that run out at one moment and disagree: which is taken would depend on their order."""
+    machine = flow.machine
+    timed = [row for row in machine.rows.values() if row.after is not None and flow.truth.satisfiable(row)]
+    for one, two in itertools.combinations(sorted(timed, key=lambda row: row.position), 2):
+        shared = [state for state in one.states if state in two.states and state in flow.reachable]
+        if not shared or one.after != two.after or isinstance(one.after, x.Between) or (one.next_state is two.next_state is None):
+            continue
+        if (one.next_state, one.set, one.actions, one.publish) == (two.next_state, two.set, two.actions, two.publish):
+            continue
+        overlaps = flow.truth.decide(((one, two),), one.events[0]).overlaps
+        if overlaps:
+            cube = overlaps[0][2]
+            case = f", for example where {cube}" if cube.fixed else ""
+            yield Problem(
+                two.position, f"rows {one.id} and {two.id} both run out at once in state {shared[0]}{case}",
+                machine.name, two.id, shared[0], two.events[0],
+                f"give them different times, or guards that exclude each other ({one.id} stands at {one.position})", 2, "overlap",
+            )  # fmt: skip
 
 
 def _nothing(time: x.Expression | None, scope: Scope) -> bool:

@@ -227,15 +227,22 @@ class Truth:
         except TooWideError:
             return False
 
+    def _never_set(self) -> Mapping[str, object]:
+        """The variables that no row sets, with the values that they keep."""
+        given = {name for row in self.machine.rows.values() for name in row.set}
+        return {name: one.default for name, one in self.machine.variables.items() if name not in given}
+
     def satisfiable(self, row: Row) -> bool:
         """Whether the row's guard can hold at all."""
-        if row.guard is None:
-            return True
+        return self.alone(row) is not False
+
+    def alone(self, row: Row) -> bool | str:
+        """Whether the row's guard can hold by itself; a text, why, where it is too much to try."""
+        found, tests = _tables([row.guard] if row.guard else [], Scope(self.machine, self.catalogue, row.events[0], self._never_set()))
         try:
-            found, (test,) = _tables([row.guard], Scope(self.machine, self.catalogue, row.events[0]))
-            return any(test(v) for v in valuations(found))
-        except TooWideError:
-            return True
+            return all(any(test(v) for v in valuations(found)) for test in tests)
+        except TooWideError as error:
+            return str(error)
 
 
 def _decide(tiers: Sequence[Tier], guards: Sequence[x.Expression], scope: Scope) -> Verdict:
@@ -371,8 +378,9 @@ def _around(constants: Sequence[Any], low: int | None, *, whole: bool) -> Iterat
 def valuations(subjects: Sequence[Subject]) -> Iterator[Values]:
     """Every combination of the subjects' values that can be; raises TooWideError where there are too many."""
     size = prod(len(subject.domain) for subject in subjects)
-    if len(subjects) > ATOMS or size > VALUATIONS:
-        msg = f"{len(subjects)} conditions with {size} combinations; at most {ATOMS} and {VALUATIONS} are tried"
+    open_ = sum(len(subject.domain) > 1 for subject in subjects)
+    if open_ > ATOMS or size > VALUATIONS:
+        msg = f"{open_} conditions with {size} combinations; at most {ATOMS} and {VALUATIONS} are tried"
         raise TooWideError(msg)
     limits = list(_limits(subjects))
     for values in itertools.product(*(subject.domain for subject in subjects)):

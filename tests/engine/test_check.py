@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calltable.engine.check import check
-from calltable.engine.load import load_tables
+from calltable.engine.load import TableError, load_tables
 from tests.engine.small import PHONE, changed, found, line_of, with_rows, without
 
 
@@ -89,6 +89,7 @@ def test_more_conditions_than_can_be_tried_ask_to_simplify(tmp_path):
     text = changed(
         ("  tries: {type: int}\n", "".join(f"  {name}: {{type: bool}}\n" for name in names)),
         ("guards: [not held]", f"guards: [not held, {' or '.join(names)}]"),
+        ("event: media.ready, next_state", f"event: media.ready, set: {{{', '.join(f'{name}: true' for name in names)}}}, next_state"),
     )
     problems = found(tmp_path, text)
     assert told(problems) == [("too-many-conditions", line_of(text, "phone.active.hold"), "active", "user.hold")]
@@ -362,3 +363,52 @@ rows:
     problems = check(load_tables([], texts={"deaf.yaml": child, "parent.yaml": parent}))
     assert [(p.code, p.table) for p in problems] == [("child-stays", "parent")]
     assert "does not take user.hangup" in problems[0].message
+
+
+def test_two_times_that_run_out_at_once_and_disagree_overlap(tmp_path):
+    one = "{id: phone.one, state: active, after: 1h, next_state: over}"
+    two = "{id: phone.two, state: active, after: 60m, next_state: ending}"
+    text = with_rows(one, two)
+    told_of = [p for p in found(tmp_path, text) if p.code == "overlap"]
+    assert told(told_of) == [("overlap", line_of(text, "phone.two"), "active", "after.phone.two")]
+    assert [p for p in found(tmp_path, with_rows(one, two.replace("60m", "61m"))) if p.code == "overlap"] == []
+    held = with_rows(one.replace("1h,", "1h, guards: [held],"), two.replace("60m,", "60m, guards: [not held],"))
+    assert [p for p in found(tmp_path, held) if p.code == "overlap"] == []
+    assert found(tmp_path, with_rows(one, two.replace("ending", "over"))) == []
+
+
+def test_a_variable_that_no_row_sets_keeps_its_value_in_the_guard_of_a_time(tmp_path):
+    names = [f"v{i}" for i in range(22)]
+    text = with_rows(f"{{id: phone.never, state: active, after: 1h, guards: [{', '.join(names)}], next_state: over}}")
+    text = text.replace("variables:\n", "variables:\n" + "".join(f"  {name}: bool\n" for name in names), 1)
+    [dead] = found(tmp_path, text)
+    assert (dead.code, dead.row) == ("dead-row", "phone.never")
+
+
+def test_too_many_conditions_for_a_time_are_told(tmp_path):
+    names = [f"v{i}" for i in range(22)]
+    text = with_rows(
+        f"{{id: phone.wide, state: active, after: 1h, guards: [{', '.join(names)}], next_state: over}}",
+        f"{{id: phone.set, state: active, event: peer.info, overrides: phone.info, set: {{{', '.join(f'{name}: true' for name in names)}}}}}",
+    ).replace("variables:\n", "variables:\n" + "".join(f"  {name}: bool\n" for name in names), 1)
+    assert [(p.code, p.row) for p in found(tmp_path, text)] == [("too-many-conditions", "phone.wide")]
+
+
+def test_a_child_is_told_nothing_before_anything_starts_it(tmp_path):
+    tell, start = "child.tell: {to: a, event: user.hangup}", "child.start: {name: a, machine: phone}"
+    text = changed((f"actions: [{start}, {tell}]", f"actions: [{tell}, {start}, {tell}]"), text=PARENT)
+    [problem] = found(tmp_path, PHONE, text)
+    assert (problem.code, problem.row, problem.gate) == ("child-unborn", "parent.start", 3)
+    anywhere = changed(("id: parent.hold, state: any, event: user.hold, refuse: never",
+                        f"id: parent.hold, state: any, event: user.hold, actions: [{tell}]"), text=PARENT)  # fmt: skip
+    assert found(tmp_path, PHONE, anywhere) == []  # it lives in one of these states
+
+
+def test_catalogues_do_not_include_each_other_in_a_circle():
+    texts = {f"{one}.yaml": f"calltable: 1\ncatalogue: c/{one}\ninclude: [c/{other}]\n" for one, other in ("ab", "bc", "ca")}
+    with pytest.raises(TableError) as error:
+        load_tables(texts=texts)
+    [problem] = error.value.problems
+    assert (problem.code, problem.message) == ("include-cycle", "includes go round in a circle: c/a → c/b → c/c → c/a")
+    once = {**texts, "c.yaml": "calltable: 1\ncatalogue: c/c\n", "a.yaml": "calltable: 1\ncatalogue: c/a\ninclude: [c/b, c/c]\n"}
+    assert load_tables(texts=once).machines == {}
