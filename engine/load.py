@@ -301,6 +301,8 @@ class _Loader:
                 lost.add(name)
             else:
                 rows.append(row)
+        aside = Report()  # what does not read any more is no model for anything
+        removed = {name: row for name, entry in merged.removed.items() if (row := reader.read(name, entry, aside))}
         standing = expand(rows, own, report)
         check_overrides(standing, merged.rows, lost, report)
         check_locked(standing, merged.rows, report)
@@ -328,6 +330,7 @@ class _Loader:
             events=events,
             position=merged.document.position,
             digest=_digest(content, own, standing),
+            removed=removed,
         )
 
 

@@ -60,6 +60,8 @@ class Merged:
     sections: dict[str, dict[str, Entry]] = field(default_factory=lambda: {name: {} for name in SECTIONS})
     receives: dict[str, Entry] = field(default_factory=dict)
     rows: dict[str, Entry] = field(default_factory=dict)
+    removed: dict[str, Entry] = field(default_factory=dict)
+    """Rows that an overlay has taken away."""
     lost: set[str] = field(default_factory=set)
     complete: bool = True
     """False where a part could not be read, so that names may be missing that are there."""
@@ -152,7 +154,9 @@ def overlay(merged: Merged, documents: Iterable[Document], report: Report) -> No
         for item in remove.items if remove else []:
             if _touchable(merged, item.text, item.position, "removed", inside, touched=item.text in touched):
                 _touch(touched, item.text, owner, item.position, inside)
-                merged.rows.pop(item.text, None)
+                gone = merged.rows.pop(item.text, None)
+                if gone is not None:
+                    merged.removed[item.text] = gone
         for name, entry in _rows(document, "add", f"overlay {owner}", merged):
             if name in touched:
                 _touch(touched, name, owner, entry.position, inside)

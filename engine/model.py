@@ -192,6 +192,8 @@ class Machine:
     position: Position
     digest: str
     """SHA-256 of the canonical content; sessions carry it, so that a reload never changes a running call."""
+    removed: Mapping[str, Row] = field(default_factory=dict)
+    """Rows that overlays have taken away, as far as they can still be read: what a hole is best filled with."""
 
     def in_state(self, state: str) -> Iterator[Row]:
         """The rows that cover a state, in table order."""

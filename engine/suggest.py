@@ -1,6 +1,6 @@
 """The row that would mend a hole, as YAML to paste into the table.
 
-Where another state has a row for the event, the suggestion does the same; otherwise it is what the event
+What an overlay has removed is suggested as it was. Where another state has a row for the event, the suggestion does the same; otherwise it is what the event
 allows: a refusal for a user's command, a row to a final state for an event that must be taken, and
 ``ignore: late`` for the rest. It is a start for the author, who knows what the call should do.
 """
@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from calltable.engine import expressions as x
-from calltable.engine.model import ANY, STARTED
+from calltable.engine.model import ANY, STARTED, WIDEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,12 +33,18 @@ def suggested_row(machine: Machine, states: Sequence[str], events: Sequence[str]
         f"  state: {_state(machine, states)}",
         f"  event: {_one_or_list(events)}",
     ]
+    wider = _wider(machine, states, events)
+    if wider:
+        lines.append(f"  overrides: {_one_or_list(wider)}")
     if guards:
         lines.append(f"  guards: [{', '.join(map(_quoted, guards))}]")
     return "\n".join([*lines, *(f"  {line}" for line in _what(machine, states, events))])
 
 
 def _what(machine: Machine, states: Sequence[str], events: Sequence[str]) -> list[str]:
+    removed = _removed(machine, states, events)
+    if removed is not None:
+        return _like(removed)
     known = [machine.events[event] for event in events if event in machine.events]
     must_take = any(event.must_take for event in known)
     if all(event.startswith("user.") for event in events) and not must_take:
@@ -64,8 +70,32 @@ def _model(machine: Machine, states: Sequence[str], events: Sequence[str]) -> Ro
     return max(rows, key=lambda row: (row.guard is None, len(row.states)), default=None)
 
 
+def _removed(machine: Machine, states: Sequence[str], events: Sequence[str]) -> Row | None:
+    """The row that an overlay has taken away, if it took these events in these states."""
+    return next(
+        (row for row in machine.removed.values() if set(states) <= row.states.keys() and set(events) <= set(row.events)), None
+    )
+
+
+def _wider(machine: Machine, states: Sequence[str], events: Sequence[str]) -> list[str]:
+    """The rows that the suggestion would beat, which it has to say."""
+    width = 0 if len(states) == 1 else WIDEST if _all(machine, states) else _width(machine, states)
+    found = [
+        row.id.partition("@")[0] for row in machine.rows.values()
+        if set(events) & set(row.events) and any(row.states.get(state, 0) > width for state in states)
+    ]  # fmt: skip
+    return list(dict.fromkeys(found))
+
+
+def _width(machine: Machine, states: Sequence[str]) -> int:
+    return next((len(group.states) for group in machine.groups.values() if set(group.states) == set(states)), 0)
+
+
 def _like(row: Row) -> list[str]:
-    lines: list[str] = []
+    if row.kind != "row":
+        lines = ["defer: true"] if row.kind == "defer" else [f"{row.kind}: {json.dumps(row.note, ensure_ascii=False)}"]
+        return [*lines, f"doc: as in row {row.id}"]
+    lines = []
     if row.actions:
         actions = [
             f"{action.name}: {_mapping(action.parameters.items())}" if action.parameters else action.name
@@ -94,7 +124,7 @@ def _id(machine: Machine, states: Sequence[str], events: Sequence[str]) -> str:
     what = what.removeprefix("user.").removeprefix("sip.").replace("*", "").replace(".", "_")
     wanted = f"{prefix}.{where}.{what}"
     number, name = 1, wanted
-    while name in machine.rows:
+    while name in machine.rows or name in machine.removed:
         number += 1
         name = f"{wanted}_{number}"
     return name

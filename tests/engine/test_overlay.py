@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from calltable.engine.check import check
 from calltable.engine.load import load_tables
 from calltable.engine.model import Machine, Problem, TableError
 
@@ -124,3 +125,38 @@ def test_the_target_must_be_there_and_be_a_machine():
     first, second = caught.value.problems
     assert (str(first.position), first.hint) == ("o.yaml:2:10", "did you mean test/door?")
     assert "it is a fragment" in second.hint
+
+
+@pytest.mark.parametrize(("machine", "row"), [
+    ("b2bua/bridge", "bridge.a.request_early"), ("b2bua/bridge", "bridge.b.hungup"), ("b2bua/bridge", "bridge.unanswered.answered"),
+    ("b2bua/bridge", "bridge.late"), ("leg/uac", "uac.cancelling.failure"), ("leg/uac", "leg.reanswered.hangup"), ("leg/uas", "uas.waiting.hangup"),
+])  # fmt: skip
+def test_what_is_suggested_for_a_removed_row_loads_when_it_is_pasted(tmp_path, machine, row):
+    head = f"calltable: 1\noverlay: {machine}\nremove: [{row}]\n"
+    overlay = tmp_path / "o.yaml"
+    overlay.write_text(head)
+    library = load_tables(overlays=[overlay])
+    holes = [problem for problem in check(library) if problem.code == "hole"]
+    suggested = [problem.hint.partition("\n")[2] for problem in holes]
+    assert suggested
+    assert row in library.machines[machine].removed
+    overlay.write_text(head + "add:\n" + "\n".join(suggested) + "\n")
+    mended = load_tables(overlays=[overlay])
+    assert check(mended) == []
+    removed = load_tables().machines[machine].rows[row]
+    for hole in holes:
+        new = [one for one in mended.machines[machine].rows.values() if hole.state in one.states and hole.event in one.events and one.doc.endswith(row)]
+        assert new
+        for one in new:
+            assert (one.kind, one.note, one.next_state) == (removed.kind, removed.note, removed.next_state)
+            assert [(a.name, a.parameters) for a in one.actions] == [(a.name, a.parameters) for a in removed.actions]
+
+
+def test_a_suggestion_says_what_it_overrides(tmp_path):
+    overlay = tmp_path / "o.yaml"
+    overlay.write_text(
+        "calltable: 1\noverlay: b2bua/bridge\nreplace:\n  - {id: bridge.b.hungup, state: any, event: b.hungup, guards: [a_ended], next_state: closing}\n"
+    )
+    hints = [problem.hint for problem in check(load_tables(overlays=[overlay])) if problem.code == "hole"]
+    assert hints
+    assert all("overrides: bridge.b.hungup\n" in hint for hint in hints)
