@@ -18,24 +18,8 @@ if TYPE_CHECKING:
     from calltable.engine.model import Parameter
     from calltable.engine.problems import Report
 
-DAY: Final = 86_400.0
-LONGEST: Final = 366 * DAY
-_LEAST: Final = 0.001
-_NEVER_ZERO: Final = frozenset({
-    "t1", "t2", "t4", "timer_b", "timer_f", "timer_h", "timer_l", "timer_m", "owed_ack", "no_answer", "undecided", "closing",
-})  # fmt: skip
-"""Times that repeat something, or that a peer needs to answer: without any, messages flood or every call fails."""
-_LATCHES: Final = frozenset({"timer_d", "timer_i", "timer_j", "timer_k"})
-"""Times that absorb repetitions; zero over a reliable transport (RFC 3261 §17)."""
-
-
-def bounds(setting: Parameter) -> tuple[float, float] | None:
-    """The least and the most that a setting may be; None where there are none. In seconds for durations."""
-    if setting.type.kind != "duration":
-        return None
-    if setting.name in _NEVER_ZERO:
-        return _LEAST, DAY
-    return 0.0, DAY if setting.name in _LATCHES else LONGEST
+LONGEST: Final = 366 * 86_400.0
+"""The longest time that a configuration may name, seconds."""
 
 
 def typed(
@@ -62,22 +46,14 @@ def typed(
 
 
 def _one(setting: Parameter, value: Any, place: Position, found: dict[str, Any], report: Report) -> None:
+    if setting.type.kind == "duration" and isinstance(value, float) and value >= 0:
+        value = duration_text(value)  # as a person would write it
     try:
         read = read_literal(_node(value, place), setting.type)
     except UnreadableError as error:
         report.add(place, f"«{setting.name}»: {error}", code="value", hint=error.hint)
         return
-    within = bounds(setting)
-    if within is not None and isinstance(read, int | float) and not within[0] <= read <= within[1]:
-        show = duration_text if setting.type.kind == "duration" else str
-        message = f"«{setting.name}»: {_said(value)} is {'more' if read > within[1] else 'less'} than it can be"
-        report.add(place, message, code="value", hint=f"give something from {show(within[0])} to {show(within[1])}")
-        return
     found[setting.name] = read
-
-
-def _said(value: Any) -> str:
-    return duration_text(float(value)) if isinstance(value, int | float) else str(value)
 
 
 def _node(value: Any, place: Position) -> Node:

@@ -137,9 +137,10 @@ def test_an_after_row_of_the_first_state_runs_from_the_beginning(timed):
 def test_a_state_of_no_time_lets_go_of_the_processor(timed):
     """A loop of zero seconds is a mistake in a table; it must not stop every other session."""
     at = timed(
-        "{id: spin, state: one, after: 0s, next_state: one}",
-        "{id: late, state: two, after: 0s, actions: [note: {text: other}], next_state: over}",
-        "{id: go, state: one, event: user.go, next_state: two}",
+        "{id: spin, state: one, after: 0s, next_state: two}",
+        "{id: back, state: two, after: 0s, guards: [n == 0], next_state: one}",
+        "{id: late, state: two, after: 0s, guards: [n == 1], actions: [note: {text: other}], next_state: over}",
+        "{id: go, state: one, event: user.go, set: {n: 1}, next_state: two}",
     )
     other = at.executor.create("m")
     at.executor.dispatch(other, "user.go")

@@ -287,12 +287,14 @@ def test_files_after_an_overlay_are_overlays_or_tables_as_they_say(tmp_path, cap
         (tmp_path / f"{name}.yaml").write_text(text)
         names.append(str(tmp_path / f"{name}.yaml"))
     folder = str(Path(tables.__file__).parent)
+    main(["check", "--no-explore", "--format", "json", folder])
+    plain = next(one["rows"] for one in json.loads(capsys.readouterr().out)["tables"] if one["name"] == "leg/uas")
     for given in ([folder, "--overlay", *names], ["--overlay", *names, folder], ["--overlay", names[0], folder, "--overlay", names[1]]):
         main(["check", "--no-explore", "--format", "json", *given])
         found = json.loads(capsys.readouterr().out)
         assert len(found["tables"]) == 8
         rows = {one["name"]: one["rows"] for one in found["tables"]}
-        assert rows["leg/uas"] == rows["leg/uac"] + 2
+        assert rows["leg/uas"] == plain + 2
 
 
 @pytest.mark.parametrize("command", ["check --no-explore", "explore --list", "check --no-explore --format json"])
@@ -301,7 +303,7 @@ def test_output_that_nobody_takes_is_no_accident(command):
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.endswith("cannot write the output: no space left on device\n")
+    assert done.stderr.endswith("cannot write the output: No space left on device\n")
     assert "Traceback" not in done.stderr
     for redirection in (">&-", "| true"):
         done = subprocess.run(f"{' '.join(program)} {redirection}", shell=True, stderr=subprocess.PIPE, text=True, check=False)

@@ -27,6 +27,8 @@ replace:
     state: unanswered
     event: user.hangup
     next_state: cancelling
+add:
+  - {id: forgotten.patience, state: cancelling, after: 5m, actions: [sip.abandon], next_state: terminated}
 """
 
 
