@@ -43,13 +43,15 @@ class Alarms:
     # -- arming
     def arm(self, session: Session, arms: Iterable[Arm]) -> None:
         """Arm the ``after`` rows of the state that the session has entered, as far as their guards hold."""
-        armed = [
-            self._set(seconds, session, event, "") for event, delay in arms if (seconds := delay(session)) is not None
-        ]
-        if session.armed is None:
-            session.armed = armed or None
-        else:
-            session.armed += armed
+        armed = session.armed
+        for event, delay in arms:
+            seconds = delay(session)
+            if seconds is not None:
+                timer = self._set(seconds, session, event, "")
+                if armed is None:
+                    armed = session.armed = [timer]
+                else:
+                    armed.append(timer)
 
     def start(self, session: Session, p: Mapping[str, Any]) -> None:
         """The action ``timer.start``."""

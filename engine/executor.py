@@ -261,7 +261,10 @@ class Executor:
             return self._declared(session, event, payload, origin, row)
         receipt = None
         if row.durable:
-            receipt = self._receipt(session, event, row)
+            state = session.state
+            receipt = _tuple(
+                Receipt, (session.id, session.version + 1, row.id, event, state, row.next_state or state, self.now)
+            )
             changes = row.named(taken[1]) if row.named is not None else _NOTHING
             try:
                 kept = self.store.commit(receipt, changes, self._answer)
@@ -274,19 +277,12 @@ class Executor:
         self._apply(session, event, payload, taken, receipt)
         return row.outcome
 
-    def _receipt(self, session: Session, event: str, row: RowCode) -> Receipt:
-        """What is about to become true."""
-        state = session.state
-        made: Receipt = _tuple(
-            Receipt, (session.id, session.version + 1, row.id, event, state, row.next_state or state, self.now)
-        )
-        return made
-
     def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None) -> None:
         """Make a committed row true, then let its effects and publications go."""
         row, changes, effects, publications = taken
         if receipt is None and (row.durable or self.observers):
-            receipt = self._receipt(session, event, row)
+            state = session.state
+            receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.now)
         if changes:
             row.assign(session, changes)
         before = session.state

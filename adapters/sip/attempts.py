@@ -53,7 +53,7 @@ class Attempts:
         ``hop`` is the URI that leads to ``ways``: one that names its transport is taken at its word, whatever the size.
         ``started`` is told of each transaction.
         """
-        if parse_uri(hop).transport is None:
+        if self._streams() and parse_uri(hop).transport is None:
             ways = self._by_size(request, ways)
         self.attempt(request, ways, user, started)
 
@@ -69,6 +69,10 @@ class Attempts:
         transaction = stack.transactions.request(user, outgoing, branch, request.method)
         if started is not None:
             started(transaction)
+
+    def _streams(self) -> bool:
+        """Whether large requests have another way at all."""
+        return any(listener.transport == "tcp" for listener in self._stack.transport.listeners)
 
     def _by_size(self, request: Request, ways: Sequence[Way]) -> Sequence[Way]:
         """Put TCP before UDP for a large request, where there is a listener to send it from."""

@@ -59,11 +59,13 @@ class Screening:
             return Rejection(483, "Too Many Hops")
         if method == "OPTIONS":
             return self._options()
-        contacts = request.values("contact")
-        if len(contacts) != 1 and (contacts or request.from_tag is not None):
-            return Rejection(400, "More Than One Contact" if contacts else "Missing Contact")
-        if contacts and (request.contact_uri or "").partition(":")[0].lower() not in ("sip", "sips"):
+        contact = request.contact_uri
+        if contact is None:
+            return Rejection(400, "Missing Contact") if request.from_tag is not None else None
+        if contact[:4].lower() != "sip:" and contact[:5].lower() != "sips:":
             return Rejection(400, "Contact Is No SIP URI")  # §8.1.1.8: nothing could be sent to it
+        if ("contact" in request.repeated or "," in request.first["contact"]) and len(request.values("contact")) > 1:
+            return Rejection(400, "More Than One Contact")
         return None
 
     def in_dialog(self, request: Request) -> Rejection | None:
