@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.scenarios.catalogue import scenario
-from tests.scenarios.stories import ANSWER, OFFER, OTHER, Bridge, joined, variants
+from tests.scenarios.stories import ANSWER, OTHER, Bridge, joined, variants
 
 if TYPE_CHECKING:
     from calltable.simulation import Simulation
@@ -88,15 +88,8 @@ def ringing_for_ever(sim: Simulation) -> None:
 
 @scenario("RFC 4028 §8, §9", "Require: timer passes with Session-Expires, in the INVITE and in the 200; other tags of Require do not")
 def session_timer_between_the_ends(sim: Simulation) -> None:
-    sim.b2bua()
-    bridge = Bridge.__new__(Bridge)
-    bridge.sim, bridge.server = sim, sim.servers["b2bua"]
-    bridge.alice, bridge.bob = sim.peer("alice"), sim.peer("bob")
-    bridge.a = bridge.alice.call("b2bua", sim.uri("b2bua", "bob"))
-    bridge.a.request("INVITE", body=OFFER, headers={"Require": "timer", "Session-Expires": "1800;refresher=uac"})
-    bridge.invite = bridge.bob.expect_request("INVITE")
+    bridge = Bridge(sim, headers={"Require": "timer", "Session-Expires": "1800;refresher=uac"})
     assert (bridge.invite.get("require"), bridge.invite.get("session-expires")) == ("timer", "1800;refresher=uac")
-    bridge.b = type(bridge.a).of(bridge.bob, bridge.invite, "b2bua")
     bridge.b.respond(bridge.invite, 200, body=ANSWER, headers={"Require": "timer, 100rel", "Session-Expires": "1800;refresher=uac"})
     success = bridge.alice.expect_response(200, "INVITE")
     assert success.get("require") == "timer"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.message import Message
     from calltable.adapters.sip.transport import Address
     from calltable.simulation.agents import AgentCall
-    from calltable.simulation.rawpeers import RawPeer
+    from calltable.simulation.rawpeers import Headers, RawPeer
 
 T = TypeVar("T")
 OFFER, ANSWER, OTHER = b"v=0\r\ns=offer\r\n", b"v=0\r\ns=answer\r\n", b"v=0\r\ns=other\r\n"
@@ -114,13 +114,13 @@ def over(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: RawCall) -> No
 class Bridge:
     """A raw caller and a raw callee on both sides of a B2BUA."""
 
-    def __init__(self, sim: Simulation, *, offer: bool = True, machine: str = "") -> None:
+    def __init__(self, sim: Simulation, *, offer: bool = True, machine: str = "", headers: Headers = ()) -> None:
         self.sim = sim
         self.server = sim.b2bua(machine=machine) if machine else sim.b2bua()
         self.alice = sim.peer("alice")
         self.bob = sim.peer("bob")
         self.a = self.alice.call("b2bua", sim.uri("b2bua", "bob"))
-        self.a.request("INVITE", body=OFFER if offer else b"")
+        self.a.request("INVITE", body=OFFER if offer else b"", headers=headers)
         self.invite = self.bob.expect_request("INVITE")
         self.b = RawCall.of(self.bob, self.invite, "b2bua")
 

@@ -89,14 +89,20 @@ def test_a_failed_delivery_reaches_the_transaction_that_its_via_names_and_no_oth
     sim.finish()
 
 
-def test_a_response_that_cannot_be_delivered_ends_its_own_server_transaction():
+def two_calls():
+    """Two calls that wait for bob: (simulation, bob)."""
     sim = Simulation(1)
     bob, alice = sim.agent("bob"), sim.peer("alice")
     for _ in range(2):
         alice.call("bob").request("INVITE")
     sim.run(0.1)
+    assert len(bob.engine.stack.transactions.servers) == 2
+    return sim, bob
+
+
+def test_a_response_that_cannot_be_delivered_ends_its_own_server_transaction():
+    sim, bob = two_calls()
     transactions = bob.engine.stack.transactions
-    assert len(transactions.servers) == 2
     first = next(packet.data for packet in sim.packets("bob"))
     transactions.failed(first, "a test")
     assert len(transactions.servers) == 1
@@ -106,11 +112,7 @@ def test_a_response_that_cannot_be_delivered_ends_its_own_server_transaction():
 
 
 def test_a_response_that_comes_back_from_nobodys_transaction_ends_none():
-    sim = Simulation(1)
-    bob, alice = sim.agent("bob"), sim.peer("alice")
-    for _ in range(2):
-        alice.call("bob").request("INVITE")
-    sim.run(0.1)
+    sim, bob = two_calls()
     transactions = bob.engine.stack.transactions
     trying = next(packet.data for packet in sim.packets("bob"))
     via = next(line for line in trying.split(b"\r\n") if line.startswith(b"Via"))
