@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from calltable.assembly import Engine, Refused, Tables
-    from calltable.b2bua import B2BUA
-    from calltable.config import Config, ConfigError, read_config
-    from calltable.endpoint import Endpoint
-    from calltable.engine.model import TableError
-    from calltable.routes import Route, RouteError, Router
-    from calltable.server import Server
-    from calltable.softphone import Call, CallEvent, CallFailed, Softphone
-    from calltable.trace import Entry, TraceFile, Tracer
+    from calltable.b2bua.b2bua import B2BUA
+    from calltable.b2bua.routes import Route, RouteError, Router
+    from calltable.engine.model.machine import TableError
+    from calltable.observe.trace import Entry, TraceFile, Tracer
+    from calltable.phone.endpoint import Endpoint
+    from calltable.phone.softphone import Call, CallEvent, CallFailed, Softphone
+    from calltable.server.config import Config, ConfigError, read_config
+    from calltable.server.server import Server
 
 __all__ = [
     "B2BUA", "Call", "CallEvent", "CallFailed", "Config", "ConfigError", "Endpoint", "Engine", "Entry", "Refused", "Route",
@@ -28,14 +28,14 @@ __all__ = [
 
 _HOMES = {
     "assembly": ("Engine", "Refused", "Tables"),
-    "b2bua": ("B2BUA",),
-    "config": ("Config", "ConfigError", "read_config"),
-    "endpoint": ("Endpoint",),
-    "engine.model": ("TableError",),
-    "routes": ("Route", "RouteError", "Router"),
-    "server": ("Server",),
-    "softphone": ("Call", "CallEvent", "CallFailed", "Softphone"),
-    "trace": ("Entry", "TraceFile", "Tracer"),
+    "b2bua.b2bua": ("B2BUA",),
+    "b2bua.routes": ("Route", "RouteError", "Router"),
+    "engine.model.machine": ("TableError",),
+    "observe.trace": ("Entry", "TraceFile", "Tracer"),
+    "phone.endpoint": ("Endpoint",),
+    "phone.softphone": ("Call", "CallEvent", "CallFailed", "Softphone"),
+    "server.config": ("Config", "ConfigError", "read_config"),
+    "server.server": ("Server",),
 }
 
 

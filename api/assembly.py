@@ -9,25 +9,25 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.adapters.sip.stack import Stack
-from calltable.engine.check import check
-from calltable.engine.compile import CompiledMachine, compile_machine
-from calltable.engine.coverage import watch
-from calltable.engine.executor import Executor
-from calltable.engine.expressions import Call, walk
-from calltable.engine.load import Library, load_tables
-from calltable.engine.model import Problem, TableError
+from calltable.adapters.sip.core.stack import Stack
+from calltable.engine.check.check import check
+from calltable.engine.language.load import Library, load_tables
+from calltable.engine.model.expressions import Call, walk
+from calltable.engine.model.machine import Problem, TableError
+from calltable.engine.observe.coverage import watch
+from calltable.engine.run.compile import CompiledMachine, compile_machine
+from calltable.engine.run.executor import Executor
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from calltable.adapters.sip.screening import Screening
-    from calltable.adapters.sip.stack import Application, Resolver
-    from calltable.adapters.sip.transport import Transport
-    from calltable.engine.executor import Scheduler
-    from calltable.engine.store import Store
+    from calltable.adapters.sip.core.screening import Screening
+    from calltable.adapters.sip.core.stack import Application, Resolver
+    from calltable.adapters.sip.transport.interface import Transport
+    from calltable.engine.run.executor import Scheduler
+    from calltable.engine.run.store import Store
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not an accident

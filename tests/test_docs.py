@@ -27,12 +27,12 @@ from typing import NamedTuple
 
 import pytest
 
-from calltable.config import parse_config
-from calltable.config_schema import config_schema
-from calltable.engine.check import check
-from calltable.engine.load import base, load_tables
-from calltable.engine.model import TableError
-from calltable.engine.schema import table_schema
+from calltable.engine.check.check import check
+from calltable.engine.language.load import base, load_tables
+from calltable.engine.language.schema import table_schema
+from calltable.engine.model.machine import TableError
+from calltable.server.config import parse_config
+from calltable.server.config_schema import config_schema
 from calltable.tools.main import COMMANDS
 
 ROOT = Path(__file__).parent.parent

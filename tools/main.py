@@ -95,7 +95,7 @@ def parser(wanted: str = "") -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")
     for name, summary in COMMANDS.items():
         if name == wanted:
-            importlib.import_module(f"calltable.tools.{name}").register(commands)
+            importlib.import_module(f"calltable.tools.commands.{name}").register(commands)
         else:
             commands.add_parser(name, help=summary)
     return top

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.content import has_offer
-from calltable.adapters.sip.message import Request, Response
+from calltable.adapters.sip.message.body import has_offer
+from calltable.adapters.sip.message.message import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.adapters.sip.stack import Stack
-    from calltable.adapters.sip.transactions import ServerTransaction
+    from calltable.adapters.sip.core.stack import Stack
+    from calltable.adapters.sip.transaction.layer import ServerTransaction
     from calltable.assembly import Engine
-    from calltable.engine.executor import Executor
-    from calltable.engine.session import Session
+    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.session import Session
     from calltable.replay.calls import Call, Spoken
 
 

@@ -19,26 +19,26 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.adapters.clock import VirtualClock
-from calltable.adapters.sip.errors import MessageError
-from calltable.adapters.sip.message import Request, Response, parse
-from calltable.adapters.sip.packet import SimulatedListener
-from calltable.adapters.sip.transport import Address, canonical_ip, choose_listener, default_port
-from calltable.adapters.sip.uri import host_port
+from calltable.adapters.simulated.clock import VirtualClock
+from calltable.adapters.simulated.packet import SimulatedListener
+from calltable.adapters.sip.message.errors import MessageError
+from calltable.adapters.sip.message.message import Request, Response, parse
+from calltable.adapters.sip.message.uri import host_port
+from calltable.adapters.sip.transport.interface import Address, canonical_ip, choose_listener, default_port
 from calltable.assembly import Engine, Tables
-from calltable.b2bua import B2BUA, BRIDGE
-from calltable.engine.coverage import Memory
+from calltable.b2bua.b2bua import B2BUA, BRIDGE
+from calltable.engine.observe.coverage import Memory
+from calltable.observe.trace import Entry, Tracer
 from calltable.replay.calls import hangup
 from calltable.replay.owner import LegOwner
-from calltable.trace import Entry, Tracer
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from calltable.adapters.sip.stack import Traced
-    from calltable.adapters.sip.transport import Flow, Receiver
-    from calltable.engine.executor import Step
+    from calltable.adapters.sip.core.stack import Traced
+    from calltable.adapters.sip.transport.interface import Flow, Receiver
+    from calltable.engine.run.executor import Step
     from calltable.replay.calls import Call, Spoken
 
 REST: Final = 40.0

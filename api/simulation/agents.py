@@ -13,20 +13,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.adapters.sip.content import Content, has_offer
+from calltable.adapters.sip.message.body import Content, has_offer
 from calltable.assembly import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.adapters.clock import VirtualClock
-    from calltable.adapters.sip.message import Request, Response
-    from calltable.adapters.sip.stack import Stack
-    from calltable.adapters.sip.transactions import ServerTransaction
-    from calltable.adapters.sip.transport import Address
+    from calltable.adapters.simulated.clock import VirtualClock
+    from calltable.adapters.sip.core.stack import Stack
+    from calltable.adapters.sip.message.message import Request, Response
+    from calltable.adapters.sip.transaction.layer import ServerTransaction
+    from calltable.adapters.sip.transport.interface import Address
     from calltable.assembly import Engine
-    from calltable.engine.executor import Executor
-    from calltable.engine.session import Session
+    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.session import Session
 
 SDP = "application/sdp"
 

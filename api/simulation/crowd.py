@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from calltable.assembly import Tables
+    from calltable.observe.trace import Entry
     from calltable.simulation.agents import AgentCall
-    from calltable.trace import Entry
 
 SETTLED = 120.0
 """Seconds after which a call in which nobody acts has nothing under way any more: some times 64*T1."""

@@ -20,9 +20,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.errors import MessageError
-from calltable.adapters.sip.message import Request, parse
-from calltable.adapters.sip.network import Drop, Held
+from calltable.adapters.simulated.network import Drop, Held
+from calltable.adapters.sip.message.errors import MessageError
+from calltable.adapters.sip.message.message import Request, parse
 from calltable.assembly import Refused, Tables
 from calltable.simulation.world import TROUBLE, Simulation, SimulationError
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from calltable.adapters.sip.network import Packet  # noqa: F401 - what Held keeps
-    from calltable.adapters.sip.packet import Verdict
-    from calltable.adapters.sip.transport import Address
-    from calltable.engine.executor import Step
-    from calltable.engine.session import Session
+    from calltable.adapters.simulated.network import Packet  # noqa: F401 - what Held keeps
+    from calltable.adapters.simulated.packet import Verdict
+    from calltable.adapters.sip.transport.interface import Address
+    from calltable.engine.run.executor import Step
+    from calltable.engine.run.session import Session
 
 _LINE = re.compile(r"(?P<from>[\w-]+) -(?P<how>[>x]) (?P<to>[\w-]+): (?P<label>.+)|(?P<at>[\w-]+): (?P<what>.+)")
 SILENCE = 10.0

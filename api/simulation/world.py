@@ -20,25 +20,25 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from calltable.adapters.clock import VirtualClock
-from calltable.adapters.sip.errors import MessageError
-from calltable.adapters.sip.message import Request, parse
-from calltable.adapters.sip.network import SimulatedNetwork
-from calltable.adapters.sip.transport import Address, canonical_ip, default_port
-from calltable.adapters.sip.uri import host_port, parse_uri
+from calltable.adapters.simulated.clock import VirtualClock
+from calltable.adapters.simulated.network import SimulatedNetwork
+from calltable.adapters.sip.message.errors import MessageError
+from calltable.adapters.sip.message.message import Request, parse
+from calltable.adapters.sip.message.uri import host_port, parse_uri
+from calltable.adapters.sip.transport.interface import Address, canonical_ip, default_port
 from calltable.assembly import Engine, Tables
-from calltable.b2bua import B2BUA, BRIDGE
+from calltable.b2bua.b2bua import B2BUA, BRIDGE
+from calltable.observe.trace import Entry, Tracer
 from calltable.simulation.agents import Agent
 from calltable.simulation.rawpeers import RawPeer
-from calltable.trace import Entry, Tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from calltable.adapters.sip.network import SimulatedTransport
-    from calltable.adapters.sip.packet import Packet
-    from calltable.adapters.sip.screening import Screening
-    from calltable.engine.executor import Step
+    from calltable.adapters.simulated.network import SimulatedTransport
+    from calltable.adapters.simulated.packet import Packet
+    from calltable.adapters.sip.core.screening import Screening
+    from calltable.engine.run.executor import Step
 
 TROUBLE = (
     "unhandled", "sessions failed", "effects failed", "conflicts", "commits failed", "inbox refused", "deferrals refused",

@@ -16,18 +16,18 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine import expressions as x
-from calltable.engine.explore.oracle import ORACLE
+from calltable.engine.explore.choices import ORACLE
 from calltable.engine.explore.scene import ENDED, NOBODY, Actor, Message, Scene, Shown, Violation
-from calltable.engine.model import FAILED
+from calltable.engine.model import expressions as x
+from calltable.engine.model.machine import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from calltable.engine.compile import CompiledMachine
-    from calltable.engine.explore.oracle import Answers
+    from calltable.engine.explore.choices import Answers
     from calltable.engine.explore.scene import Adapter, Input
-    from calltable.engine.model import Machine
+    from calltable.engine.model.machine import Machine
+    from calltable.engine.run.compile import CompiledMachine
 
 
 class Reaction(NamedTuple):

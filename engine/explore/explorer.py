@@ -9,28 +9,28 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.compile import compile_machine
-from calltable.engine.explore.compositions import COMPOSITIONS
+from calltable.adapters.sip.explore.compositions import COMPOSITIONS
+from calltable.adapters.sip.explore.legs import Legs
+from calltable.adapters.sip.explore.properties import CallInvariants
+from calltable.adapters.sip.explore.transactions import Transaction, TransactionInvariants
+from calltable.engine.explore.assertions import Watch
+from calltable.engine.explore.choices import asking
 from calltable.engine.explore.element import Element
-from calltable.engine.explore.legs import Legs
-from calltable.engine.explore.oracle import asking
-from calltable.engine.explore.properties import CallInvariants
 from calltable.engine.explore.search import LIMIT, Search
-from calltable.engine.explore.stated import Watch
 from calltable.engine.explore.system import System
-from calltable.engine.explore.transactions import Transaction, TransactionInvariants
-from calltable.engine.load import load_tables
+from calltable.engine.language.load import load_tables
+from calltable.engine.run.compile import compile_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from calltable.engine.compile import CompiledMachine
-    from calltable.engine.explore.compositions import Composition
+    from calltable.adapters.sip.explore.compositions import Composition
+    from calltable.engine.explore.assertions import Stated
     from calltable.engine.explore.element import Reaction
     from calltable.engine.explore.search import Result
-    from calltable.engine.explore.stated import Stated
     from calltable.engine.explore.system import State
-    from calltable.engine.model import Catalogue, Machine
+    from calltable.engine.model.machine import Catalogue, Machine
+    from calltable.engine.run.compile import CompiledMachine
 
 PROFILES = ("quick", "full")
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
-from calltable.engine import expressions as x
-from calltable.engine.check import check
-from calltable.engine.explore.compositions import COMPOSITIONS
+from calltable.adapters.sip.explore.compositions import COMPOSITIONS
+from calltable.engine.check.check import check
 from calltable.engine.explore.explorer import compiled, search
-from calltable.engine.model import FAILED, Action
+from calltable.engine.model import expressions as x
+from calltable.engine.model.machine import FAILED, Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from calltable.engine.explore.element import Element, Reaction
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.explore.scene import Input
-    from calltable.engine.load import Library
-    from calltable.engine.model import Machine, Problem, Row
+    from calltable.engine.language.load import Library
+    from calltable.engine.model.machine import Machine, Problem, Row
 
 EXTRA = {"leg": "sip.bye", "transaction": "sip.retransmit", "b2bua": ""}
 """The send that is added to rows that have none, by the table's folder."""

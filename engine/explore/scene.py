@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from calltable.engine.compile import DEFER, IGNORE, REFUSE
-from calltable.engine.explore.oracle import ORACLE
-from calltable.engine.model import STARTED
+from calltable.engine.explore.choices import ORACLE
+from calltable.engine.model.machine import STARTED
+from calltable.engine.run.compile import DEFER, IGNORE, REFUSE
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
-    from calltable.engine.compile import RowCode
-    from calltable.engine.executor import Executor
     from calltable.engine.explore.element import Element
-    from calltable.engine.model import Machine, Type
-    from calltable.engine.session import Session
+    from calltable.engine.model.machine import Machine, Type
+    from calltable.engine.run.compile import RowCode
+    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.session import Session
 
 TOKEN = "…"  # noqa: S105 - a stand-in for any message, URI or text, no secret
 """What a message, a URI or a text is here: there, and no more is known of it."""

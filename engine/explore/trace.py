@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from calltable.engine.explore.oracle import said
+from calltable.engine.explore.choices import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,13 +7,13 @@ from random import Random
 
 import pytest
 
-from calltable.adapters.clock import VirtualClock
-from calltable.adapters.sip.network import SimulatedNetwork
-from calltable.adapters.sip.screening import Screening
-from calltable.adapters.sip.transport import Address, canonical_ip
-from calltable.adapters.sip.uri import host_port
+from calltable.adapters.simulated.clock import VirtualClock
+from calltable.adapters.simulated.network import SimulatedNetwork
+from calltable.adapters.sip.core.screening import Screening
+from calltable.adapters.sip.message.uri import host_port
+from calltable.adapters.sip.transport.interface import Address, canonical_ip
 from calltable.assembly import Engine, Tables
-from calltable.softphone import Softphone
+from calltable.phone.softphone import Softphone
 
 
 class Literal:

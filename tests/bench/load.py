@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from calltable.engine.check import check
-from calltable.engine.compile import compile_machine
-from calltable.engine.load import load_tables
+from calltable.engine.check.check import check
+from calltable.engine.language.load import load_tables
+from calltable.engine.run.compile import compile_machine
 
 TARGET = 1.0
 """Seconds that loading, checking and compiling all shipped tables may take together."""

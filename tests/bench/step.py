@@ -27,12 +27,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.adapters.clock import VirtualClock
-from calltable.engine.check import check
-from calltable.engine.compile import compile_machine
-from calltable.engine.executor import Executor
-from calltable.engine.load import load_tables
-from calltable.engine.session import HISTORY
+from calltable.adapters.simulated.clock import VirtualClock
+from calltable.engine.check.check import check
+from calltable.engine.language.load import load_tables
+from calltable.engine.run.compile import compile_machine
+from calltable.engine.run.executor import Executor
+from calltable.engine.run.session import HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

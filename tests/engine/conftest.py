@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from calltable.adapters.clock import VirtualClock
-from calltable.engine.compile import CompiledMachine, compile_machine
-from calltable.engine.executor import Executor, Step
-from calltable.engine.load import Library, load_tables
-from calltable.engine.pending import Flow, analyse
+from calltable.adapters.simulated.clock import VirtualClock
+from calltable.engine.check.flow import Flow, analyse
+from calltable.engine.language.load import Library, load_tables
+from calltable.engine.run.compile import CompiledMachine, compile_machine
+from calltable.engine.run.executor import Executor, Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.engine.session import Session
+    from calltable.engine.run.session import Session
 
 
 class Shipped(NamedTuple):

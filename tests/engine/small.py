@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import dedent
 
-from calltable.engine.check import check
-from calltable.engine.load import load_tables
+from calltable.engine.check.check import check
+from calltable.engine.language.load import load_tables
 
 CATALOGUE = """\
 calltable: 1

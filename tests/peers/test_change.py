@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from calltable.assembly import Tables
-from calltable.control import ask
+from calltable.control.unix import ask
+from calltable.observe.trace import read_trace
 from calltable.replay import replay
 from calltable.replay.calls import calls
 from calltable.replay.capture import read_capture
-from calltable.trace import read_trace
 from tests.peers.conftest import SHORT
 from tests.peers.programs import Program, find
 from tests.peers.sipp import Callee, Caller

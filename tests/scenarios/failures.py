@@ -27,7 +27,7 @@ from tests.scenarios.stories import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from calltable.engine.session import Outcome, Session
+    from calltable.engine.run.session import Outcome, Session
 
 
 def find(sim: Simulation, node: str, machine: str, name: str = "") -> Session:

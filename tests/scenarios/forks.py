@@ -9,7 +9,7 @@ from tests.scenarios.catalogue import scenario
 from tests.scenarios.stories import ANSWER, OTHER, Bridge, called
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.message import Request
+    from calltable.adapters.sip.message.message import Request
     from calltable.simulation import Simulation
     from calltable.simulation.rawpeers import RawPeer
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from calltable.adapters.sip.message import Request, Response
-from calltable.adapters.sip.screening import Screening
+from calltable.adapters.sip.core.screening import Screening
+from calltable.adapters.sip.message.message import Request, Response
 from calltable.simulation import Simulation
 from tests.scenarios.catalogue import scenario
 from tests.scenarios.stories import ANSWER, OFFER, OTHER, Bridge, joined, text

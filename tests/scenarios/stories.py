@@ -11,8 +11,8 @@ from calltable.simulation.rawpeers import RawCall
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from calltable.adapters.sip.message import Message
-    from calltable.adapters.sip.transport import Address
+    from calltable.adapters.sip.message.message import Message
+    from calltable.adapters.sip.transport.interface import Address
     from calltable.simulation.agents import AgentCall
     from calltable.simulation.rawpeers import Headers, RawPeer
 

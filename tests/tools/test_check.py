@@ -14,7 +14,7 @@ import pytest
 
 from calltable import tables
 from calltable.engine.explore.explorer import concerned
-from calltable.engine.load import load_tables
+from calltable.engine.language.load import load_tables
 from calltable.tools.main import main
 from tests.engine.small import PHONE, changed, line_of, with_rows, without, write
 
@@ -216,8 +216,8 @@ def test_help_lists_the_commands_and_loads_none_of_them():
     *help_text, modules = done.stdout.splitlines()
     assert any(line.split()[:1] == ["check"] for line in help_text)
     assert "'calltable.tools.main'" in modules
-    assert "'calltable.tools.check'" not in modules
-    assert "'calltable.tools.render'" not in modules
+    assert "'calltable.tools.commands.check'" not in modules
+    assert "'calltable.tools.commands.render'" not in modules
 
 
 def test_output_to_a_pipe_has_no_colours(tmp_path):

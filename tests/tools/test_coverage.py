@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from calltable.engine.coverage import Coverage
+from calltable.engine.observe.coverage import Coverage
 from calltable.simulation import Simulation
 from calltable.tools.main import main
 

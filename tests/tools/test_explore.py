@@ -11,12 +11,12 @@ import pytest
 
 import calltable.tables as shipped
 from calltable.engine.explore.explorer import explore
-from calltable.engine.load import load_tables
+from calltable.engine.language.load import load_tables
 from calltable.simulation import SimulationError
 from calltable.simulation.retrace import retrace
 from calltable.tools import UsageError
+from calltable.tools.commands.written import written
 from calltable.tools.main import main
-from calltable.tools.replays import written
 
 FORGOTTEN = """\
 calltable: 1

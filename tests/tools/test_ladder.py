@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from calltable.observe.trace import Entry, TraceError, dump, load, read_trace
 from calltable.tools import UsageError
-from calltable.tools.ladder import ladder, ladder_html, ladder_text, register
-from calltable.trace import Entry, TraceError, dump, load, read_trace
+from calltable.tools.commands.ladder import ladder, ladder_html, ladder_text, register
 
 TRACE = Path(__file__).parent / "traces" / "basic_call.jsonl"
 NAMES = {"127.0.0.1:5060": "calltable"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from calltable.engine.coverage import Hits
+from calltable.engine.observe.coverage import Hits
 from calltable.tools.main import joined, main
 from tests.tools.programs import COMMAND
 
@@ -45,7 +45,7 @@ def test_a_file_that_a_command_did_not_look_at_is_no_traceback(capsys, monkeypat
     def run(_):
         Path("/nowhere/x").write_text("", encoding="utf-8")
 
-    monkeypatch.setattr("calltable.tools.ladder.run", run)
+    monkeypatch.setattr("calltable.tools.commands.ladder.run", run)
     assert main(["ladder", TRACE]) == 2
     assert capsys.readouterr().err == "calltable ladder: /nowhere/x: No such file or directory\n"
 

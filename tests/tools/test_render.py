@@ -9,14 +9,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from calltable.engine.load import load_tables
-from calltable.engine.model import Machine
-from calltable.tools import UsageError, render
-from calltable.tools.diagram import CROWDED, Diagram, diagram
-from calltable.tools.layout import LONGEST, layout, measure, trim
-from calltable.tools.notation import dot, mermaid
-from calltable.tools.page import page
-from calltable.tools.picture import svg
+from calltable.engine.language.load import load_tables
+from calltable.engine.model.machine import Machine
+from calltable.tools import UsageError
+from calltable.tools.commands import render
+from calltable.tools.draw.diagram import CROWDED, Diagram, diagram
+from calltable.tools.draw.layout import LONGEST, layout, measure, trim
+from calltable.tools.draw.notation import dot, mermaid
+from calltable.tools.draw.page import page
+from calltable.tools.draw.picture import svg
 
 TABLES = Path(__file__).parent / "tables"
 SVG = "{http://www.w3.org/2000/svg}"

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from calltable.observe.trace import Tracer, dump
 from calltable.simulation import Simulation
 from calltable.tools.main import main
-from calltable.trace import Tracer, dump
 
 pytestmark = pytest.mark.slow
 

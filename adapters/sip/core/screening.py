@@ -1,0 +1,89 @@
+"""What is refused before any session exists: the order of checks of a UAS core, RFC 3261 §8.2.
+
+Pure functions of one request and of what this element supports. They know no call and no state.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from calltable.adapters.sip.message.uri import parse_uri
+from calltable.adapters.sip.message.validate import Rejection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from calltable.adapters.sip.message.message import Request
+
+KNOWN: Final = frozenset({
+    "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "PRACK", "SUBSCRIBE", "NOTIFY", "PUBLISH", "INFO",
+    "REFER", "MESSAGE", "UPDATE",
+})  # fmt: skip
+"""Methods that are standard; others are 501, these are 405 where they are not allowed (§8.2.1, §21.5.2)."""
+
+ALLOWED: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "REFER", "NOTIFY")
+ACCEPTED: Final = "application/sdp"
+
+
+class Screening:
+    """What this element supports.
+
+    ``extensions`` are the option tags it supports; ``any_content`` says that bodies only pass through, so that
+    every Content-Type is welcome (a B2BUA); else only SDP is (a UA).
+    """
+
+    def __init__(self, extensions: Iterable[str] = ("timer",), *, any_content: bool = True) -> None:
+        self.extensions = frozenset(extensions)
+        self.any_content = any_content
+        self._allow = ("Allow", ", ".join(ALLOWED))
+
+    def outside(self, request: Request) -> Rejection | None:
+        """Why a request outside a dialog is refused, with 200 for an OPTIONS; None for an INVITE to take."""
+        method = request.method
+        if method not in KNOWN:
+            return Rejection(501, "Not Implemented", (self._allow,))
+        if method not in ("INVITE", "OPTIONS"):
+            if method in ("BYE", "NOTIFY", "PRACK", "UPDATE", "INFO"):
+                return Rejection(481, "Call/Transaction Does Not Exist")
+            return Rejection(405, "Method Not Allowed", (("Allow", ", ".join(one for one in ALLOWED if one != method)),))
+        scheme = parse_uri(request.uri).scheme
+        if scheme not in ("sip", "tel"):
+            # without TLS there is nothing that sips could mean (§26.2.2)
+            return Rejection(416, "No TLS Here" if scheme == "sips" else "Unsupported URI Scheme")
+        refusal = self.in_dialog(request)
+        if refusal is not None:
+            return refusal
+        if request.max_forwards == 0:
+            if method == "OPTIONS":
+                return self._options()
+            return Rejection(483, "Too Many Hops")
+        if method == "OPTIONS":
+            return self._options()
+        contact = request.contact_uri
+        if contact is None:
+            return Rejection(400, "Missing Contact") if request.from_tag is not None else None
+        if contact[:4].lower() != "sip:" and contact[:5].lower() != "sips:":
+            return Rejection(400, "Contact Is No SIP URI")  # §8.1.1.8: nothing could be sent to it
+        if ("contact" in request.repeated or "," in request.first["contact"]) and len(request.values("contact")) > 1:
+            return Rejection(400, "More Than One Contact")
+        return None
+
+    def in_dialog(self, request: Request) -> Rejection | None:
+        """Why a request is refused whoever it is for: extensions and content (§8.2.2.3, §8.2.3)."""
+        if request.method == "PRACK":
+            return Rejection(481, "No Such Provisional Response")  # RFC 3262 §3: none is sent reliably
+        wanted = [*request.option_tags("require"), *request.option_tags("proxy-require")]
+        unknown = [tag for tag in wanted if tag not in self.extensions]
+        if unknown:
+            return Rejection(420, "Bad Extension", (("Unsupported", ", ".join(dict.fromkeys(unknown))),))
+        if request.body and not self.any_content and request.method == "INVITE":
+            kind = (request.get("content-type") or "").partition(";")[0].strip().lower()
+            if kind != ACCEPTED and not kind.startswith("multipart/"):
+                return Rejection(415, "Unsupported Media Type", (("Accept", ACCEPTED),))
+        return None
+
+    def _options(self) -> Rejection:
+        headers = [self._allow, ("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en")]
+        if self.extensions:
+            headers.append(("Supported", ", ".join(sorted(self.extensions))))
+        return Rejection(200, "OK", tuple(headers))

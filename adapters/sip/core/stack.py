@@ -1,0 +1,345 @@
+"""The SIP stack: between a transport's bytes and the sessions of transactions and legs.
+
+One datagram's way in: parse, check, find its transaction or begin one, and from there it is an event. One message's
+way out: a row's effect writes it in a dialog, a transaction session sends it, the transport carries it. What is
+refused before any session exists (RFC 3261 §8.2) is refused here, by ``screening.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from calltable.adapters.sip.core.legs import Leg, Legs
+from calltable.adapters.sip.core.screening import Screening
+from calltable.adapters.sip.message.body import has_offer
+from calltable.adapters.sip.message.build import build_response, note_source
+from calltable.adapters.sip.message.errors import MessageError
+from calltable.adapters.sip.message.headers import BRANCH_COOKIE
+from calltable.adapters.sip.message.message import Request, Response, parse
+from calltable.adapters.sip.message.validate import check
+from calltable.adapters.sip.transaction.failover import Attempts, Way
+from calltable.adapters.sip.transaction.layer import Outgoing, Sent, Transactions, ack_key, merge_key, server_key
+from calltable.adapters.sip.transport.interface import RELIABLE, Address, Flow, Transport, default_port
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable, Iterator, Sequence
+
+    from calltable.adapters.sip.transaction.layer import ServerTransaction
+    from calltable.engine.run.executor import Executor
+
+log = logging.getLogger("calltable.sip")
+
+_KEEP_ALIVE = 16
+"""Bytes; what is longer is no keep-alive."""
+
+
+class Application(Protocol):
+    """Who is offered calls from outside."""
+
+    def incoming(self, stack: Stack, transaction: ServerTransaction, request: Request, *, offer: bool) -> None:
+        """An INVITE that opens a dialog: start a machine with it, or ``stack.refuse`` it."""
+
+
+class Resolver(Protocol):
+    """Where a URI's requests go (RFC 3263)."""
+
+    def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
+        """Call ``done`` with the addresses to try, best first, or with none and the reason; at once where no lookup is needed."""
+
+
+class Traced(NamedTuple):
+    """A message on the wire, for logs and ladders. ``row`` is what sent it; what it leads to follows."""
+
+    time: float
+    direction: str
+    message: Request | Response
+    local: Address
+    remote: Address
+    row: str
+
+
+def _seeded(rng: random.Random) -> Iterator[str]:
+    """Tokens that a seed repeats, for simulations."""
+    while True:
+        yield f"{rng.getrandbits(64):016x}"
+
+
+def _unguessable() -> Iterator[str]:
+    """Tokens from the system's random source, drawn by the thousand: one system call for each costs more."""
+    while True:
+        drawn = os.urandom(8192).hex()
+        for at in range(0, len(drawn), 16):
+            yield drawn[at : at + 16]
+
+
+class Stack:
+    """One SIP element on one transport.
+
+    ``rng`` makes tags, branches and Call-IDs; inject a seeded one for simulations, the default cannot be guessed.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        transport: Transport,
+        resolver: Resolver,
+        *,
+        application: Application | None = None,
+        screening: Screening | None = None,
+        rng: random.Random | None = None,
+        host: str = "",
+    ) -> None:
+        self.executor = executor
+        self.transport = transport
+        self.resolver = resolver
+        self.application = application
+        self.screening = screening or Screening()
+        self._tokens = _seeded(rng) if rng is not None else _unguessable()
+        self.counters = executor.counters
+        self._host = host
+        self._contacts: dict[Address, str] = {}
+        self._sent_by: dict[Address, str] = {}
+        self._names: set[str] = set()
+        """What stands as sent-by in the Vias we write."""
+        self.tracers: list[Callable[[Traced], None]] = []
+        self.transactions = Transactions(executor, self._transmit)
+        self.attempts = Attempts(self)
+        self.legs = Legs(self)
+        self._salt = self.token()
+        transport.start(self)
+
+    # -- names
+    @property
+    def host(self) -> str:
+        """What stands behind the @ of our Call-IDs: the name given, else the first listener."""
+        return self._host or next((address.hostport for address in self.transport.listeners), "localhost")
+
+    def token(self) -> str:
+        """A random token of 64 bits (§19.3)."""
+        return next(self._tokens)
+
+    def contact(self, local: Address | None) -> str:
+        """The Contact value of messages that leave from ``local``."""
+        if local is None:
+            return f"<sip:{self.host}>"
+        known = self._contacts.get(local)
+        if known is None:
+            known = self._contacts[local] = self._contact(local)
+        return known
+
+    def _contact(self, local: Address) -> str:
+        transport = "" if local.transport == "udp" else f";transport={local.transport}"
+        return f"<sip:{local.hostport}{transport}>"
+
+    def resolve(self, uri: str, source: Address | None, done: Callable[[list[Way], str], None]) -> None:
+        """Find the ways that requests to ``uri`` go from the listener ``source``, best first; or none, and why."""
+
+        def found(addresses: Sequence[Address], reason: str) -> None:
+            local_for = self.transport.local_for
+            reached = [Way(to, local) for to in addresses if (local := local_for(to, source)) is not None]
+            if not reached:
+                self.counters["unroutable requests"] += 1
+            done(reached, reason or "no listener can reach it")
+
+        self.resolver.find(uri, found)
+
+    # -- out
+    def outgoing(self, request: Request, to: Address, local: Address, cause: str) -> tuple[str, Outgoing]:
+        """Give a new request its Via (§8.1.1.7, RFC 3581) and its way."""
+        branch = f"{BRANCH_COOKIE}{self.token()}"
+        sent_by = self._sent_by.get(local)
+        if sent_by is None:
+            sent_by = self._sent_by[local] = f"SIP/2.0/{local.transport.upper()} {local.hostport};branch="
+            self._names.add(local.hostport.lower())
+        via = f"{sent_by}{branch};rport"
+        request._headers.insert(0, ("Via", via))  # noqa: SLF001 - nobody has read the message yet
+        return branch, Outgoing(request, to, local, None, cause)
+
+    def _transmit(self, outgoing: Outgoing, row: str) -> None:
+        message = outgoing.message
+        if self.tracers:
+            if isinstance(message, Sent):
+                message = parse(message.data)
+            label = ", ".join(dict.fromkeys(r for r in (outgoing.cause, row) if r))
+            local = outgoing.source or outgoing.to
+            for trace in self.tracers:
+                trace(Traced(self.executor.scheduler.time(), "out", message, local, outgoing.to, label))
+        self.transport.send(bytes(message), outgoing.to, outgoing.source, outgoing.flow)
+
+    def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None,
+               headers: tuple[tuple[str, str], ...] = ()) -> None:
+        """Answer a request that no leg takes."""
+        if transaction.request is not None:
+            tag = self.token()
+            response = build_response(transaction.request, code, reason, to_tag=tag, headers=headers)
+            self.transactions.respond(transaction, response, tag)
+
+    # -- in
+    def received(self, data: bytes, source: Address, local: Address, flow: Flow) -> None:
+        """Take one message from the transport. Never raises for anything it holds."""
+        if len(data) <= _KEEP_ALIVE and not data.strip(b"\r\n\0"):
+            return  # what keeps a NAT open (RFC 5626 §3.5)
+        try:
+            message = parse(data, stream=source.transport in RELIABLE)
+        except MessageError as error:
+            self.counters["malformed"] += 1
+            log.info("malformed message from %s: %s", source, error.reason)
+            if error.request is not None and error.status is not None:
+                self._refuse_statelessly(error.request, error.status, error.reason, (), source, local, flow)
+            return
+        rejection = check(message)
+        if rejection is not None:
+            self.counters["malformed"] += 1
+            log.info("refused message from %s: %s", source, rejection.reason)
+            if rejection.status is not None and isinstance(message, Request):
+                self._refuse_statelessly(
+                    message, rejection.status, rejection.reason, rejection.headers, source, local, flow
+                )
+            return
+        if self.tracers:
+            for trace in self.tracers:
+                trace(Traced(self.executor.scheduler.time(), "in", message, local, source, ""))
+        if isinstance(message, Response):
+            if message.via.sent_by not in self._names or not self.transactions.response(message):  # §18.1.2
+                self.counters["stray responses"] += 1
+            return
+        note_source(message, source.host, source.port)
+        self._request(message, source, local, flow)
+
+    def _request(self, request: Request, source: Address, local: Address, flow: Flow) -> None:
+        method = request.method
+        transactions = self.transactions
+        if method == "ACK":
+            self._ack(request)
+            return
+        key = server_key(request, method)
+        known = transactions.servers.get(key)
+        if known is not None and known.session is not None:
+            self.executor.dispatch(known.session, "sip.repeated")
+            return
+        to = self._back(request, source)
+        merged = ""
+        if method != "CANCEL" and request.to_tag is None:
+            merged = merge_key(request)
+            if merged in transactions.requests:
+                self.refuse(transactions.serve(request, key, to, local, flow), 482)
+                return
+        transaction = transactions.serve(request, key, to, local, flow)
+        if merged:
+            transaction.merged = merged
+            transactions.requests[merged] = key
+        if method == "CANCEL":
+            self._cancel(request, transaction)
+        elif request.to_tag is not None:
+            self._in_dialog(request, transaction)
+        else:
+            self._outside(request, transaction)
+
+    def _ack(self, request: Request) -> None:
+        transaction = self.transactions.servers.get(server_key(request, "INVITE"))
+        if transaction is None or transaction.ack_key:
+            # to a 2xx: a transaction of its own, found by dialog and CSeq (§13.2.2.4)
+            found = self.transactions.acks.get(ack_key(request.call_id, request.to_tag, request.cseq.number))
+            transaction = found or transaction
+        if transaction is None or transaction.session is None:
+            self.counters["stray ACKs"] += 1
+            return
+        self.executor.dispatch(transaction.session, "sip.ack", {"message": request})
+
+    def _cancel(self, request: Request, transaction: ServerTransaction) -> None:
+        invite = self.transactions.servers.get(server_key(request, "INVITE"))
+        if invite is None:
+            self.refuse(transaction, 481)
+        elif isinstance(invite.user, Leg) and invite is invite.user.invite_server and not invite.user.session.ended:
+            invite.user.cancel_server = transaction
+            payload = {"message": request, "transaction": transaction}
+            self.executor.dispatch(invite.user.session, "sip.cancel", payload)
+        else:
+            self.refuse(transaction, 200)  # §9.2: it has had its final response
+
+    def _in_dialog(self, request: Request, transaction: ServerTransaction) -> None:
+        leg = self.legs.find(request.call_id, request.to_tag, request.from_tag)
+        if leg is None:
+            self.refuse(transaction, 481)
+            return
+        refusal = self.screening.in_dialog(request)
+        if refusal is not None:
+            self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
+            return
+        number = request.cseq.number
+        last = leg.dialog.remote_cseq
+        if last is not None and number <= last:
+            self.counters["out of order"] += 1
+            self.refuse(transaction, 500, "CSeq Out Of Order", (("Retry-After", "1"),))  # §12.2.2
+            return
+        leg.dialog.remote_cseq = number
+        leg.requested(transaction, request)
+
+    def _outside(self, request: Request, transaction: ServerTransaction) -> None:
+        refusal = self.screening.outside(request)
+        if refusal is not None:
+            self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
+        elif self.application is None:
+            self.refuse(transaction, 480)
+        else:
+            self.application.incoming(self, transaction, request, offer=has_offer(request))
+
+    def _back(self, request: Request, source: Address) -> Address:
+        """Where responses go when the flow is gone (§18.2.2, RFC 3581 §4)."""
+        via = request.via
+        if source.transport not in RELIABLE and via.wants_rport:
+            return source
+        port = via.port if via.port is not None else default_port(source.transport)
+        return source if port == source.port else Address(source.transport, source.host, port)
+
+    def _refuse_statelessly(self, request: Request, status: int, reason: str, headers: tuple[tuple[str, str], ...],
+                            source: Address, local: Address, flow: Flow) -> None:
+        """Answer what is too broken for a transaction (§8.2.7): repetitions get the same answer again."""
+        try:
+            note_source(request, source.host, source.port)
+            to = self._back(request, source)
+        except MessageError:
+            to = source
+        tag = hashlib.blake2s(f"{self._salt}{request.all('via')}".encode(errors="surrogateescape"), digest_size=8)
+        try:
+            response = build_response(request, status, reason, to_tag=tag.hexdigest(), headers=headers)
+            data = bytes(response)
+        except ValueError:
+            self.counters["unanswerable"] += 1
+            return
+        for trace in self.tracers:
+            trace(Traced(self.executor.scheduler.time(), "out", response, local, to, ""))
+        self.transport.send(data, to, local, flow)
+
+    # -- what the transport tells
+    def transport_failed(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:  # noqa: ARG002
+        """A message could not be delivered."""
+        self.counters["undeliverable"] += 1
+        log.info("%s: %s", remote, reason)
+        self.transactions.failed(data, reason)
+
+    def connection_closed(self, flow: Flow) -> None:
+        """A connection is gone; transactions that sent on it will be told when they send again."""
+
+    def compact(self) -> None:
+        """Give back the room that dictionaries keep of their largest day; those that are empty now."""
+        transactions = self.transactions
+        for one in (
+            self.executor.sessions, transactions.clients, transactions.servers, transactions.requests, transactions.acks,
+            self.legs.dialogs,
+        ):  # fmt: skip
+            if not one:
+                one.clear()
+
+    def snapshot(self) -> dict[str, Any]:
+        """How much is alive: sessions, timers, transactions, dialogs."""
+        return {
+            "sessions": len(self.executor.sessions),
+            "timers": len(self.executor.timers),
+            "transactions": len(self.transactions.clients) + len(self.transactions.servers),
+            "dialogs": len(self.legs.dialogs),
+        }

@@ -1,0 +1,1 @@
+"""Finding where a SIP URI leads (RFC 3263)."""

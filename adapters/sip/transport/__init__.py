@@ -1,0 +1,1 @@
+"""Sockets and framing: UDP and TCP behind one interface."""

@@ -1,0 +1,230 @@
+"""The ``Transport`` on real sockets: listeners of several kinds (UDP, TCP) on one asyncio loop.
+
+Each transport name has a *kind*, the class that opens its listeners and sends its messages; ``KINDS`` maps
+names to kinds, so another transport is one more entry. What the kinds share is here: the list of listeners, the
+counters, the choice of a listener, and the rule that nothing that goes wrong with the network or in the
+receiver ever reaches the loop as an exception.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import socket
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+from calltable.adapters.sip.transport.interface import Address, TransportError, choose_listener, no_listener, sockaddr
+from calltable.adapters.sip.transport.tcp import TcpKind
+from calltable.adapters.sip.transport.udp import UdpKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from calltable.adapters.sip.transport.interface import Flow, Receiver
+
+_log = logging.getLogger("calltable.sip.transport")
+
+_ROUTE_SECONDS: Final = 10.0
+"""How long the system's choice of a local address is remembered; a laptop changes networks."""
+_ROUTES: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of the socket transports. Times in seconds, sizes in bytes."""
+
+    udp_burst: int = 64
+    """Datagrams read before other work gets its turn."""
+    udp_backlog: int = 1024
+    """Datagrams kept while the kernel's send buffer is full; more are dropped, as the network would."""
+    udp_receive_buffer: int = 4 << 20
+    """Asked of the kernel, which may give less (``net.core.rmem_max``)."""
+    tcp_connections: int = 10_000
+    """Open connections in both directions."""
+    tcp_connect_timeout: float = 5.0
+    tcp_idle_timeout: float | None = 900.0
+    """A connection without a whole message or keep-alive for so long is closed; None never does. RFC 3261 §18 wants
+    more than 64*T1 = 32 s."""
+    tcp_first_message_timeout: float = 32.0
+    """An accepted connection must bring a whole message within this time."""
+    tcp_write_buffer: int = 1 << 20
+    """Unsent bytes of a connection; a peer that lets more pile up is cut off."""
+    tcp_backlog: int = 512
+    tcp_max_body: int = 1 << 20
+
+
+class Kind(Protocol):
+    """One transport's listeners and sending."""
+
+    async def listen(self, address: Address) -> Address:
+        """Bind; the answer has the real port. Raises OSError."""
+
+    def send(self, data: bytes, to: Address, source: Address | None, flow: Flow | None) -> None:
+        """As ``Transport.send``."""
+
+    def close_flow(self, flow: Flow) -> None:
+        """As ``Transport.close_flow``."""
+
+    async def close(self) -> None:
+        """Close everything."""
+
+
+class SocketTransport:
+    """Real sockets. Make it inside a running loop, ``start`` it with its receiver, then ``listen``.
+
+    ``stats`` counts, for each transport name: ``<name>_received``, ``<name>_sent`` (messages), ``<name>_errors``,
+    and what the kinds add; beside them ``failed`` (messages reported as not delivered) and ``receiver_errors``.
+    """
+
+    def __init__(self, *, limits: Limits | None = None, reuse_port: bool = False) -> None:
+        """``reuse_port`` lets several processes share a listener (SO_REUSEPORT)."""
+        self.loop = asyncio.get_running_loop()
+        self.limits = limits or Limits()
+        self.reuse_port = reuse_port
+        self.stats: Counter[str] = Counter()
+        self._listeners: list[Address] = []
+        self._receiver: Receiver | None = None
+        self._kinds: dict[str, Kind] = {}
+        self._routes: dict[str, tuple[float, str | None]] = {}
+        self._closed = False
+
+    @property
+    def listeners(self) -> Sequence[Address]:
+        """The bound addresses, in the order they were opened."""
+        return tuple(self._listeners)
+
+    @property
+    def receiver(self) -> Receiver:
+        """Who is told; raises RuntimeError before ``start``."""
+        if self._receiver is None:
+            raise RuntimeError("the transport has no receiver yet: call start(receiver) before listen()")
+        return self._receiver
+
+    def start(self, receiver: Receiver) -> None:
+        """Say who is to be told. Must come before ``listen``."""
+        self._receiver = receiver
+
+    async def listen(self, address: Address | str) -> Address:
+        """Open a listener; port 0 takes a free one. Gives the address it is bound to.
+
+        Raises TransportError with the mend if it cannot be opened, ValueError if ``address`` is malformed.
+        """
+        if isinstance(address, str):
+            address = Address.parse(address)
+        self.receiver  # noqa: B018 - raises early when start() was forgotten
+        kind = self._kinds.get(address.transport)
+        if kind is None:
+            make = KINDS.get(address.transport)
+            if make is None:
+                raise TransportError(
+                    f"cannot listen on {address}: transport {address.transport!r} is not supported "
+                    f"(supported: {', '.join(KINDS)})"
+                )
+            kind = self._kinds[address.transport] = make(self)
+        try:
+            bound = await kind.listen(address)
+        except OSError as error:
+            raise TransportError(f"cannot listen on {address}: {_why_not(error)}") from error
+        self._listeners.append(bound)
+        return bound
+
+    def local_for(self, to: Address, source: Address | None = None) -> Address | None:
+        """The address for Via and Contact of a message to ``to``; None when no listener fits."""
+        listener = self.choose(to, source)
+        if listener is None or not listener.wildcard:
+            return listener
+        host = self._route(to.host)
+        return listener._replace(host=host) if host else listener
+
+    def send(self, data: bytes, to: Address, source: Address | None = None, flow: Flow | None = None) -> None:
+        """Send one message; see ``Transport.send``."""
+        kind = self._kinds.get(to.transport)
+        if kind is None or self._closed:
+            reason = "the transport is closed" if self._closed else no_listener(to, self._listeners)
+            self.fail(to, flow, reason, data)
+        else:
+            kind.send(data, to, source, flow)
+
+    def close_flow(self, flow: Flow) -> None:
+        """Close a connection once what was sent on it is out. No effect on UDP."""
+        kind = self._kinds.get(flow.local.transport)
+        if kind is not None:
+            kind.close_flow(flow)
+
+    async def close(self) -> None:
+        """Close all listeners and connections; what was sent before gets about a second to leave."""
+        self._closed = True
+        await asyncio.gather(*(kind.close() for kind in self._kinds.values()))
+        self._listeners.clear()
+
+    # What the kinds use.
+
+    def choose(self, to: Address, source: Address | None) -> Address | None:
+        """The listener to send from."""
+        return choose_listener(self._listeners, to, source, self._route)
+
+    def no_listener(self, to: Address) -> str:
+        """The reason when ``choose`` gives None."""
+        return no_listener(to, self._listeners)
+
+    def fail(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:
+        """Report a failure, once the present callback is over."""
+        self.stats["failed"] += 1
+        if not self.loop.is_closed():
+            self.loop.call_soon(self.tell, self.receiver.transport_failed, remote, flow, reason, data)
+
+    def tell(self, method: Callable[..., None], *args: object) -> None:
+        """Call the receiver, keeping its exceptions from the loop."""
+        try:
+            method(*args)
+        except Exception:  # noqa: BLE001 - logged there
+            self.receiver_failed()
+
+    def receiver_failed(self) -> None:
+        """Note the exception being handled: a bug in the receiver must not stop the transport."""
+        self.stats["receiver_errors"] += 1
+        _log.exception("the receiver of a transport raised")
+
+    def _route(self, host: str) -> str | None:
+        """The local address packets to ``host`` leave from, by the system's routing; None if it has no route."""
+        now = self.loop.time()
+        known = self._routes.get(host)
+        if known is not None and known[0] > now:
+            return known[1]
+        local: str | None = None
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe,
+        ):
+            # Connecting a datagram socket sends nothing: it only asks the routing table.
+            probe.connect(sockaddr(host, 9))
+            local = probe.getsockname()[0]
+        if len(self._routes) >= _ROUTES:
+            self._routes.clear()
+        self._routes[host] = (now + _ROUTE_SECONDS, local)
+        return local
+
+
+def _why_not(error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return "the address is in use; stop the other program or choose another port"
+        case errno.EADDRNOTAVAIL:
+            return "this machine has no such address"
+        case errno.EACCES:
+            return "not permitted; ports below 1024 need the right to bind them"
+        case errno.EAFNOSUPPORT:
+            return "this machine does not speak this IP version"
+        case None:
+            return str(error)
+        case number:
+            return os.strerror(number)
+
+
+KINDS: Final[dict[str, Callable[[SocketTransport], Kind]]] = {"udp": UdpKind, "tcp": TcpKind}
+"""The transports there are, by name in lower case."""

@@ -1,0 +1,1 @@
+"""The two-leg B2BUA and its routes."""

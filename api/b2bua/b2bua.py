@@ -1,0 +1,83 @@
+"""The B2BUA: gives each incoming call to a coordinator table and tells it where calls go.
+
+What happens in a call stands in ``tables/b2bua``. Here is only the door: limits, draining, routes, and the list of
+calls that are up.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from calltable.adapters.sip.core.stack import Stack
+    from calltable.adapters.sip.message.message import Request
+    from calltable.adapters.sip.transaction.layer import ServerTransaction
+    from calltable.assembly import Engine
+    from calltable.b2bua.routes import Router
+    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.session import Session
+
+BRIDGE = "b2bua/bridge"
+
+
+class B2BUA:
+    """Runs one session of ``machine`` for each incoming call.
+
+    ``max_calls`` bounds the calls that are up at once; more get 503 with Retry-After (RFC 3261 §21.5.4). ``ended`` is
+    called with each call that is over.
+    """
+
+    def __init__(self, engine: Engine, router: Router, *, machine: str = BRIDGE, max_calls: int = 10_000,
+                 retry_after: int = 5) -> None:
+        self.engine = engine
+        self.router = router
+        self.machine = machine
+        self.max_calls = max_calls
+        self.retry_after = retry_after
+        self.calls: dict[int, Session] = {}
+        self.draining = False
+        self.ended: list[Callable[[Session], None]] = []
+        engine.stack.application = self
+        engine.run(handlers={"route.find": self._find})
+
+    # -- as the stack's application
+    def incoming(self, stack: Stack, transaction: ServerTransaction, request: Request, *, offer: bool) -> None:
+        """Take a call, or say why not."""
+        counters = stack.counters
+        if self.draining or len(self.calls) >= self.max_calls:
+            counters["calls turned away"] += 1
+            stack.refuse(transaction, 503, None, (("Retry-After", str(self.retry_after)),))
+            return
+        counters["calls"] += 1
+        session = stack.executor.create(self.machine, self)
+        self.calls[session.id] = session
+        session.context = transaction.to
+        stack.executor.dispatch(
+            session, "engine.started", {"transaction": transaction, "message": request, "offer": offer}
+        )
+
+    # -- as the owner of calls
+    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Count what calls publish; observers of the executor see the rest."""
+        executor.counters[f"calls {name}"] += 1
+
+    def child_ended(self, executor: Executor, child: Session) -> None:
+        """Forget a call that is over."""
+        self.calls.pop(child.id, None)
+        executor.counters["calls ended"] += 1
+        for tell in self.ended:
+            tell(child)
+
+    def hangup(self) -> None:
+        """End every call that is up, through its own rows."""
+        for session in list(self.calls.values()):
+            self.engine.executor.dispatch(session, "user.hangup")
+
+    def _find(self, session: Session, p: Mapping[str, Any]) -> None:
+        found = self.router.find(p["message"], session.context)
+        if isinstance(found, int):
+            self.engine.executor.post(session, "route.rejected", {"code": found})
+        else:
+            self.engine.executor.post(session, "route.target", {"target": found})

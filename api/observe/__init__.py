@@ -1,0 +1,1 @@
+"""What a running engine tells: traces, logs, a shadow of candidate tables."""

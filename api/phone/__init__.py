@@ -1,0 +1,1 @@
+"""A user agent: places and takes calls, and hands each out as a ``Call``."""

@@ -1,0 +1,1 @@
+"""The server: configuration, listeners, reload, drain."""

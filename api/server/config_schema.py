@@ -1,0 +1,127 @@
+"""The shape of ``calltable.yaml`` as JSON Schema, for editors and for the loader.
+
+``python -m calltable.server.config_schema`` writes ``tables/schema/config.schema.json``, with the settings of the shipped tables;
+begin a file with ``# yaml-language-server: $schema=…/config.schema.json`` and an editor completes it. What a schema cannot say well
+(durations, addresses, patterns, names of settings) ``config.py`` checks, with better words.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from calltable.engine.language.literals import duration_text
+from calltable.engine.language.load import load_tables
+from calltable.observe.logs import FORMATS, LEVELS
+from calltable.tables import files
+
+if TYPE_CHECKING:
+    from calltable.engine.model.machine import Catalogue, Parameter
+
+Schema = dict[str, Any]
+
+NAME = "config.schema.json"
+
+
+def config_schema(catalogue: Catalogue | None = None) -> Schema:
+    """The schema; with a catalogue, ``timers`` lists its durations and ``settings`` all it has, else both take any name."""
+    timers: Schema = {"type": "object", "description": "Times that the tables read as $config, such as t1: 500ms."}
+    settings: Schema = {
+        "type": "object", "description": "Whatever tables read as $config.<name>: of the type that a catalogue gives it.",
+    }  # fmt: skip
+    if catalogue is not None:
+        timers["additionalProperties"] = False
+        timers["properties"] = {
+            name: _time(f"{one.doc}. Default {_shown(one.default)}.")
+            for name, one in sorted(catalogue.config.items()) if one.type.kind == "duration"
+        }  # fmt: skip
+        # a catalogue of one's own has more
+        settings["properties"] = {name: _setting(one) for name, one in sorted(catalogue.config.items())}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"https://calltable.dev/schema/{NAME}",
+        "title": "calltable configuration",
+        **_object("What `calltable serve` does.", {
+            "listen": _list(
+                {"type": "string", "description": "transport:host:port"},
+                "Where to listen, such as udp:127.0.0.1:5060, tcp:0.0.0.0:5060, 'udp:[::1]:5060'.",
+            ),
+            "host": _text("The name that stands in Call-IDs; none shows an address."),
+            "routes": _list(_route(), "Where calls go: the first route that matches takes the call; without one, 404."),
+            "tables": _list(_text("A file or folder."), "Tables that stand in place of the shipped ones of the same names."),
+            "overlays": _list(_text("A file or folder."), "Overlays: rows added to tables, replaced or removed."),
+            "timers": timers,
+            "settings": settings,
+            "limits": _object("Bounds.", {
+                "calls": _count("Calls that are up at once; more get 503. Default 10000."),
+                "retry_after": _time("The Retry-After of that 503. Default 5s."),
+                "drain": _time("After SIGTERM, calls may go on so long; then they are hung up. Default 30s."),
+                "tcp_connections": _count("Open TCP connections. Default 10000."),
+                "tcp_idle": _time("A TCP connection without a message or keep-alive is closed after that. Default 15m."),
+            }),
+            "log": _object("What is logged to standard error.", {
+                "level": {"enum": list(LEVELS), "description": "info: the life of calls; debug: every step. Default info."},
+                "format": {"enum": list(FORMATS), "description": "Default text."},
+            }),
+            "trace": _text("A file for every message and step, as JSON lines: `calltable ladder` draws calls from it."),
+            "control": _text("A Unix socket for `calltable status`."),
+        }),
+    }  # fmt: skip
+
+
+def _route() -> Schema:
+    return _object("All patterns of a route must match (regular expressions, anywhere unless anchored).", {
+        "name": _text("What logs and errors call it."),
+        "uri": _text("A pattern for the Request-URI."),
+        "source": _text("A pattern for the address the call came from, as host:port."),
+        "header": {
+            "type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": {"type": "string"},
+            "description": "A header field and a pattern for its value: {X-Tenant: '^blue$'}.",
+        },
+        "target": _text("A SIP URI; {user} is the called user, {name} a group (?P<name>…) of a pattern."),
+        "reject": {"type": "integer", "description": "Refuse with this status, 300 to 699."},
+    })  # fmt: skip
+
+
+def _object(description: str, properties: Schema) -> Schema:
+    return {"type": "object", "description": description, "additionalProperties": False, "properties": properties}
+
+
+def _list(items: Schema, description: str) -> Schema:
+    return {"type": "array", "description": description, "items": items}
+
+
+def _text(description: str) -> Schema:
+    return {"type": "string", "description": description}
+
+
+def _count(description: str) -> Schema:
+    return {"type": "integer", "minimum": 1, "description": description}
+
+
+def _time(description: str) -> Schema:
+    return {"type": ["number", "string"], "description": f"{description} Seconds, or 500ms, 2.1s, 3m, 1h."}
+
+
+def _setting(one: Parameter) -> Schema:
+    description = f"{one.doc}. Default {_shown(one.default)}."
+    if one.type.kind == "duration":
+        return _time(description)
+    kinds = {"bool": "boolean", "int": "integer", "list": "array", "map": "object"}
+    made: Schema = {"type": kinds.get(one.type.kind, "string")}
+    if one.type.kind == "enum":
+        made = {"enum": [*one.type.values]}
+    return {**({"anyOf": [made, {"type": "null"}]} if one.type.optional else made), "description": description}
+
+
+def _shown(value: object) -> str:
+    return duration_text(value) if isinstance(value, float) else str(value)
+
+
+def schema_text() -> str:
+    """The shipped file."""
+    return json.dumps(config_schema(load_tables().catalogue), indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    (files() / "schema" / NAME).write_text(schema_text(), encoding="utf-8")

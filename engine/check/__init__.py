@@ -1,0 +1,5 @@
+"""The static checks: what a table must hold before it may run.
+
+``check.py`` puts them in order; each other module is one of them, or what several of them ask. A new check is a module here and a line in
+``check.py``.
+"""

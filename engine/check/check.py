@@ -1,0 +1,147 @@
+"""Gates 2 to 5: what a table may not do once its names and types are right (gate 1 is loading).
+
+What is left of gate 1 comes first, in ``nulls.py``: variables that may be null where a value is needed.
+
+Gate 2, here: every event that can arrive in a state has a row for every valuation (no *hole*), and no two rows
+of equal standing can both want it (no *overlap*). Gate 3, in ``exits.py``: every state can be reached, every
+row can be taken, every state has a way out, and no session can wait for ever (or, ``loops.py``, go round in no time). Gates 4 and 5, in ``obligations.py``:
+outcomes are waited for, and what is owed (responses, ACKs, BYEs) is settled once.
+
+Both read a ``pending.Flow``, which knows what may arrive where. All problems of all machines are returned at
+once; nothing is raised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from calltable.engine.check.exits import dead_rows, gate_three
+from calltable.engine.check.flow import Flow, analyse
+from calltable.engine.check.loops import loops, same_time
+from calltable.engine.check.nulls import values_needed
+from calltable.engine.check.obligations import gate_five, gate_four
+from calltable.engine.check.suggest import suggested_row
+from calltable.engine.model.machine import FAILED, STARTED, Problem
+from calltable.engine.run.children import HANGUP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from calltable.engine.check.truth import Cube
+    from calltable.engine.model.machine import Catalogue, Machine, Row
+
+
+class Tables(Protocol):
+    """What is checked; ``load.Library`` is one."""
+
+    @property
+    def machines(self) -> Mapping[str, Machine]:
+        """The machines by name, with those their children run."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The events, actions and predicates they use."""
+
+
+def check(library: Tables) -> list[Problem]:
+    """Every problem that the gates behind loading find, in file order; an empty list is a clean bill."""
+    flows = [analyse(machine, library.catalogue, library.machines) for machine in library.machines.values()]
+    gates = (values_needed, gate_two, same_time, gate_three, loops, gate_four, gate_five)
+    problems = [problem for flow in flows for gate in gates for problem in gate(flow)]
+    problems.extend(dead_rows(flows))
+    problems.extend(children_that_stay(library))
+    return sorted(problems, key=lambda p: p.position)
+
+
+def children_that_stay(library: Tables) -> Iterator[Problem]:
+    """Children that would outlive their owner: a machine that takes no ``user.hangup`` cannot be taken down."""
+    for machine in library.machines.values():
+        for child in machine.children.values():
+            other = library.machines.get(child.machine)
+            if other is not None and HANGUP not in other.events:
+                yield Problem(
+                    child.position,
+                    f"child {child.name} would stay when its owner ends: {child.machine} does not take {HANGUP}",
+                    table=machine.name,
+                    hint=f"let {child.machine} receive an interface with {HANGUP}, such as user.call",
+                    gate=3, code="child-stays",
+                )  # fmt: skip
+
+
+def must_be_covered(flow: Flow, state: str, event: str) -> bool:
+    """Whether the cell needs a row: the event can come there.
+
+    ``after`` events come only where their row stands, and of the engine's own events only ``engine.started``
+    and ``engine.failed`` are sent to every table.
+    """
+    known = flow.machine.events[event]
+    if known.source == "after" or (known.source == "engine" and event not in (STARTED, FAILED)):
+        return False
+    return flow.may_arrive(state, event)
+
+
+def gate_two(flow: Flow) -> Iterator[Problem]:
+    """Holes, overlaps, and cells too wide to decide. That must-take events are taken, gate 1 has seen to."""
+    machine = flow.machine
+    overlaps: dict[tuple[str, str], list[tuple[str, str, Cube]]] = {}
+    too_wide: dict[str, tuple[str, str, str]] = {}
+    for state in machine.states:
+        if state not in flow.reachable or machine.states[state].final:
+            continue
+        for event in machine.events:
+            if not must_be_covered(flow, state, event):
+                continue
+            verdict = flow.verdicts[state].get(event)
+            if (verdict is None or verdict.hole is not None) and flow.comes(state, event):
+                yield _hole(machine, state, event, verdict.hole if verdict else None)
+            if verdict is None:
+                continue
+            for a, b, cube in verdict.overlaps:
+                overlaps.setdefault((a, b), []).append((state, event, cube))
+            if verdict.too_wide:
+                too_wide.setdefault(min(verdict.taken), (state, event, verdict.too_wide))
+    for row in machine.rows.values():
+        if row.after is not None and isinstance(why := flow.truth.alone(row), str):
+            too_wide.setdefault(row.id, (next(iter(row.states)), row.events[0], why))
+    yield from (_overlap(machine, a, b, cells) for (a, b), cells in overlaps.items())
+    for row_id, (state, event, why) in too_wide.items():
+        yield _problem(
+            machine, machine.rows[row_id], "too-many-conditions", f"too much is asked to decide one event: {why}",
+            "ask fewer things in the guards of this cell, or name what belongs together in a predicate",
+            state=state, event=event,
+        )  # fmt: skip
+
+
+def _hole(machine: Machine, state: str, event: str, cube: Cube | None) -> Problem:
+    rows = [row for row in machine.rows.values() if state in row.states and event in row.events]
+    guards = cube.guards() if cube else []
+    case = f" where {cube}" if guards else ""
+    position = min(row.position for row in rows) if rows else machine.states[state].position
+    suggestion = suggested_row(machine, [state], [event], guards).replace("\n", "\n      ")
+    return Problem(
+        position,
+        f"no row takes {event} in state {state}{case}",
+        table=machine.name, row=", ".join(row.id for row in rows), state=state, event=event,
+        hint=f"add a row, for example\n      {suggestion}",
+        gate=2, code="hole",
+    )  # fmt: skip
+
+
+def _overlap(machine: Machine, a: str, b: str, cells: list[tuple[str, str, Cube]]) -> Problem:
+    one, two = sorted((machine.rows[a], machine.rows[b]), key=lambda row: row.position)
+    state, event, cube = cells[0]
+    case = f", for example where {cube}" if cube.fixed else ""
+    more = f", and {len(cells) - 1} more" if len(cells) > 1 else ""
+    return _problem(
+        machine, two, "overlap",
+        f"rows {one.id} and {two.id} both take {event} in state {state}{case}{more}",
+        f"let their guards exclude each other, mark one `guards: [otherwise]`, or give one a `priority` "
+        f"({one.id} stands at {one.position})",
+        state=state, event=event,
+    )  # fmt: skip
+
+
+def _problem(
+    machine: Machine, row: Row, code: str, message: str, hint: str, *, state: str = "", event: str = ""
+) -> Problem:
+    return Problem(row.position, message, machine.name, row.id, state, event, hint, 2, code)

@@ -1,0 +1,330 @@
+"""Gate 3: nothing in a table is out of reach, and no session can wait for ever.
+
+Some events *must come* sooner or later, whatever the parties do: an ``after`` row's, a running timer's, the
+outcome of an awaited action, the end of a child (its own table is checked too), ``engine.started``; what a child that may
+last and an action that the other side may leave open are good for, ``certain.py`` says. Two things
+together keep a session from waiting for ever, and each state is held to both:
+
+1. in every way of reaching the state at least one such event is on its way. A timer that keeps firing without
+   a row that leaves the state does not count;
+2. along rows that take such events a path leads to a final state, or to a state that declares with ``lasts``
+   that the parties may stay there as long as they like. (A circle of timers is no way out.)
+
+A state that ``lasts`` needs a row that leads out for an event its parties must be able to end it with.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from calltable.engine.check.sources import Source, literal
+from calltable.engine.model.machine import FAILED, STARTED, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from calltable.engine.check.flow import Config, Edge, Flow, Step
+    from calltable.engine.model.machine import Machine, Row, State
+
+JOINT = 8
+"""How many sources are looked at together to see whether one of them is always live."""
+
+
+def gate_three(flow: Flow) -> Iterator[Problem]:
+    """Unreachable states, states without a way out, waiting and deferring for ever. Dead rows are apart."""
+    machine = flow.machine
+    live = [machine.states[name] for name in machine.states if name in flow.reachable and not machine.states[name].final]
+    yield from _unreachable(flow)
+    yield from _unborn(flow)
+    yield from _lasting(flow)
+    edges = {state.name: list(flow.edges(state.name)) for state in live}
+    ends = {name for name, state in machine.states.items() if state.final}
+    # a session that fails ends too, but a fault is not a way out
+    regular = {name: [edge for edge in of if edge.event != FAILED] for name, of in edges.items()}
+    stuck = {state.name for state in live} - _leading_to(ends, regular)
+    for state in live:
+        if state.name in stuck:
+            yield _at(
+                machine, state, "no-way-out", f"no row leads from state {state.name} to a final state",
+                f"let a row lead to {_or(sorted(ends))}; from here one gets {_whereto(_beyond(state.name, regular))}",
+            )  # fmt: skip
+    yield from _waiting(flow, [state for state in live if state.name not in stuck], edges, ends)
+    yield from _deferring(flow, edges)
+
+
+# --------------------------------------------------------------------------- reach
+
+
+def _unborn(flow: Flow) -> Iterator[Problem]:
+    """Children that are told something, or let go, where no path has started them yet."""
+    machine = flow.machine
+    for row in machine.rows.values():
+        states = [state for state in row.states if state in flow.reachable]
+        started: set[str] = set()
+        for action in row.actions:
+            name = literal(action, "to" if action.name == "child.tell" else "name")
+            if action.name == "child.start":
+                started.add(name or "")
+            elif action.name in ("child.tell", "child.end") and name in machine.children and name not in started:
+                alive = flow.alive.get(Source("child", name or ""), set())
+                if states and not alive.intersection(states):
+                    what = "told something" if action.name == "child.tell" else "let go"
+                    yield Problem(
+                        action.position, f"child {name} is {what} where no path has started it", machine.name, row.id, row.state_text,
+                        row.events[0] if len(row.events) == 1 else "",
+                        f"start it first, or do without: it lives in {_or(sorted(alive)) if alive else 'no state'}", 3, "child-unborn",
+                    )  # fmt: skip
+
+
+def _unreachable(flow: Flow) -> Iterator[Problem]:
+    machine = flow.machine
+    for state in machine.states.values():
+        if state.name in flow.reachable:
+            continue
+        leading = [row.id for row in machine.rows.values() if row.next_state == state.name]
+        hint = (
+            f"{_rows(leading)} would lead here, but can never be taken" if leading
+            else "let a row lead here, or remove the state"
+        )  # fmt: skip
+        yield _at(machine, state, "unreachable-state", f"state {state.name} cannot be reached", hint)
+
+
+def dead_rows(flows: Sequence[Flow]) -> Iterator[Problem]:
+    """Rows that are never taken. One of a fragment is dead only if it is dead wherever it is included."""
+    verdicts: dict[tuple[str, str, str], list[tuple[Flow, Row, str]]] = {}
+    for flow in flows:
+        for row in flow.machine.rows.values():
+            key = (row.origin or flow.machine.name, row.id, str(row.position))
+            verdicts.setdefault(key, []).append((flow, row, why_dead(flow, row)))
+    for found in verdicts.values():
+        flow, row, why = found[0]
+        if all(reason for _, _, reason in found):
+            event = row.events[0] if len(row.events) == 1 else ""
+            yield Problem(
+                row.position, f"row {row.id} is never taken: {why}", flow.machine.name, row.id, row.state_text, event,
+                "remove the row, or mend what keeps it from being taken", 3, "dead-row",
+            )  # fmt: skip
+
+
+def why_dead(flow: Flow, row: Row) -> str:
+    """Why the row is never taken, or an empty text. One whose states are all out of reach is not reported."""
+    states = [state for state in row.states if state in flow.reachable and not flow.machine.states[state].final]
+    if not states:
+        return ""
+    if not flow.truth.satisfiable(row):
+        return f"its guards cannot hold ({row.guard_text})"
+    cells = [(state, event) for state in states for event in row.events if flow.may_arrive(state, event)]
+    if not cells:
+        return "; ".join(dict.fromkeys(_never(flow, event) for event in row.events))
+    first: set[str] = set()
+    for state, event in cells:
+        if flow.chooses(row, state, event):
+            return ""
+        first.update(one.id for one in flow.rows(state, event))
+    return f"{_rows(sorted(first))} take{'s' if len(first) == 1 else ''} every case first"
+
+
+def _never(flow: Flow, event: str) -> str:
+    """Why an event does not come where a row waits for it."""
+    if event == STARTED:
+        return f"{event} comes in state {flow.machine.initial} only, when the session starts"
+    sources = flow.producers.get(event, {})
+    if not sources:
+        known = flow.machine.events.get(event)
+        if known is not None and known.source == "child":
+            return f"the machine of child {known.of} never raises {event}"
+        return f"no action that can lead to {event} is used"
+    names = _or(sorted({str(source) for source in sources}))
+    alive = sorted({state for source in sources for state in flow.alive.get(source, ())})
+    where = f"is live in {_or(alive)} only" if alive else "is never live"
+    return f"{event} cannot come there, since {names} {where}"
+
+
+# --------------------------------------------------------------------------- waiting
+
+
+def _waiting(
+    flow: Flow, states: Sequence[State], edges: Mapping[str, list[Edge]], ends: set[str]
+) -> Iterator[Problem]:
+    machine = flow.machine
+    driven = {name: [edge for edge in of if must_come(flow, name, edge.event)] for name, of in edges.items()}
+    bare: dict[Source, set[str]] = {}
+    paths = {state.name: _unprovided(flow, state.name, edges[state.name], bare) for state in states if not state.lasts}
+    lasting = {name for name, state in machine.states.items() if state.lasts}
+    told = {name for name, path in paths.items() if path is not None}
+    unsafe = paths.keys() - _leading_to(ends | lasting | told, driven)
+    for state in states:
+        path = paths.get(state.name)
+        if path is not None:
+            way = f"after {_rows(path, ' → ')} nothing is" if path else "nothing is"
+            message = f"a session can wait for ever in state {state.name}: {way} on its way that must come"
+        elif state.name in unsafe and all(state.name in _beyond(one, driven) for one in _beyond(state.name, driven)):
+            # (states that only lead into the circle are not told beside it)
+            events = _or(sorted({edge.event for edge in driven[state.name]}))
+            message = f"a session can go round for ever from state {state.name}: {events} leads to no final state"
+        else:
+            continue
+        yield _at(
+            machine, state, "waits-for-ever", message,
+            "give it an `after` row that leads out, start a timer on the way in, or, where the parties may stay as long "
+            'as they like, declare it: `lasts: "until …"`',
+        )  # fmt: skip
+
+
+def must_come(flow: Flow, state: str, event: str) -> bool:
+    """Whether the event ends something that must end: it can be relied on to come while that is live."""
+    if not flow.may_arrive(state, event):
+        return False
+    return event == STARTED or any(ends or source.kind == "repeating" for source, ends in flow.producers.get(event, {}).items())
+
+
+def _unprovided(flow: Flow, state: str, edges: Sequence[Edge], bare: dict[Source, set[str]]) -> list[str] | None:
+    """A shortest list of rows that leads into ``state`` with nothing on its way; None where there is none."""
+    leaving = {edge.event for edge in edges if edge.target != state}
+    wanted: list[Source] = []
+    for source in flow.sources:
+        events = {event: of[source] for event, of in flow.producers.items() if source in of}
+        if source.kind == "after":
+            alive = state in flow.machine.rows[source.name].states
+        else:
+            alive = state in flow.alive.get(source, ())
+        if alive and (any(events.values()) or (source.kind == "repeating" and leaving & events.keys())):
+            wanted.append(source)
+    for source in wanted:
+        if source not in bare:
+            group = [source, *flow.certainty.of(source)]
+            walked = flow.walk(group) or {}
+            bare[source] = {name for name, counts, _ in walked if not _relied_on([group], counts)}
+        if state not in bare[source]:
+            return None
+    path = None
+    groups = [[source, *flow.certainty.of(source)] for source in wanted[:JOINT]]
+    for exact in (False, True):
+        seen = flow.walk([one for group in groups for one in group], exact=exact)
+        if seen is not None:
+            config = next((one for one in seen if one[0] == state and not _relied_on(groups, one[1])), None)
+            if config is None:
+                return None
+            path = _path(seen, config)
+    return path
+
+
+def _relied_on(groups: Sequence[Sequence[Source]], counts: Sequence[int]) -> bool:
+    """Whether one source (the first of each group) is live, and can be relied on where that takes one of the others."""
+    at = 0
+    for group in groups:
+        live, *others = counts[at : at + len(group)]
+        if live and (not others or any(others)):
+            return True
+        at += len(group)
+    return False
+
+
+def _path(seen: Mapping[Config, Step], config: Config) -> list[str]:
+    rows: list[str] = []
+    at: Config | None = config
+    while at is not None and (step := seen[at]) is not None:
+        at, edge = step
+        rows.append(edge.row.id)
+    return rows[::-1]
+
+
+def _lasting(flow: Flow) -> Iterator[Problem]:
+    machine = flow.machine
+    for state in machine.states.values():
+        if not state.lasts or state.name not in flow.reachable:
+            continue
+        if state.final:
+            yield _at(machine, state, "lasts-in-final", f"state {state.name} is final: nothing lasts there",
+                      "remove `lasts`")  # fmt: skip
+            continue
+        outs = [
+            edge for edge in flow.edges(state.name)
+            if edge.target != state.name and machine.events[edge.event].must_take
+            and machine.events[edge.event].source == "interface"
+        ]  # fmt: skip
+        if not outs:
+            ways = sorted(e.name for e in machine.events.values() if e.must_take and e.source == "interface")
+            yield _at(
+                machine, state, "lasts-without-exit",
+                f"state {state.name} may last ({state.lasts}), but no event that a party can end it with leads out",
+                f"let {_or(ways)} lead out of it" if ways else "receive an interface with an event that is `must_take`",
+            )  # fmt: skip
+
+
+# --------------------------------------------------------------------------- deferring
+
+
+def _deferring(flow: Flow, edges: Mapping[str, list[Edge]]) -> Iterator[Problem]:
+    """Deferred events that no later state takes, or that are held where a session may stay as long as it likes."""
+    machine = flow.machine
+    for row in machine.rows.values():
+        for event in row.events if row.kind == "defer" else ():
+            held = [
+                state for state in row.states
+                if state in edges and flow.may_arrive(state, event) and flow.chooses(row, state, event)
+            ]  # fmt: skip
+            hopeless = [state for state in held if not _taken_later(flow, state, event, edges)]
+            lasting = [state for state in held if machine.states[state].lasts]
+            where = ", ".join(hopeless or lasting)
+            if hopeless:
+                message = f"{event} is deferred in {where}, and no state that follows takes it"
+                hint = f"take {event} in {_or(_beyond(hopeless[0], edges))}, or refuse or ignore it here"
+            elif lasting:
+                message = f"{event} is deferred in {where}, which may last: {machine.states[lasting[0]].lasts}"
+                hint = f"take {event} there, refuse or ignore it: what is deferred waits until the state is left"
+            else:
+                continue
+            yield Problem(row.position, message, machine.name, row.id, where, event, hint, 3, "deferred-for-ever")
+
+
+def _taken_later(flow: Flow, state: str, event: str, edges: Mapping[str, list[Edge]]) -> bool:
+    return any(
+        row.kind == "row"
+        for later in _beyond(state, edges) if later != state or _returns(state, edges)
+        for row in flow.rows(later, event)
+    )  # fmt: skip
+
+
+def _returns(state: str, edges: Mapping[str, list[Edge]]) -> bool:
+    return any(state in _beyond(edge.target, edges) for edge in edges[state] if edge.target != state)
+
+
+# --------------------------------------------------------------------------- graphs and words
+
+
+def _leading_to(goals: Iterable[str], edges: Mapping[str, list[Edge]]) -> set[str]:
+    found = set(goals)
+    size = -1
+    while size != (size := len(found)):
+        found |= {state for state, of in edges.items() if any(edge.target in found for edge in of)}
+    return found
+
+
+def _beyond(state: str, edges: Mapping[str, list[Edge]]) -> list[str]:
+    """The states that can follow, nearest first; ``state`` itself only where a row leads back."""
+    found: list[str] = []
+    queue = deque([state])
+    while queue:
+        for edge in edges.get(queue.popleft(), ()):
+            if edge.target not in found and edge.target != state:
+                found.append(edge.target)
+                queue.append(edge.target)
+    return found
+
+
+def _at(machine: Machine, state: State, code: str, message: str, hint: str) -> Problem:
+    return Problem(state.position, message, machine.name, "", state.name, "", hint, 3, code)
+
+
+def _rows(ids: Sequence[str], joint: str = ", ") -> str:
+    return f"row{'s' if len(ids) > 1 else ''} {joint.join(ids)}"
+
+
+def _whereto(states: list[str]) -> str:
+    return f"only to {_or(states)}" if states else "nowhere"
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "nothing"

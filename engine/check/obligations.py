@@ -1,0 +1,354 @@
+"""Gates 4 and 5: nobody waits in vain, and what is owed is paid once.
+
+Gate 4 looks at each row's actions and at the state the row leads to. That an outcome which may come has a row at
+all, gate 2 has seen to; here, the state must want it: an action whose last outcome is told to a session that
+is over, or ignored as «late» in the very state that waits for it, is one whose fate nobody learns.
+
+Gate 5 follows what is *owed*. The catalogue says which events and actions open a debt (``acquires``) and which settle
+one (``releases``): a request that came owes a response, a 2xx to our INVITE owes an ACK, an INVITE of ours must
+come to its end, a confirmed dialog must be closed with a BYE. The walk visits every state with everything
+that may be owed there, row by row, and tells
+
+- a debt that is left when the session ends,
+- a debt settled twice, or settled where none was,
+- a debt opened again before it was settled.
+
+Debts are written so:
+
+=====================  ================================================================================
+``ack``                a debt by that name
+``response:{to}``      with the value of a parameter or field; ``{transaction}`` names the handle, which must be answered,
+                       attached, or handed on (published, told to a child) in the same row
+``dialog!``            opened once in a session's life: what opens or settles it again after that changes nothing
+``ack?``               in ``releases`` only: settled if it is owed
+``provisional:code``   in an event's ``acquires``: the event's field ``code`` settles nothing, it is provisional
+=====================  ================================================================================
+
+An outcome that settles a debt can only come while it is owed; that is how the walk knows which outcomes are due.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from calltable.engine.model import expressions as x
+from calltable.engine.model.machine import STARTED, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from calltable.engine.check.flow import Edge, Flow
+    from calltable.engine.model.machine import Action, ActionSpec, Event, EventSpec, Machine, Row
+
+LIMIT = 50_000
+"""Configurations after which a machine is given up: more debts at once than a table should hold."""
+
+CLOSED = "closed:"
+PROVISIONAL = "provisional:"
+Debts = frozenset[str]
+
+
+class Place(NamedTuple):
+    """A state, with what is owed there."""
+
+    state: str
+    owed: Debts
+
+
+def gate_four(flow: Flow) -> Iterator[Problem]:
+    """Outcomes that nobody waits for."""
+    machine, catalogue = flow.machine, flow.catalogue
+    for row in machine.rows.values():
+        if not any(flow.chooses(row, state, event) for state in row.states for event in row.events):
+            continue
+        for action in row.actions:
+            spec = catalogue.actions.get(action.name)
+            last = [one.event for one in spec.outcomes if not one.more] if spec is not None else []
+            if not last:
+                continue
+            if row.next_state is not None and machine.states[row.next_state].final:
+                yield _problem(
+                    machine, row, "outcome-lost",
+                    f"{action.name} answers with {_or(last)}, but the row ends the session",
+                    "lead to a state that waits for it, and end there", gate=4, state=row.next_state,
+                )  # fmt: skip
+                continue
+            for state in (row.next_state,) if row.next_state is not None else row.states:
+                for event in last:
+                    rows = flow.rows(state, event)
+                    if rows and all(one.kind == "ignore" for one in rows):
+                        yield _problem(
+                            machine, row, "outcome-ignored",
+                            f"{action.name} answers with {event}, but state {state} ignores it (row {rows[0].id})",
+                            f"give {event} a row in state {state} that does something, or leave the action out",
+                            gate=4, state=state, event=event,
+                        )  # fmt: skip
+
+
+def gate_five(flow: Flow) -> Iterator[Problem]:
+    """Debts that are not settled exactly once, each with a path that shows it."""
+    yield from _Walk(flow).problems()
+
+
+class _Wrong(NamedTuple):
+    code: str
+    debt: str
+    message: str
+    hint: str
+
+
+class _Walk:
+    """The walk over every state with everything that may be owed there."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.machine = flow.machine
+        self.seen: dict[Place, tuple[Place, Edge] | None] = {}
+        self.found: dict[tuple[str, str, str], Problem] = {}
+
+    def problems(self) -> Iterable[Problem]:
+        """Walk, and answer what was found in the order of the walk."""
+        machine = self.machine
+        start = Place(machine.initial, frozenset())
+        first = [edge for edge in self.flow.edges(machine.initial) if edge.event == STARTED]
+        self.seen[start] = None
+        queue: deque[Place] = deque()
+        for edge in first:
+            self._step(start, edge, queue)
+        # what the table says of the time before is looked at row by row: nothing is owed yet
+        for edge in self.flow.edges(machine.initial) if first else ():
+            if edge.event != STARTED:
+                self._step(start, edge, deque())
+        if not first:
+            queue.append(start)
+        while queue and len(self.seen) < LIMIT:
+            place = queue.popleft()
+            if machine.states[place.state].final:
+                continue
+            for edge in self.flow.edges(place.state):
+                if edge.event != STARTED:
+                    self._step(place, edge, queue)
+        return self.found.values()
+
+    def _step(self, place: Place, edge: Edge, queue: deque[Place]) -> None:
+        owed, wrongs = self._owed(place, edge)
+        if owed is None:
+            return
+        if self.machine.states[edge.target].final:
+            for debt in sorted(owed):
+                if not debt.startswith(CLOSED):
+                    wrongs.append(
+                        _Wrong("debt-left", debt, f"the session ends, and {_named(debt)} is left", _mend(debt))
+                    )
+        after = Place(edge.target, owed)
+        if after not in self.seen:
+            self.seen[after] = (place, edge)
+            queue.append(after)
+        for wrong in wrongs:
+            key = (wrong.code, wrong.debt, edge.row.id)
+            if key not in self.found:
+                path = self._path(place, edge)
+                self.found[key] = _problem(
+                    self.machine, edge.row, wrong.code, wrong.message, f"{wrong.hint}\n{path}",
+                    gate=5, state=place.state, event=edge.event,
+                )  # fmt: skip
+
+    def _path(self, place: Place, edge: Edge) -> str:
+        steps = [(place, edge)]
+        while (before := self.seen[steps[-1][0]]) is not None:
+            steps.append(before)
+        steps.reverse()
+        lines = [f"{at.state} -- {one.event} -> {one.target}  (row {one.row.id})" for at, one in steps]
+        return "path: " + "\n      ".join(lines)
+
+    # -- one row
+    def _owed(self, place: Place, edge: Edge) -> tuple[Debts | None, list[_Wrong]]:
+        """What is owed after a row; None where its event cannot come. And what is wrong with it."""
+        row, event = edge.row, edge.event
+        owed = set(place.owed)
+        wrongs: list[_Wrong] = []
+        if row.kind in ("refuse", "defer"):
+            return place.owed, wrongs  # the event stays with whoever sent it, or waits
+        acquired, released = self._of_event(event)
+        for debt in released:
+            plain = debt.rstrip("?!")
+            if plain not in owed and not debt.endswith("?") and self._pending(event):
+                return None, wrongs
+            self._release(owed, debt, wrongs, row, lenient=True)
+        provisional = {debt.removeprefix(PROVISIONAL) for debt in acquired if debt.startswith(PROVISIONAL)}
+        for debt in acquired:
+            if not debt.startswith(PROVISIONAL):
+                self._acquire(owed, debt, wrongs)
+        if row.kind == "row":
+            started = event == STARTED
+            for action in row.actions:
+                self._action(owed, action, wrongs, row, provisional=provisional, lenient=started)
+            for handle in _handed_on(row):
+                owed.discard(f"response:{handle}")
+        for debt in sorted(owed):
+            if "$" in debt or (debt in acquired and debt.startswith("response:")):
+                # a request that came is answered, or handed on with its handle, by the row that takes it
+                owed.discard(debt)
+                what = "a response" if "$" in debt else _named(debt)
+                mend = "answer it (sip.respond: {to: $event.transaction, …}) or publish its transaction"
+                wrongs.append(_Wrong(
+                    "debt-left", debt, f"{event} asks for {what}, and the row neither answers it nor hands it on",
+                    mend if "$" in debt else _mend(debt),
+                ))  # fmt: skip
+        return frozenset(owed), wrongs
+
+    def _of_event(self, name: str) -> tuple[Sequence[str], Sequence[str]]:
+        event = self.machine.events[name]
+        spec = self._spec(event)
+        if spec is not None:
+            return [_filled(one, "$event.{}") for one in spec.acquires], spec.releases
+        if event.source == "child":
+            return [f"response:$event.{field}" for field in sorted(set(self._handed_by_child(event)))], ()
+        return (), ()
+
+    def _spec(self, event: Event) -> EventSpec | None:
+        catalogue = self.flow.catalogue
+        if event.name in catalogue.outcomes:
+            return catalogue.outcomes[event.name]
+        for name in self.machine.receives:
+            if event.name in catalogue.interfaces[name].events:
+                return catalogue.interfaces[name].events[event.name]
+        return None
+
+    def _handed_by_child(self, event: Event) -> Iterator[str]:
+        """The fields by which a child hands on the duty to respond."""
+        prefix, _, what = event.name.partition(".")
+        child = self.machine.children.get(event.of) or self.machine.children.get(prefix)
+        machine = self.flow.machines.get(child.machine) if child is not None else None
+        if machine is None:
+            return
+        for row in machine.rows.values():
+            if any("response:{" in one for name in row.events for one in self._acquired_by(machine, name)):
+                for published in row.publish:
+                    if published.name == what:
+                        yield from (
+                            name for name, value in published.fields.items()
+                            if isinstance(value, x.Field) and event.fields[name].kind == "handle"
+                        )  # fmt: skip
+
+    def _acquired_by(self, machine: Machine, event: str) -> Sequence[str]:
+        for name in machine.receives:
+            events = self.flow.catalogue.interfaces[name].events
+            if event in events:
+                return events[event].acquires if not event.startswith("user.") else ()
+        return ()
+
+    def _pending(self, event: str) -> bool:
+        return self.machine.events[event].source == "outcome"
+
+    def _action(
+        self, owed: set[str], action: Action, wrongs: list[_Wrong], row: Row, *, provisional: set[str], lenient: bool
+    ) -> None:
+        spec = self.flow.catalogue.actions.get(action.name)
+        if spec is None:
+            return
+        values = {name: _text(value) for name, value in action.parameters.items()}
+        if not (spec.releases and _is_provisional(spec, action, provisional)):
+            for template in spec.releases:
+                self._release(owed, _filled(template, "{}", values), wrongs, row, lenient=lenient, action=action.name)
+        for template in spec.acquires:
+            self._acquire(owed, _filled(template, "{}", values), wrongs, action=action.name)
+
+    def _acquire(self, owed: set[str], debt: str, wrongs: list[_Wrong], action: str = "") -> None:
+        name = debt.rstrip("!")
+        if debt.endswith("!"):
+            if CLOSED + name not in owed:
+                owed.add(name)
+        elif name in owed:
+            wrongs.append(_Wrong(
+                "debt-again", name, f"{action or 'the event'} opens {_named(name)} again, before it was settled",
+                "settle it first, or take the event in a state where it is not open",
+            ))  # fmt: skip
+        else:
+            owed.add(name)
+
+    def _release(
+        self, owed: set[str], debt: str, wrongs: list[_Wrong], row: Row, *, lenient: bool, action: str = ""
+    ) -> None:
+        name = debt.rstrip("?!")
+        once = debt.rstrip("?").endswith("!")
+        if name in owed:
+            owed.discard(name)
+        elif not lenient and not debt.endswith("?"):
+            wrongs.append(_Wrong(
+                "debt-unknown", name, f"{action} settles {_named(name)}, which is not owed here",
+                f"leave {action} out of row {row.id}, or find the row before it that settles it already",
+            ))  # fmt: skip
+        if once:
+            owed.add(CLOSED + name)
+
+
+def _is_provisional(spec: ActionSpec, action: Action, provisional: set[str]) -> bool:
+    """Whether the action's status code is a provisional one, as far as the table tells."""
+    if "code" not in spec.parameters:
+        return False
+    code = action.parameters.get("code")
+    if isinstance(code, x.Literal):
+        return isinstance(code.value, int) and code.value < 200
+    return isinstance(code, x.Field) and code.name in provisional
+
+
+def _handed_on(row: Row) -> Iterator[str]:
+    """The handles of the event that the row hands on: published, or told to a child."""
+    values: list[x.Expression] = [value for one in row.publish for value in one.fields.values()]
+    for action in row.actions:
+        values += [v for v in action.parameters.values() if isinstance(v, x.Mapping)]
+        if action.name in ("sip.attach", "child.start", "child.tell"):
+            values += action.parameters.values()
+    for value in values:
+        yield from (_text(node) for node in x.walk(value) if isinstance(node, x.Field))
+
+
+def _filled(template: str, form: str, values: Mapping[str, str] | None = None) -> str:
+    """A debt with its ``{name}`` replaced."""
+    head, brace, rest = template.partition("{")
+    if not brace:
+        return template
+    name, _, tail = rest.partition("}")
+    return head + (form.format(name) if values is None else values.get(name, "")) + tail
+
+
+def _text(value: x.Expression) -> str:
+    match value:
+        case x.Literal(value=literal):
+            return str(literal)
+        case x.Field(name=name):
+            return f"$event.{name}"
+        case x.Var(name=name):
+            return f"${name}"
+        case _:
+            return "…"
+
+
+_NAMES = {
+    "ack": ("the ACK to the 2xx of our INVITE", "acknowledge it: sip.acknowledge (RFC 3261 §13.2.2.4)"),
+    "dialog": ("the BYE that closes the dialog", "send it: sip.bye (RFC 3261 §15)"),
+    "client:invite": ("our INVITE, still open", "wait for its final response, or give it up: sip.abandon"),
+    "response:invite": ("the final response to the INVITE", "send it: sip.respond: {to: invite, …} or sip.accept"),
+    "response:bye": ("the response to the BYE", "send it: sip.respond: {to: bye, code: 200}"),
+    "response:cancel": ("the response to the CANCEL", "send it: sip.respond: {to: cancel, code: 200}"),
+}
+
+
+def _named(debt: str) -> str:
+    return _NAMES[debt][0] if debt in _NAMES else debt
+
+
+def _mend(debt: str) -> str:
+    return _NAMES[debt][1] if debt in _NAMES else f"add an action that releases {debt}"
+
+
+def _or(names: Sequence[str]) -> str:
+    return " or ".join(names)
+
+
+def _problem(
+    machine: Machine, row: Row, code: str, message: str, hint: str, *, gate: int, state: str = "", event: str = ""
+) -> Problem:
+    return Problem(row.position, message, machine.name, row.id, state, event, hint, gate, code)

@@ -1,0 +1,89 @@
+"""Sessions that own sessions: starting children, telling them things, letting them go.
+
+A child that is let go, by ``child.end`` or by the end of its parent, is told to hang up and ends through its own
+rows; from then on nobody listens to it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from calltable.engine.model.machine import STARTED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.session import Session
+
+HANGUP = "user.hangup"
+_NOTHING: Mapping[str, Any] = {}
+
+
+class Nobody:
+    """The owner of sessions whose owner is gone: what they publish concerns no one."""
+
+    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+        """Nobody listens."""
+
+    def child_ended(self, executor: Executor, child: Session) -> None:
+        """Nobody waits."""
+
+
+NOBODY = Nobody()
+
+
+class Children:
+    """The actions of one executor that concern children; what they lead to is queued."""
+
+    __slots__ = ("_executor",)
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+
+    def start(self, session: Session, p: Mapping[str, Any]) -> None:
+        """The action ``child.start``. Raises ValueError where a child of that name lives."""
+        name: str = p["name"]
+        children = session.children
+        if children is None:
+            children = session.children = {}
+        prefix = name + "."
+        if name.endswith("*"):
+            session.started += 1
+            name = f"{name[:-1]}{session.started}"
+        elif name in children:
+            msg = f"child {name} is alive already"
+            raise ValueError(msg)
+        child = children[name] = self._executor.create(p["machine"], session, name, prefix)
+        self._executor.queue(child, STARTED, p.get("with") or _NOTHING)
+
+    def tell(self, session: Session, p: Mapping[str, Any]) -> None:
+        """The action ``child.tell``; a child that is gone is told nothing, which is counted."""
+        to: str = p["to"]
+        payload = p.get("with") or _NOTHING
+        children = session.children or {}
+        if to.endswith("*"):
+            told = [child for child in children.values() if child.prefix == to + "."]
+        else:
+            told = [children[to]] if to in children else []
+            if not told:
+                self._executor.counters["told too late"] += 1
+        for child in told:
+            self._executor.queue(child, p["event"], payload, session)
+
+    def end(self, session: Session, p: Mapping[str, Any]) -> None:
+        """The action ``child.end``."""
+        child = (session.children or {}).pop(p["name"], None)
+        if child is not None:
+            self._orphan(child)
+
+    def end_all(self, session: Session) -> None:
+        """The session has ended: its children end by their own rows."""
+        for child in list((session.children or {}).values()):
+            self._orphan(child)
+        session.children = None
+
+    def _orphan(self, child: Session) -> None:
+        child.owner = NOBODY
+        if HANGUP in child.machine.model.events:
+            self._executor.queue(child, HANGUP, _NOTHING)

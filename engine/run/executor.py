@@ -1,0 +1,466 @@
+"""The shell around the pure step: it gives events to sessions and carries out what rows ask for.
+
+One event, start to end (``_take``): find the cell, let it choose a row, *commit* the row's changes (store
+first, compare-and-set on the version), write the *receipt*, and only then let *effects* go to the
+handlers, *publications* to the owner, and arm timers. What that leads to, in this session or another,
+is queued and taken in turn, first in, first out, before the external event returns. So a session handles
+one event at a time without locks, and nothing is half-applied.
+
+The executor owns no clock and no task: the scheduler (an asyncio loop, or a virtual clock) tells the time
+and wakes it for the earliest timer (``alarms.py``). An exception in one session ends that session, through its
+own ``engine.failed`` row, and no other; one in an observer or an owner is logged and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import Counter, deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from calltable.engine.model.machine import FAILED, STARTED
+from calltable.engine.run.children import NOBODY, Children
+from calltable.engine.run.compile import DEFER, REFUSE, ROW, CompiledMachine, Draw, RowCode
+from calltable.engine.run.session import (
+    ENDED,
+    HISTORY,
+    OVERFLOW,
+    PENDING,
+    QUEUED,
+    STALE,
+    UNHANDLED,
+    Outcome,
+    Owner,
+    Receipt,
+    Session,
+)
+from calltable.engine.run.store import Conflict, MemoryStore, Record, Store
+from calltable.engine.run.timers import Alarms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+log = logging.getLogger("calltable.engine")
+
+FOLLOWUPS = 32
+"""How many follow-up events one external event may cause in one session before the session fails."""
+
+INBOX = 64
+"""How many events wait for a session whose commit is under way."""
+
+DEFERRED = 16
+"""How many deferred events a session holds: fewer than ``FOLLOWUPS``, because one event may replay them all."""
+
+_NOTHING: Mapping[str, Any] = {}
+_tuple: Any = tuple.__new__
+"""Makes a named tuple without its own constructor: the same object in a third of the time, on the hottest path."""
+
+Handler = "Callable[[Session, Mapping[str, Any]], None]"
+
+
+class Scheduler(Protocol):
+    """What the executor needs of time; ``asyncio.AbstractEventLoop`` has it. Seconds, monotonic."""
+
+    def time(self) -> float:
+        """The current moment."""
+
+    def call_at(self, when: float, callback: Callable[..., None], *args: Any) -> Any:
+        """Call back at ``when``; the answer has ``cancel()``."""
+
+
+class Step(NamedTuple):
+    """What an observer is told of each event: ``receipt`` is None unless a row was taken."""
+
+    session: Session
+    event: str
+    payload: Mapping[str, Any]
+    outcome: Outcome
+    row: RowCode | None
+    receipt: Receipt | None
+    publications: tuple[tuple[str, Mapping[str, Any]], ...]
+
+
+class Executor:
+    """Runs sessions of compiled machines.
+
+    ``handlers`` maps the name of each action to a function ``(session, parameters) -> None``; it may call
+    ``post`` to answer with an outcome, now or later. ``observers`` are called with every ``Step``;
+    ``on_end`` with every session that has ended. ``counters`` counts what is worth an eye.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        handlers: Mapping[str, Callable[[Session, Mapping[str, Any]], None]] | None = None,
+        store: Store | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.scheduler = scheduler
+        self.machines: dict[str, CompiledMachine] = {}
+        self.sessions: dict[int, Session] = {}
+        self.alarms = Alarms(self)
+        self.timers = self.alarms.heap
+        self.store = store if store is not None else MemoryStore()
+        self.random = rng if rng is not None else random.Random()
+        self.counters: Counter[str] = Counter()
+        self.observers: list[Callable[[Step], None]] = []
+        self.on_end: list[Callable[[Session], None]] = []
+        self.now = scheduler.time()
+        self.current: Session | None = None
+        """The session whose effects are being carried out, and by which row: adapters log the cause."""
+        self.row: RowCode | None = None
+        self.children = Children(self)
+        self.handlers: dict[str, Callable[[Session, Mapping[str, Any]], None]] = {
+            "timer.start": self.alarms.start,
+            "timer.stop": self.alarms.stop,
+            "child.start": self.children.start,
+            "child.tell": self.children.tell,
+            "child.end": self.children.end,
+            **(handlers or {}),
+        }
+        self._queue: deque[tuple[Session, str, Mapping[str, Any], Session | None]] = deque()
+        self._draining = False
+        self._drain = 0
+        self._number = 0
+        self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Any, Receipt]] = {}
+        self._answer = self._committed
+
+    # -- machines
+    def add(self, *machines: CompiledMachine) -> None:
+        """Let new sessions run these machines; running ones keep theirs.
+
+        Raises LookupError naming an action that no handler carries out: nothing is added then.
+        """
+        for machine in machines:
+            for row in machine.model.rows.values():
+                for action in row.actions:
+                    if action.name not in self.handlers:
+                        msg = f"{action.position}: no adapter carries out {action.name} (row {row.id})"
+                        raise LookupError(msg)
+        self.machines.update({machine.name: machine for machine in machines})
+
+    def start(self, machine: str, owner: Owner = NOBODY, name: str = "", context: object = None,
+              **parameters: Any) -> Session:
+        """Start a root session of ``machine``; its ``engine.started`` carries ``parameters``.
+
+        Raises LookupError for an unknown machine.
+        """
+        session = self.create(machine, owner, name, context=context)
+        self.dispatch(session, STARTED, parameters)
+        return session
+
+    def create(self, machine: str, owner: Owner = NOBODY, name: str = "", prefix: str = "",
+               context: object = None) -> Session:
+        """Make a session without starting it; its first event has to be ``engine.started``.
+
+        ``prefix`` is put before what it publishes to an owner that is a session. Raises LookupError for an unknown machine.
+        """
+        family = owner.machine.family if isinstance(owner, Session) else None
+        compiled = (family or self.machines).get(machine)
+        if compiled is None:
+            msg = f"no machine {machine!r}; there are {', '.join(sorted(self.machines))}"
+            raise LookupError(msg)
+        self._number += 1
+        session = compiled.session(self._number, name, prefix, owner)
+        session.context = context
+        self.sessions[session.id] = session
+        if compiled.durable:
+            record = Record(compiled.name, compiled.digest, 0, session.state, dict(compiled.defaults))
+            self.store.create(session.id, record)
+        if compiled.after[compiled.initial]:
+            self.now = self.scheduler.time()
+            self.alarms.arm(session, compiled.after[compiled.initial])
+        return session
+
+    # -- events
+    def dispatch(self, session: Session, event: str, payload: Mapping[str, Any] = _NOTHING) -> Outcome:
+        """Give a session an event from outside and carry everything through that follows from it.
+
+        From inside a step (a handler, an observer) the event is queued instead.
+        """
+        if self._draining:
+            self._queue.append((session, event, payload, None))
+            return QUEUED
+        self._draining = True
+        self._drain += 1
+        self.now = self.scheduler.time()
+        try:
+            session.drain, session.followups = self._drain, 0
+            outcome = self._take(session, event, payload, None)
+            queue = self._queue
+            while queue:
+                self._follow(*queue.popleft())
+        finally:
+            self._draining = False
+        if self.alarms.late:
+            self.alarms.set()
+        return outcome
+
+    def queue(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None = None) -> None:
+        """Queue what follows from a step; only ever called from inside one.
+
+        ``origin`` is the child the event comes from, or the owner who tells it.
+        """
+        self._queue.append((session, event, payload, origin))
+
+    def post(self, session: Session, event: str, payload: Mapping[str, Any] = _NOTHING) -> None:
+        """Give a session an event without asking what became of it: an outcome, a child's publication."""
+        if self._draining:
+            self._queue.append((session, event, payload, None))
+        else:
+            self.dispatch(session, event, payload)
+
+    def _follow(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> None:
+        """Take a queued event. ``origin`` is the child it comes from, or the owner who told it."""
+        if session.drain != self._drain:
+            session.drain, session.followups = self._drain, 1
+        else:
+            session.followups += 1
+            if session.followups > FOLLOWUPS and not session.ended:
+                if session.followups == FOLLOWUPS + 1:
+                    self._fail(session, event, f"more than {FOLLOWUPS} follow-up events, the last one {event}")
+                else:
+                    self._end(session)
+                return
+        if origin is None:
+            self._take(session, event, payload, None)
+        elif session.owner is origin:
+            outcome = self._take(session, event, payload, origin)
+            if outcome.kind in ("refused", "unhandled"):
+                told = {"event": event, "reason": outcome.detail or "no row takes it", "child": session.name}
+                self._queue.append((origin, session.prefix + "refused", told, session))
+        elif origin.owner is session:
+            if (session.children or {}).get(origin.name, origin) is origin:
+                self._take(session, event, payload, origin)
+            else:  # another child has taken its name
+                self.counters["stale"] += 1
+        elif event.startswith(origin.prefix) and origin.prefix:  # the child was let go
+            self.counters["stale"] += 1
+        else:  # the owner has ended since: what it said last still counts, but nobody waits for an answer
+            self._take(session, event, payload, None)
+
+    def _take(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> Outcome:
+        if session.ended:
+            return ENDED
+        if session.busy:
+            return self._wait(session, event, payload, origin)
+        cell = session.cells.get(event)
+        if cell is None:
+            return self._missing(session, event, payload)
+        try:
+            taken = cell(session, payload)
+        except Exception as error:
+            log.exception("%r failed on %s", session, event)
+            return self._fail(session, event, f"{event}: {error!r}")
+        if taken is None:
+            return self._missing(session, event, payload)
+        row: RowCode = taken[0]
+        if row.kind != ROW:
+            return self._declared(session, event, payload, origin, row)
+        receipt = None
+        if row.durable:
+            state = session.state
+            receipt = _tuple(
+                Receipt, (session.id, session.version + 1, row.id, event, state, row.next_state or state, self.now)
+            )
+            changes = row.named(taken[1]) if row.named is not None else _NOTHING
+            try:
+                kept = self.store.commit(receipt, changes, self._answer)
+            except Exception as error:  # noqa: BLE001 - a store that is broken costs the session, not the engine
+                return self._lose(session, error)
+            if not kept:
+                session.busy = True
+                self._pending[session.id] = session, event, payload, taken, receipt
+                return PENDING
+        self._apply(session, event, payload, taken, receipt)
+        return row.outcome
+
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None) -> None:
+        """Make a committed row true, then let its effects and publications go."""
+        row, changes, effects, publications = taken
+        if receipt is None and (row.durable or self.observers):
+            state = session.state
+            receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.now)
+        if changes:
+            row.assign(session, changes)
+        before = session.state
+        moves = row.next_state is not None and row.next_state != before
+        if moves:
+            session.state = row.next_state
+            session.cells = row.next_cells
+            if session.armed:
+                self.alarms.leave(session)
+        session.version += 1
+        if receipt is not None:
+            history = session.history
+            if history is None:
+                session.history = [receipt]
+            else:
+                history.append(receipt)
+                if len(history) > HISTORY:
+                    del history[0]
+        if self.observers:
+            self._observe(Step(session, event, payload, row.outcome, row, receipt, publications))
+        if effects:
+            self.current, self.row = session, row
+            handlers = self.handlers
+            for name, parameters in effects:
+                try:
+                    handlers[name](session, parameters)
+                except Exception as error:  # noqa: BLE001 - see the module's docstring
+                    self._effect_failed(session, row, name, error)
+            self.row = None
+        if publications:
+            owner = session.owner
+            for name, fields in publications:
+                try:
+                    owner.published(self, session, name, fields)
+                except Exception as error:  # noqa: BLE001 - an adapter owns roots: its mistake is the session's failure
+                    self._effect_failed(session, row, f"publication {name}", error)
+        if moves:
+            if row.final:
+                self._end(session)
+            elif not session.ended:
+                if row.arms:
+                    self.alarms.arm(session, row.arms)
+                if session.deferred:
+                    waiting, session.deferred = session.deferred, None
+                    self._queue.extendleft((session, *one) for one in reversed(waiting))
+
+    def seconds(self, delay: float | Draw) -> float:
+        """A duration in seconds; one that an effect's row left open is drawn from the injected random source."""
+        return self.alarms.seconds(delay)
+
+    def _effect_failed(self, session: Session, row: RowCode, name: str, error: Exception) -> None:
+        log.error("%r: %s in row %s failed", session, name, row.id, exc_info=error)
+        self.counters["effects failed"] += 1
+        self._queue.append((session, FAILED, {"reason": f"{name}: {error!r}"}, None))
+
+    # -- what is not a plain row
+    def _declared(
+        self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode
+    ) -> Outcome:
+        outcome = row.outcome
+        if row.kind == DEFER:
+            deferred = session.deferred
+            if deferred is None:
+                session.deferred = [(event, payload, origin)]
+            elif len(deferred) >= DEFERRED:
+                self.counters["deferrals refused"] += 1
+                outcome = OVERFLOW
+            else:
+                deferred.append((event, payload, origin))
+        elif row.kind == REFUSE:
+            self.counters["refused"] += 1
+        if self.observers:
+            self._observe(Step(session, event, payload, outcome, row, None, ()))
+        return outcome
+
+    def _missing(self, session: Session, event: str, payload: Mapping[str, Any]) -> Outcome:
+        known = session.machine.model.events.get(event)
+        stale = known is not None and known.source in ("outcome", "timer", "after", "child")
+        self.counters["stale" if stale else "unhandled"] += 1
+        outcome = STALE if stale else UNHANDLED
+        if not stale:
+            log.error("%r: no row for %s", session, event)
+        if self.observers:
+            self._observe(Step(session, event, payload, outcome, None, None, ()))
+        return outcome
+
+    def _observe(self, step: Step) -> None:
+        for observe in self.observers:
+            self._guarded(observe, step)
+
+    def _guarded(self, call: Callable[..., None], *arguments: object) -> None:
+        """Tell somebody whose mistakes are not the session's."""
+        try:
+            call(*arguments)
+        except Exception:
+            log.exception("%r failed", call)
+            self.counters["observers failed"] += 1
+
+    def _wait(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> Outcome:
+        if session.inbox is None:
+            session.inbox = []
+        if len(session.inbox) >= INBOX:
+            self.counters["inbox refused"] += 1
+            return OVERFLOW
+        session.inbox.append((event, payload, origin))
+        return QUEUED
+
+    def _committed(self, key: int, error: Exception | None) -> None:
+        """A store that answers later has answered: go on, or end the session."""
+        if self._draining:  # in the middle of another step, or before it has said that it will answer later
+            self.scheduler.call_at(self.scheduler.time(), self._committed, key, error)
+            return
+        session, event, payload, taken, receipt = self._pending.pop(key)
+        session.busy = False
+        if session.ended:
+            return
+        waiting, session.inbox = session.inbox or [], None
+        if error is None:
+            self._inside(partial(self._apply, session, event, payload, taken, receipt))
+        else:
+            self._inside(partial(self._lose, session, error))
+        for one in waiting:
+            self._inside(partial(self._follow, session, *one))
+
+    def _inside(self, work: Callable[[], object]) -> None:
+        """Do work that is not an event itself, as one external event."""
+        self._draining = True
+        self._drain += 1
+        self.now = self.scheduler.time()
+        try:
+            work()
+            while self._queue:
+                self._follow(*self._queue.popleft())
+        finally:
+            self._draining = False
+        if self.alarms.late:
+            self.alarms.set()
+
+    # -- ends
+    def _fail(self, session: Session, event: str, reason: str) -> Outcome:
+        """Let the session's own ``engine.failed`` row say what now; by force where ``event`` was that already."""
+        self.counters["sessions failed"] += 1
+        log.error("%r failed: %s", session, reason)
+        if event != FAILED and not session.busy:
+            outcome = self._take(session, FAILED, {"reason": reason}, None)
+            if outcome.kind in ("taken", "pending") or session.ended:
+                return outcome
+        self._end(session)
+        return ENDED
+
+    def _lose(self, session: Session, error: Exception) -> Outcome:
+        """The store does not keep the session any more: it settles what it can, and ends."""
+        conflict = isinstance(error, Conflict)
+        self.counters["conflicts" if conflict else "commits failed"] += 1
+        reason = str(error) if conflict else repr(error)
+        log.error("%r failed: %s", session, reason)
+        outcome = ENDED
+        payload = {"reason": reason}
+        try:
+            cell = session.cells.get(FAILED)
+            taken = cell(session, payload) if cell is not None else None
+            if taken is not None and taken[0].kind == ROW:
+                self._apply(session, FAILED, payload, taken, None)
+                outcome = taken[0].outcome
+        except Exception:
+            log.exception("%r: its engine.failed row failed too", session)
+        if not session.ended:
+            self._end(session)
+        return outcome
+
+    def _end(self, session: Session) -> None:
+        session.ended = True
+        self.sessions.pop(session.id, None)
+        self.alarms.end(session)
+        session.deferred = session.inbox = None
+        if session.machine.durable:
+            self._guarded(self.store.remove, session.id)
+        self.children.end_all(session)
+        for ended in self.on_end:
+            self._guarded(ended, session)
+        self._guarded(session.owner.child_ended, self, session)

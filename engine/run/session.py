@@ -1,0 +1,179 @@
+"""A running instance of a machine, and what can come of giving it an event.
+
+A session is a slotted object; the compiler makes one subclass a machine, with a slot ``v_<name>`` for
+each variable, so that a guard is one attribute read. Nothing here decides anything: the executor moves
+sessions, the compiled cells say where to.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from calltable.engine.run.compile import CompiledMachine, RowCode
+    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.timer_heap import Timer
+
+Payload = "Mapping[str, Any]"
+Waiting: TypeAlias = "tuple[str, Mapping[str, Any], Session | None]"
+
+HISTORY = 50
+"""How many receipts a session keeps."""
+
+
+class Outcome(NamedTuple):
+    """What became of one event.
+
+    ``kind`` is ``taken`` (``detail`` is the row's id), ``ignored`` (the kind of ignoring), ``refused`` (the
+    reason), ``deferred``, ``queued`` (the engine is at work; it will be taken in turn), ``pending`` (taken;
+    the store has yet to confirm), ``stale`` (the session no longer waits for it), ``unhandled`` or ``ended``.
+    """
+
+    kind: str
+    detail: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the event had the effect it was sent for, now or in turn."""
+        return self.kind in _OK
+
+
+_OK = frozenset({"taken", "deferred", "queued", "pending"})
+
+QUEUED = Outcome("queued")
+PENDING = Outcome("pending")
+STALE = Outcome("stale")
+ENDED = Outcome("ended")
+UNHANDLED = Outcome("unhandled")
+OVERFLOW = Outcome("refused", "the session's inbox is full")
+
+
+class Receipt(NamedTuple):
+    """The record of one committed step: times in seconds of the scheduler's clock."""
+
+    session: int
+    version: int
+    row: str
+    event: str
+    before: str
+    after: str
+    time: float
+
+
+class Owner(Protocol):
+    """Whoever started a session: another session, or an adapter or API object for a root."""
+
+    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+        """``child`` published ``name``."""
+
+    def child_ended(self, executor: Executor, child: Session) -> None:
+        """``child`` reached a final state and is gone."""
+
+
+class Session:
+    """One running instance of a machine. Made by ``Executor.start`` only."""
+
+    __slots__ = (
+        "armed", "busy", "cells", "children", "context", "deferred", "drain", "ended", "followups", "history",
+        "id", "inbox", "name", "owner", "prefix", "started", "state", "timers", "version",
+    )  # fmt: skip
+
+    machine: ClassVar[CompiledMachine]
+    id: int
+    name: str
+    prefix: str
+    owner: Owner
+    state: str
+    cells: dict[str, Callable[[Session, Mapping[str, Any]], Any]]
+    version: int
+    context: Any
+    """The adapter's own; the engine never looks at it."""
+    timers: dict[str, Timer] | None
+    armed: list[Timer] | None
+    children: dict[str, Session] | None
+    deferred: list[Waiting] | None
+    inbox: list[Waiting] | None
+    history: list[Receipt] | None
+    started: int
+    followups: int
+    drain: int
+    busy: bool
+    ended: bool
+
+    def __init__(self, number: int, name: str, prefix: str, owner: Owner) -> None:
+        machine = self.machine
+        self.id = number
+        self.name = name
+        self.prefix = prefix
+        self.owner = owner
+        self.state = machine.initial
+        self.cells = machine.cells[machine.initial]
+        self.version = self.started = self.followups = self.drain = 0
+        self.context = self.timers = self.armed = self.children = self.deferred = self.inbox = self.history = None
+        self.busy = self.ended = False
+        machine.begin(self)
+
+    # -- a session owns sessions: what they publish are its events
+    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+        """A child's publication is an event of its parent: ``<child>.<name>``."""
+        if "*" in child.prefix:
+            fields = {**fields, "child": child.name}
+        executor.queue(self, child.prefix + name, fields, child)
+
+    def child_ended(self, executor: Executor, child: Session) -> None:
+        """A child's end is an event of its parent: ``<child>.ended``."""
+        if self.children is not None:
+            self.children.pop(child.name, None)
+        executor.queue(self, child.prefix + "ended", {"child": child.name}, child)
+
+    # -- reading
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The current values by name."""
+        return {name: getattr(self, "v_" + name) for name in self.machine.model.variables}
+
+    @property
+    def path(self) -> str:
+        """How people name the session: ``17`` for a root, ``17.b`` for its child ``b``."""
+        owner = self.owner
+        return f"{owner.path}.{self.name}" if isinstance(owner, Session) else (self.name or str(self.id))
+
+    @property
+    def root(self) -> Session:
+        """The session at the top: the call."""
+        session = self
+        while isinstance(session.owner, Session):
+            session = session.owner
+        return session
+
+    def count(self, child: str, state: str | None = None) -> int:
+        """How many children of the set ``child*`` live, or are in ``state``."""
+        prefix = child.rstrip("*") + "*."
+        return sum(
+            1
+            for one in (self.children or {}).values()
+            if one.prefix == prefix and (state is None or one.state == state)
+        )
+
+    def family(self) -> Iterator[Session]:
+        """The session and everything below it."""
+        yield self
+        for child in list((self.children or {}).values()):
+            yield from child.family()
+
+    def __repr__(self) -> str:
+        return f"<{self.machine.name} {self.path} in {self.state}>"
+
+
+class Taken(NamedTuple):
+    """What a cell answers: the row, the new values of ``row.slots``, effects and publications.
+
+    The generated code returns plain tuples of this shape.
+    """
+
+    row: RowCode
+    changes: tuple[Any, ...]
+    effects: tuple[tuple[str, Mapping[str, Any]], ...]
+    publications: tuple[tuple[str, Mapping[str, Any]], ...]

@@ -1,0 +1,128 @@
+"""What sessions wait for by the clock: their ``after`` rows and their named timers.
+
+All timers stand on one heap; the scheduler is asked to wake for the earliest of them only. A wake-up that
+turns out to be early, because its timer was cancelled, costs one look at the heap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from calltable.engine.run.compile import Draw
+from calltable.engine.run.timer_heap import Repeat, Timer, TimerHeap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from calltable.engine.run.compile import Arm
+    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.session import Session
+
+NEVER = float("inf")
+
+
+class Alarms:
+    """The timers of one executor. ``late`` is set while one stands before the wake-up that was asked for."""
+
+    __slots__ = ("_executor", "_wake", "_wake_at", "heap", "late")
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self.heap = TimerHeap()
+        self.late = False
+        self._wake: Any = None
+        self._wake_at = NEVER
+
+    def seconds(self, delay: float | Draw) -> float:
+        """A duration in seconds; one that was left open is drawn from the executor's random source."""
+        if type(delay) is Draw:
+            # RFC 3261 §14.1: units of 10 ms
+            return round(self._executor.random.uniform(delay.low, delay.high), 2)
+        return delay  # type: ignore[return-value]
+
+    # -- arming
+    def arm(self, session: Session, arms: Iterable[Arm]) -> None:
+        """Arm the ``after`` rows of the state that the session has entered, as far as their guards hold."""
+        armed = session.armed
+        for event, delay in arms:
+            seconds = delay(session)
+            if seconds is not None:
+                timer = self._set(seconds, session, event, "")
+                if armed is None:
+                    armed = session.armed = [timer]
+                else:
+                    armed.append(timer)
+
+    def start(self, session: Session, p: Mapping[str, Any]) -> None:
+        """The action ``timer.start``."""
+        name = p["name"]
+        timers = session.timers
+        if timers is None:
+            timers = session.timers = {}
+        elif name in timers:
+            self.heap.cancel(timers[name])
+        seconds = self.seconds(p["after"])
+        timer = timers[name] = self._set(seconds, session, "timer." + name, name)
+        repeat = p.get("repeat")
+        if repeat is not None:
+            timer.repeat = Repeat(seconds, repeat.get("factor", 1), repeat.get("max") or NEVER)
+
+    def stop(self, session: Session, p: Mapping[str, Any]) -> None:
+        """The action ``timer.stop``."""
+        timer = (session.timers or {}).pop(p["name"], None)
+        if timer is not None:
+            self.heap.cancel(timer)
+
+    def leave(self, session: Session) -> None:
+        """The session leaves its state: what was armed for it is cancelled."""
+        for timer in session.armed or ():
+            self.heap.cancel(timer)
+        session.armed = None
+
+    def end(self, session: Session) -> None:
+        """The session has ended."""
+        self.leave(session)
+        for timer in (session.timers or {}).values():
+            self.heap.cancel(timer)
+        session.timers = None
+
+    def _set(self, delay: float | Draw, session: Session, event: str, name: str) -> Timer:
+        when = self._executor.now + (self.seconds(delay) if type(delay) is Draw else delay)  # type: ignore[operator]
+        if when < self._wake_at:
+            self.late = True
+        return self.heap.arm(when, session, event, name)
+
+    # -- waking
+    def expire(self) -> None:
+        """Fire every timer that is due. Called by the scheduler; harmless at any time."""
+        executor, heap = self._executor, self.heap
+        self._wake = None
+        self._wake_at = -NEVER  # what is armed meanwhile needs no wake-up before the end of this one
+        now = executor.scheduler.time()
+        newest = heap.newest  # a timer of no seconds waits for the next round: others have their turn first
+        try:
+            while (timer := heap.due(now, newest)) is not None:
+                session = timer.session
+                if session is None:  # the heap hands out live ones only
+                    continue
+                if timer.repeat is not None:
+                    heap.again(timer, max(timer.when + timer.repeat.next(), now))
+                else:
+                    timer.session = None
+                    if timer.name and session.timers is not None:
+                        session.timers.pop(timer.name, None)
+                executor.dispatch(session, timer.event)
+        finally:
+            self._wake_at = NEVER
+            self.set()
+
+    def set(self) -> None:
+        """Ask the scheduler to wake for the earliest timer, unless it will wake no later anyway."""
+        self.late = False
+        when = self.heap.next()
+        if when is None or when >= self._wake_at:
+            return
+        if self._wake is not None:
+            self._wake.cancel()
+        self._wake_at = when
+        self._wake = self._executor.scheduler.call_at(when, self.expire)

@@ -1,0 +1,133 @@
+"""Dialogs as data: what they take from messages, and the requests they write."""
+
+from __future__ import annotations
+
+import pytest
+
+from calltable.adapters.sip.dialog.dialog import Dialog
+from calltable.adapters.sip.message.message import Request, Response, parse
+
+
+def invite(**fields: str) -> Request:
+    lines = {
+        "Via": "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1", "From": '"A. Lice" <sip:alice@example.com>;tag=a1',
+        "To": "<sip:bob@example.com>", "Call-ID": "c1", "CSeq": "7 INVITE", "Contact": "<sip:alice@10.0.0.1:5070>", **fields,
+    }  # fmt: skip
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
+    message = parse(f"INVITE sip:bob@example.com SIP/2.0\r\n{head}Content-Length: 0\r\n\r\n".encode())
+    assert isinstance(message, Request)
+    return message
+
+
+def response(status: int = 200, tag: str = "b1", **fields: str) -> Response:
+    lines = {
+        "Via": "SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK1", "From": "<sip:alice@example.com>;tag=a1",
+        "To": f"<sip:bob@example.com>;tag={tag}" if tag else "<sip:bob@example.com>", "Call-ID": "c1", "CSeq": "1 INVITE", **fields,
+    }  # fmt: skip
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    message = parse(f"SIP/2.0 {status} X\r\n{head}Content-Length: 0\r\n\r\n".encode())
+    assert isinstance(message, Response)
+    return message
+
+
+def outgoing() -> Dialog:
+    dialog = Dialog("c1", "<sip:alice@example.com>", "a1", "<sip:bob@example.com>", "sip:bob@10.0.0.2")
+    dialog.contact = "<sip:10.0.0.1:5060>"
+    return dialog
+
+
+def test_the_dialog_of_a_request_is_its_mirror():
+    """RFC 3261 §12.1.1."""
+    dialog = Dialog.of_request(invite(**{"Record-Route": "<sip:p1;lr>, <sip:p2;lr>"}), "b1")
+    assert (dialog.call_id, dialog.local, dialog.local_tag) == ("c1", "<sip:bob@example.com>", "b1")
+    assert dialog.remote_tag == "a1"
+    assert "sip:alice@example.com" in dialog.remote
+    assert ";tag=" not in dialog.remote
+    assert "A. Lice" in dialog.remote
+    assert dialog.target == "sip:alice@10.0.0.1:5070"
+    assert dialog.remote_cseq == 7
+    assert dialog.route_set == ("<sip:p1;lr>", "<sip:p2;lr>")
+    assert not dialog.confirmed
+
+
+def test_a_caller_without_contact_is_reached_at_its_from():
+    assert Dialog.of_request(invite(Contact=""), "b1").target == "sip:alice@example.com"
+
+
+def test_a_caller_of_rfc_2543_has_no_tag():
+    """RFC 3261 §12.1.1: its tag counts as empty."""
+    assert Dialog.of_request(invite(From="<sip:alice@example.com>"), "b1").remote_tag == ""
+
+
+def test_a_provisional_response_makes_an_early_dialog_and_a_2xx_another_of_its_own():
+    """RFC 3261 §12.1.2: until it is confirmed, the latest tag counts, and routes are taken in reverse."""
+    dialog = outgoing()
+    dialog.learn(response(180, "one", **{"Record-Route": "<sip:p1;lr>, <sip:p2;lr>", "Contact": "<sip:one@10.0.0.3>"}))
+    assert (dialog.remote_tag, dialog.confirmed) == ("one", False)
+    assert dialog.route_set == ("<sip:p2;lr>", "<sip:p1;lr>")
+    dialog.learn(response(200, "two", Contact="<sip:two@10.0.0.4>"))
+    assert (dialog.remote_tag, dialog.confirmed, dialog.target) == ("two", True, "sip:two@10.0.0.4")
+    assert dialog.route_set == ()
+
+
+def test_a_response_without_a_tag_makes_no_dialog():
+    dialog = outgoing()
+    dialog.learn(response(180, ""))
+    assert dialog.remote_tag is None
+
+
+def test_once_confirmed_only_the_target_moves():
+    """RFC 3261 §12.2.1.2."""
+    dialog = outgoing()
+    dialog.learn(response(200, "two", **{"Record-Route": "<sip:p1;lr>", "Contact": "<sip:two@10.0.0.4>"}))
+    dialog.learn(response(200, "three", **{"Record-Route": "<sip:p9;lr>", "Contact": "<sip:moved@10.0.0.5>"}))
+    assert (dialog.remote_tag, dialog.route_set, dialog.target) == ("two", ("<sip:p1;lr>",), "sip:moved@10.0.0.5")
+    dialog.refresh(invite(Contact="<sip:again@10.0.0.6>"))
+    assert dialog.target == "sip:again@10.0.0.6"
+    dialog.refresh(invite(Contact=""))
+    assert dialog.target == "sip:again@10.0.0.6"
+
+
+def test_requests_count_up_and_an_ack_takes_the_number_of_its_invite():
+    """RFC 3261 §12.2.1.1, §13.2.2.4."""
+    dialog = outgoing()
+    numbers = [dialog.request(method, [], b"").cseq.number for method in ("INVITE", "INFO")]
+    ack = dialog.request("ACK", [], b"", cseq=1)
+    assert (numbers, ack.cseq.number, dialog.request("BYE", [], b"").cseq.number) == ([1, 2], 1, 3)
+
+
+def test_a_request_says_who_where_and_how_many_hops():
+    dialog = outgoing()
+    dialog.learn(response(200, "b1", Contact="<sip:bob@10.0.0.4>"))
+    request = dialog.request("INFO", [("X-A", "1")], b"body", max_forwards=5)
+    assert request.uri == "sip:bob@10.0.0.4"
+    assert (request.get("from"), request.get("to")) == ("<sip:alice@example.com>;tag=a1", "<sip:bob@example.com>;tag=b1")
+    assert (request.max_forwards, request.get("x-a"), request.get("content-length")) == (5, "1", "4")
+    with_contact = {m for m in ("INVITE", "BYE", "INFO", "MESSAGE", "UPDATE", "REFER", "FOO") if dialog.request(m, [], b"").get("contact")}
+    assert with_contact == {"INVITE", "UPDATE", "REFER"}, "what may move the target; MESSAGE must not (RFC 3428 §4)"
+    assert dialog.request("INVITE", [], b"").get("contact") == "<sip:10.0.0.1:5060>"
+
+
+@pytest.mark.parametrize(("routes", "uri", "route", "hop"), [
+    ((), "sip:bob@10.0.0.4", [], "sip:bob@10.0.0.4"),
+    (("<sip:p1;lr>", "<sip:p2;lr>"), "sip:bob@10.0.0.4", ["<sip:p1;lr>", "<sip:p2;lr>"], "sip:p1;lr"),
+    (("<sip:p1>", "<sip:p2;lr>"), "sip:p1", ["<sip:p2;lr>", "<sip:bob@10.0.0.4>"], "sip:p1"),
+], ids=["direct", "loose router", "strict router"])  # fmt: skip
+def test_routes(routes: tuple[str, ...], uri: str, route: list[str], hop: str):
+    """RFC 3261 §12.2.1.1, §16.12.1."""
+    dialog = outgoing()
+    dialog.target, dialog.route_set = "sip:bob@10.0.0.4", routes
+    request = dialog.request("INFO", [], b"")
+    assert (request.uri, request.all("route"), dialog.next_hop()) == (uri, route, hop)
+
+
+@pytest.mark.parametrize(("contact", "target"), [
+    ("<sip:bob@10.0.0.4?Replaces=x>", "sip:bob@10.0.0.4"),
+    ("<sip:bob@10.0.0.4;method=MESSAGE;ob>", "sip:bob@10.0.0.4;ob"),
+    ("<sip:bob@10.0.0.4;x=%3f>", "sip:bob@10.0.0.4;x=%3f"),
+])
+def test_a_contact_becomes_a_request_uri_without_what_may_not_stand_there(contact: str, target: str):
+    """RFC 3261 §19.1.1, table 1."""
+    dialog = outgoing()
+    dialog.learn(response(200, "b1", Contact=contact))
+    assert dialog.request("INFO", [], b"").uri == target

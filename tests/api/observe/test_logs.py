@@ -1,0 +1,107 @@
+"""Logs: what is told at which level, in which form, and that the network cannot write them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+
+from calltable.b2bua.b2bua import B2BUA
+from calltable.b2bua.routes import Route, Router
+from calltable.observe.logs import CallLog, set_up
+
+
+@pytest.fixture
+def logged(world):
+    """Calls through a B2BUA, and the log they write at a level in a form."""
+    logger = logging.getLogger("calltable")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+
+    def run(level, form="text", *, reject=0):
+        stream = io.StringIO()
+        set_up(level, form, stream)
+        engine = world.engine("udp:10.0.0.3:5060")
+        b2bua = B2BUA(engine, Router([Route(target="sip:10.0.0.2")]))
+        CallLog(engine, b2bua.machine)
+        world.observers = engine.executor.observers
+        alice, bob = world.phone("alice", "10.0.0.1"), world.phone("bob", "10.0.0.2")
+        bob.on_incoming = lambda call: call.reject(reject) if reject else call.answer()
+        call = alice.call("sip:bob@10.0.0.3")
+        world.clock.advance(2)
+        call.hangup()
+        world.clock.advance(1)
+        assert call.ended
+        return stream.getvalue().splitlines()
+
+    yield run
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
+def test_at_info_the_life_of_a_call_is_told(logged):
+    lines = [json.loads(line) for line in logged("info", "json")]
+    assert [line["message"] for line in lines] == ["call started", "call routed", "call connected", "call ended"]
+    started, routed, connected, ended = lines
+    assert started["from"] == "sip:alice@example.com"
+    assert (started["to"], started["source"]) == ("sip:bob@10.0.0.3", "udp:10.0.0.1:5060")
+    assert routed["target"] == "sip:bob@10.0.0.2"
+    assert len({line["call"] for line in lines}) == 1
+    assert ended["cause"] == "a.hungup"
+    assert ended["connected"] < ended["lasted"]
+    assert connected["after"] == pytest.approx(0.06, abs=0.02)
+
+
+def test_a_refused_call_ends_with_its_cause_and_status(logged):
+    ended = json.loads(logged("info", "json", reject=486)[-1])
+    assert (ended["message"], ended["cause"], ended["code"]) == ("call ended", "b.failed", 486)
+    assert "connected" not in ended
+
+
+def test_at_debug_every_step_is_a_line_with_its_row(logged):
+    lines = [json.loads(line) for line in logged("debug", "json")]
+    steps = [line for line in lines if line["logger"] == "calltable.steps"]
+    line = next(step for step in steps if step.get("row") == "uas.waiting.answer")
+    assert (line["leg"], line["event"], line["before"], line["after"]) == ("a", "user.answer", "incoming", "answering")
+    assert {s["call"] for s in steps if s["machine"] == "transaction/invite_client"} == {line["call"]}
+    assert {"transaction/invite_server", "leg/uac", "b2bua/bridge"} <= {step["machine"] for step in steps}
+    assert {"taken", "ignored"} <= {step["message"] for step in steps}
+
+
+def test_at_error_nothing_is_told_and_nothing_watches(logged, world):
+    assert logged("error") == []
+    assert world.observers == []
+
+
+def test_as_text_a_line_has_its_time_level_and_parts(logged):
+    first = logged("info")[0]
+    assert first[10] == "T"
+    assert " info    call started  call=" in first
+    assert " from=sip:alice@example.com " in first
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_what_comes_from_the_network_cannot_forge_a_line(form):
+    logger = logging.getLogger("calltable")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    stream = io.StringIO()
+    set_up("info", form, stream)
+    evil = "sip:x\r\n2026 info call ended\x1b[2J"
+    logging.getLogger("calltable.replay.calls").info("from %s", evil, extra={"parts": {"from": evil, "quiet": "", "n": None}})
+    logger.handlers[:], logger.level, logger.propagate = before
+    (line,) = stream.getvalue().splitlines()
+    assert "\x1b" not in line
+    assert "quiet" not in line
+
+
+def test_an_exception_is_logged_with_its_traceback():
+    logger = logging.getLogger("calltable")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    stream = io.StringIO()
+    set_up("info", "json", stream)
+    try:
+        int("broken")
+    except ValueError:
+        logger.exception("it failed")
+    logger.handlers[:], logger.level, logger.propagate = before
+    assert "ValueError: invalid literal" in json.loads(stream.getvalue())["exception"]

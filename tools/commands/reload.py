@@ -1,0 +1,69 @@
+"""``calltable reload``: let a running server read its configuration and tables again.
+
+The server does the same on SIGHUP. Calls that are up go on by the tables they began with; tables that do not pass their checks
+change nothing, and all their problems are printed here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calltable.control.unix import ControlError, ask
+from calltable.tools import OK, PROBLEMS, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+VARIABLE = "CALLTABLE_CONTROL"
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "reload", help="let a running server read its tables again",
+        description="Let a running server read its configuration and tables again. Running calls keep their tables.",
+    )  # fmt: skip
+    control(parser)
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def control(parser: argparse.ArgumentParser) -> None:
+    """The option that says which server."""
+    parser.add_argument("--control", metavar="SOCKET", type=Path,
+                        help=f"the server's control socket; default: the environment's {VARIABLE}")  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask for it and print what changed; 1 where the tables were refused. Raises UsageError where nobody answers."""
+    found = asked(options, "reload")
+    if options.json:
+        print(json.dumps(found))
+    elif "problems" in found:
+        print("\n".join(found["problems"]), file=sys.stderr)
+        count = len(found["problems"])
+        print(f"{count} problem{'s' if count > 1 else ''}: refused, and nothing was changed", file=sys.stderr)
+    elif not found["tables"]:
+        print(f"no table has changed (generation {found['generation']})")
+    else:
+        for name, what in found["tables"].items():
+            print(f"{name}: {what}")
+        calls = found["calls"]
+        print(f"generation {found['generation']} takes new calls; {calls} call{'' if calls == 1 else 's'} that were up keep their tables")
+    return PROBLEMS if "problems" in found else OK
+
+
+def asked(options: argparse.Namespace, command: str, **more: Any) -> dict[str, Any]:
+    """What the server answers. Raises UsageError."""
+    path = options.control or os.environ.get(VARIABLE)
+    if not path:
+        raise UsageError(f"which server? Give --control SOCKET, as serve was given, or set {VARIABLE}")
+    try:
+        answer: dict[str, Any] = ask(Path(path), command, **more)
+    except ControlError as error:
+        raise UsageError(str(error)) from None
+    return answer

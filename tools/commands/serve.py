@@ -1,0 +1,167 @@
+"""``calltable serve``: run the B2BUA until it is told to stop.
+
+SIGTERM or SIGINT ends gently: no new calls, the running ones get their time (``limits: drain``), what is left is hung up. A
+second one ends at once. SIGUSR1 prints what is alive as one line of JSON; ``calltable status`` asks the same over the
+control socket. SIGHUP reads configuration and tables again, as ``calltable reload`` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import logging
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Final
+
+from calltable.adapters.sip.transport.interface import TransportError
+from calltable.b2bua.routes import Route, RouteError
+from calltable.control.unix import ControlError
+from calltable.engine.model.machine import TableError
+from calltable.engine.observe.coverage import CoverageError, recording
+from calltable.observe.logs import FORMATS, LEVELS, set_up
+from calltable.server.config import Config, read_config
+from calltable.server.server import Server
+from calltable.tools import OK, PROBLEMS, UsageError, folder_of
+from calltable.tools.screen import address, seconds
+
+log = logging.getLogger("calltable.serve")
+
+EXAMPLES: Final = """\
+examples:
+  calltable serve --listen udp:127.0.0.1:5060 --next-hop sip:127.0.0.1:5070
+  calltable serve --config calltable.yaml
+  calltable serve --config calltable.yaml --check      look for mistakes, in the tables too, and end
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "serve", help="run the B2BUA", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Run the B2BUA. What the command line says goes before what the file says.",
+    )  # fmt: skip
+    parser.add_argument("--config", metavar="FILE", type=Path, help="calltable.yaml; tables/schema/config.schema.json describes it")
+    parser.add_argument("--check", action="store_true", help="check the configuration and the tables, and end")
+    parser.add_argument("--listen", metavar="ADDRESS", type=address, action="append", default=[],
+                        help="transport:host:port, such as udp:127.0.0.1:5060 or 'udp:[::1]:5060'; may be repeated")  # fmt: skip
+    parser.add_argument("--next-hop", metavar="URI", help="send every call there, in place of the routes")
+    parser.add_argument("--tables", metavar="PATH", action="append", type=Path, default=[],
+                        help="a table, or a folder of them, in place of the shipped ones of the same names")  # fmt: skip
+    parser.add_argument("--overlay", metavar="FILE", action="append", type=Path, default=[], help="one more overlay")
+    parser.add_argument("--drain", metavar="TIME", type=seconds, help="calls may go on so long after SIGTERM; default: 30s")
+    parser.add_argument("--log-level", choices=LEVELS, help="default: info")
+    parser.add_argument("--log-format", choices=FORMATS, help="default: text")
+    parser.add_argument("--trace", metavar="FILE", type=Path, help="write every message and step there, for calltable ladder")
+    parser.add_argument("--coverage", metavar="FILE", type=Path, help="add which rows were reached there, for calltable coverage")
+    parser.add_argument("--shadow", metavar="PATH", type=Path, help="candidate tables, or an overlay: see calltable shadow")
+    parser.add_argument("--control", metavar="SOCKET", type=Path, help="a Unix socket for calltable status")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the B2BUA; 0 after a gentle end, 1 where configuration or tables have problems."""
+    try:
+        config = configure(options)
+        server = Server(config, reread=lambda: configure(options))
+    except TableError as error:
+        print(error, file=sys.stderr)
+        count = len(error.problems)
+        print(f"{count} problem{'s' if count > 1 else ''}; nothing was started", file=sys.stderr)
+        return PROBLEMS
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
+    for path, what in (
+        (config.trace, f"cannot open {config.trace}"), (config.control, f"cannot open the control socket {config.control}"),
+        (options.coverage, f"--coverage {options.coverage}"),
+    ):  # fmt: skip
+        if path is not None:
+            folder_of(path, what)
+    if options.check:
+        routes = len(config.routes)
+        print(f"all is well: {routes} route{'s' if routes > 1 else ''}, {len(server.tables.machines)} tables")
+        if config.tables or config.overlays:
+            overlays = [part for one in config.overlays for part in ("--overlay", str(one))]
+            print("races were not looked at: " + shlex.join(["calltable", "check", *map(str, config.tables), *overlays]))
+        return OK
+    if options.shadow is not None and not options.shadow.exists():
+        raise UsageError(f"--shadow {options.shadow}: there is no such file or folder")
+    set_up(config.log_level, config.log_format)
+    try:
+        with recording(options.coverage):
+            return asyncio.run(serve(server, options.shadow))
+    except CoverageError as error:
+        raise UsageError(f"--coverage {options.coverage}: {error}") from error
+
+
+def configure(options: argparse.Namespace) -> Config:
+    """The file's configuration, changed as the command line says. Raises ConfigError, UsageError, OSError."""
+    config = Config() if options.config is None else read_config(options.config)
+    changes = {
+        "listen": tuple(options.listen), "tables": tuple(options.tables), "drain": options.drain,
+        "log_level": options.log_level, "log_format": options.log_format, "trace": options.trace,
+        "control": options.control,
+    }  # fmt: skip
+    changes = {name: value for name, value in changes.items() if value not in (None, ())}
+    if options.overlay:
+        changes["overlays"] = (*config.overlays, *options.overlay)
+    if options.next_hop is not None:
+        try:
+            changes["routes"] = (Route(target=options.next_hop, name="--next-hop"),)
+        except RouteError as error:
+            raise UsageError("; ".join(filter(None, (str(error).removeprefix("route "), error.hint)))) from None
+    config = dataclasses.replace(config, **changes)
+    if not config.routes:
+        place = config.places.get("routes", config.places.get("", options.config))
+        where = f"{place}: the file has no routes" if options.config is not None else "there is no --config"
+        raise UsageError(f"where do calls go? {where}; give --next-hop sip:host:port, or routes in a file")
+    return config
+
+
+async def serve(server: Server, shadow: Path | None = None) -> int:
+    """Serve until a signal; ``shadow`` are candidate tables to compare with."""
+    loop = asyncio.get_running_loop()
+    try:
+        await server.start()
+    except (TransportError, ControlError) as error:
+        raise UsageError(str(error)) from None
+    except OSError as error:
+        raise UsageError(f"cannot open {error.filename}: {error.strerror}") from None
+    stop, again = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (again if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    reloads: set[asyncio.Task[object]] = set()
+
+    def reload() -> None:
+        task = loop.create_task(server.reload())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: print(json.dumps(server.snapshot()), flush=True))
+    if shadow is not None and (problems := (await server.shadow(shadow)).get("problems")):
+        await server.close()
+        raise UsageError(f"--shadow {shadow} does not load:\n" + "\n".join(problems))
+    server.settle()
+    log.info("serving", extra={"parts": {"listen": ",".join(map(str, server.listeners))}})
+    await stop.wait()
+    log.info("draining", extra={"parts": {"calls": len(server.b2bua.calls), "seconds": server.config.drain}})
+    draining = asyncio.ensure_future(server.drain())
+    ends = [draining, asyncio.ensure_future(again.wait())]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
+    left = len(server.b2bua.calls)
+    await server.close()
+    log.info("ended", extra={"parts": {"left": left}})
+    return OK
+
+

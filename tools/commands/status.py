@@ -1,0 +1,56 @@
+"""``calltable status``: ask a running server what is alive."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from calltable.control.unix import ControlError, ask
+from calltable.tools import OK, UsageError
+
+if TYPE_CHECKING:
+    import argparse
+
+VARIABLE = "CALLTABLE_CONTROL"
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "status", help="what a running server has alive",
+        description="Print what a running server has alive: calls, sessions, timers, transactions, dialogs, and counters.",
+    )  # fmt: skip
+    parser.add_argument("--control", metavar="SOCKET", type=Path,
+                        help=f"the server's control socket; default: the environment's {VARIABLE}")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask and print. Raises UsageError where nobody answers."""
+    path = options.control or os.environ.get(VARIABLE)
+    if not path:
+        raise UsageError(f"which server? Give --control SOCKET, as serve was given, or set {VARIABLE}")
+    try:
+        found = ask(Path(path), "status")
+    except ControlError as error:
+        raise UsageError(str(error)) from None
+    print(json.dumps(found) if options.json else "\n".join(lines(found)))
+    return OK
+
+
+def lines(found: dict[str, Any], indent: str = "") -> list[str]:
+    """Names and values below each other, groups last."""
+    plain = {name: value for name, value in found.items() if not isinstance(value, dict)}
+    width = max((len(name) for name in plain), default=0)
+    shown = [f"{indent}{name:<{width}}  {_word(value)}" for name, value in plain.items()]
+    for name, value in found.items():
+        if isinstance(value, dict) and value:
+            shown += [f"{indent}{name}", *lines(value, indent + "  ")]
+    return shown
+
+
+def _word(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

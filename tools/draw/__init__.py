@@ -1,0 +1,1 @@
+"""Tables as diagrams: Mermaid, DOT, SVG, a page."""

@@ -1,0 +1,1 @@
+"""Calls as ladders: text, and a page."""
