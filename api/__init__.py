@@ -11,13 +11,16 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from calltable.assembly import Engine, Refused, Tables
+    from calltable.assembly import Engine, Refused
     from calltable.b2bua.b2bua import B2BUA
     from calltable.b2bua.routes import Route, RouteError, Router
-    from calltable.engine.model.machine import TableError
-    from calltable.observe.trace import Entry, TraceFile, Tracer
+    from calltable.engine.model.problems import TableError
+    from calltable.loading import Tables
+    from calltable.observe.entry import Entry, TraceFile
+    from calltable.observe.trace import Tracer
+    from calltable.phone.call import Call, CallEvent, CallFailed
     from calltable.phone.endpoint import Endpoint
-    from calltable.phone.softphone import Call, CallEvent, CallFailed, Softphone
+    from calltable.phone.softphone import Softphone
     from calltable.server.config import Config, ConfigError, read_config
     from calltable.server.server import Server
 

@@ -6,28 +6,23 @@ given a transport and a scheduler, real ones or simulated ones, and behaves the 
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from calltable.adapters.sip.core.stack import Stack
-from calltable.engine.check.check import check
-from calltable.engine.language.load import Library, load_tables
-from calltable.engine.model.expressions import Call, walk
-from calltable.engine.model.machine import Problem, TableError
 from calltable.engine.observe.coverage import watch
-from calltable.engine.run.compile import CompiledMachine, compile_machine
 from calltable.engine.run.executor import Executor
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from calltable.adapters.sip.core.screening import Screening
-    from calltable.adapters.sip.core.stack import Application, Resolver
+    from calltable.adapters.sip.core.stack import Application
+    from calltable.adapters.sip.transaction.sender import Resolver
     from calltable.adapters.sip.transport.interface import Transport
-    from calltable.engine.run.executor import Scheduler
+    from calltable.engine.run.ports import Scheduler
     from calltable.engine.run.store import Store
+    from calltable.loading import Tables
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not an accident
@@ -38,80 +33,6 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not an accident
         self.event = event
         self.state = state
         self.reason = reason
-
-
-class Recipe(NamedTuple):
-    """What tables were made of, so that they can be made again when their files have changed."""
-
-    paths: tuple[Path, ...] = ()
-    overlays: tuple[Path, ...] = ()
-    config: Mapping[str, Any] = MappingProxyType({})
-    predicates: Mapping[str, Callable[..., Any]] = MappingProxyType({})
-
-    def make(self) -> Tables:
-        """Read the files again. Raises as ``Tables`` does."""
-        return Tables(self.paths or None, overlays=self.overlays, config=self.config, predicates=self.predicates)
-
-    def with_files(self, paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Recipe:
-        """With these files besides; a file counts once."""
-        more = [tuple(dict.fromkeys((*mine, *theirs))) for mine, theirs in ((self.paths, paths), (self.overlays, overlays))]
-        return self._replace(paths=more[0], overlays=more[1])
-
-
-class Tables:
-    """Loaded, checked and compiled tables, ready for any number of engines.
-
-    ``paths`` (files and folders) stand in place of the shipped tables of the same names; the rest is shipped.
-    ``config`` sets what ``$config.<name>`` stands for; ``predicates`` are the functions behind the predicates of a catalogue of
-    yours, by name. Raises ``TableError`` with every problem at once; nothing is half-loaded. Among them is each predicate that
-    guards call and nobody gives. Raises ValueError for settings that no table knows or that are out of bounds.
-    """
-
-    def __init__(
-        self,
-        paths: Sequence[Path] | None = None,
-        *,
-        overlays: Sequence[Path] = (),
-        config: Mapping[str, Any] | None = None,
-        predicates: Mapping[str, Callable[..., Any]] | None = None,
-    ) -> None:
-        self.recipe = Recipe(tuple(paths or ()), tuple(overlays), dict(config or {}), dict(predicates or {}))
-        self.library: Library = load_tables(_whole(paths) if paths else None, overlays=overlays)
-        problems = check(self.library) or _ungiven(self.library, self.recipe.predicates)
-        if problems:
-            raise TableError(problems)
-        known = self.library.catalogue.config
-        wrong = [why for name, value in (config or {}).items() if (why := self.library.catalogue.check_setting(name, value))]
-        if wrong:
-            raise ValueError("; ".join(wrong))
-        self.config = {**{name: parameter.default for name, parameter in known.items()}, **(config or {})}
-        self.machines: dict[str, CompiledMachine] = {
-            name: compile_machine(machine, self.config, predicates) for name, machine in self.library.machines.items()
-        }
-        for compiled in self.machines.values():
-            compiled.family = self.machines
-
-
-def _ungiven(library: Library, predicates: Mapping[str, Callable[..., Any]]) -> list[Problem]:
-    """A problem for each predicate that a guard calls and nobody gives, at the first row that calls it."""
-    missing: dict[str, Problem] = {}
-    for machine in library.machines.values():
-        for row in machine.rows.values():
-            for node in walk(row.guard) if row.guard is not None else ():
-                if isinstance(node, Call) and node.name not in predicates and node.name not in missing:
-                    missing[node.name] = Problem(
-                        row.position, f"the guard calls the predicate {node.name}, and no function was given for it", machine.name,
-                        row.id, hint=f"give one: Tables(..., predicates={{{node.name!r}: function}}); `calltable check` and "
-                        "`explore` need none: they try all that it can answer", code="predicate",
-                    )  # fmt: skip
-    return list(missing.values())
-
-
-def _whole(paths: Sequence[Path]) -> list[Path | str]:
-    """The given tables with the shipped machines that they do not bring: a server needs its transactions too."""
-    given = {source.name for source in load_tables(paths).sources if source.kind == "machine"}
-    shipped = [source for source in load_tables().sources if source.kind == "machine"]
-    return [*paths, *(source.file for source in shipped if source.name not in given)]
 
 
 class Engine:

@@ -30,7 +30,7 @@ import pytest
 from calltable.engine.check.check import check
 from calltable.engine.language.load import base, load_tables
 from calltable.engine.language.schema import table_schema
-from calltable.engine.model.machine import TableError
+from calltable.engine.model.problems import TableError
 from calltable.server.config import parse_config
 from calltable.server.config_schema import config_schema
 from calltable.tools.main import COMMANDS

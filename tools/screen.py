@@ -13,12 +13,13 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.adapters.sip.message.build import REASONS
 from calltable.adapters.sip.message.message import Response
-from calltable.adapters.sip.transport.interface import Address, TransportError
-from calltable.assembly import Tables
-from calltable.engine.language.literals import duration
-from calltable.engine.model.machine import TableError
+from calltable.adapters.sip.message.status import REASONS
+from calltable.adapters.sip.transport.address import Address
+from calltable.adapters.sip.transport.interface import TransportError
+from calltable.engine.model.problems import TableError
+from calltable.engine.model.types import duration
+from calltable.loading import Tables
 from calltable.observe.logs import LEVELS, set_up
 from calltable.tools import PROBLEMS, UsageError
 

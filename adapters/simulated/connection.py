@@ -14,7 +14,7 @@ from calltable.adapters.simulated.packet import Delay, Drop, Held, Link, Packet
 
 if TYPE_CHECKING:
     from calltable.adapters.simulated.network import SimulatedTransport
-    from calltable.adapters.sip.transport.interface import Address
+    from calltable.adapters.sip.transport.address import Address
 
 
 class SimulatedConnection:

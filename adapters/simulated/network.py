@@ -33,7 +33,8 @@ from calltable.adapters.simulated.packet import (
     SimulatedListener,
     Verdict,
 )
-from calltable.adapters.sip.transport.interface import Address, choose_listener, no_listener
+from calltable.adapters.sip.transport.address import Address
+from calltable.adapters.sip.transport.interface import choose_listener, no_listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,8 +60,6 @@ __all__ = [
     "SimulatedNetwork",
     "SimulatedTransport",
 ]
-
-
 Filter: TypeAlias = "Callable[[bytes, Address, Address], Verdict | None]"
 Predicate: TypeAlias = "Callable[[bytes, Address, Address], bool]"
 Endpoint: TypeAlias = "Address | str | SimulatedTransport"

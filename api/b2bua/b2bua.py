@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.message.message import Request
-    from calltable.adapters.sip.transaction.layer import ServerTransaction
+    from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.assembly import Engine
     from calltable.b2bua.routes import Router
     from calltable.engine.run.executor import Executor

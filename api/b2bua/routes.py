@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.message.message import Request
     from calltable.adapters.sip.message.uri import Uri
-    from calltable.adapters.sip.transport.interface import Address
+    from calltable.adapters.sip.transport.address import Address
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _BRACES = re.compile(r"\{[^{}]*\}?|\}")

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.transport.interface import Address
+from calltable.adapters.sip.transport.address import Address
 from calltable.engine.model.machine import STARTED
 from calltable.observe.trace import leg_of
 

@@ -17,15 +17,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.engine.model.machine import STARTED
-from calltable.engine.run.compile import ROW
+from calltable.engine.run.program import ROW
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.assembly import Engine, Tables
-    from calltable.engine.run.compile import CompiledMachine
+    from calltable.assembly import Engine
     from calltable.engine.run.executor import Step
+    from calltable.engine.run.program import CompiledMachine
     from calltable.engine.run.session import Session
+    from calltable.loading import Tables
 
 MOST: Final = 500
 """Kinds of differences that are kept apart; what comes after is only counted."""

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.locate.lookup import Lookup
-from calltable.adapters.sip.transport.interface import Address, TransportError
+from calltable.adapters.sip.transport.address import Address
+from calltable.adapters.sip.transport.interface import TransportError
 from calltable.adapters.sip.transport.sockets import SocketTransport
 from calltable.assembly import Engine
 from calltable.phone.softphone import Softphone, sip_uri
@@ -22,7 +23,7 @@ from calltable.phone.softphone import Softphone, sip_uri
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from calltable.assembly import Tables
+    from calltable.loading import Tables
 
 ANYWHERE: Final = ("udp:0.0.0.0:0", "tcp:0.0.0.0:0", "udp:[::]:0", "tcp:[::]:0")
 """Free ports on every address; those that the machine cannot have are left out."""

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, Response, parse
+from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message.parse import parse
 from calltable.adapters.sip.message.uri import parse_uri
-from calltable.adapters.sip.transport.interface import Address, canonical_ip, default_port
+from calltable.adapters.sip.transport.address import Address, canonical_ip, default_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from calltable.observe.trace import Entry
+    from calltable.observe.entry import Entry
     from calltable.replay.capture import Capture, Captured
 
 

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Final
 import dpkt
 
 from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import parse
+from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.sip.transport.address import Address, canonical_ip
 from calltable.adapters.sip.transport.framing import Framer
-from calltable.adapters.sip.transport.interface import Address, canonical_ip
-from calltable.observe.trace import Entry, TraceError, read_trace
+from calltable.observe.entry import Entry, TraceError, read_trace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calltable.adapters.sip.core.stack import Stack
-    from calltable.adapters.sip.transaction.layer import ServerTransaction
+    from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.assembly import Engine
     from calltable.engine.run.executor import Executor
     from calltable.engine.run.session import Session

@@ -15,36 +15,36 @@ was captured and that the tables do not send, or that they send and that was not
 from __future__ import annotations
 
 import random
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.simulated.clock import VirtualClock
 from calltable.adapters.simulated.packet import SimulatedListener
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, Response, parse
-from calltable.adapters.sip.message.uri import host_port
-from calltable.adapters.sip.transport.interface import Address, canonical_ip, choose_listener, default_port
-from calltable.assembly import Engine, Tables
+from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message.parse import parse
+from calltable.assembly import Engine
 from calltable.b2bua.b2bua import B2BUA, BRIDGE
-from calltable.engine.observe.coverage import Memory
-from calltable.observe.trace import Entry, Tracer
+from calltable.engine.observe.memory import Memory
+from calltable.loading import Tables
+from calltable.observe.trace import Tracer
 from calltable.replay.calls import hangup
+from calltable.replay.divergence import LATE, Divergence, _divergence
+from calltable.replay.names import _Names
 from calltable.replay.owner import LegOwner
+from calltable.replay.surroundings import _Lookup, _Routes, _Wire
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from calltable.adapters.sip.core.stack import Traced
-    from calltable.adapters.sip.transport.interface import Flow, Receiver
+    from calltable.adapters.sip.transaction.sender import Traced
+    from calltable.adapters.sip.transport.address import Address
     from calltable.engine.run.executor import Step
+    from calltable.observe.entry import Entry
     from calltable.replay.calls import Call, Spoken
 
 REST: Final = 40.0
 """Seconds that go on after the last captured message: transactions come to their end (64*T1 and a little)."""
-LATE: Final = 0.5
-"""Seconds by which a message may be sent later than it was captured, for the captured element took its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +93,6 @@ class Sent:
         return message.method if isinstance(message, Request) else f"{message.status} ({message.cseq.method})"
 
 
-@dataclass(frozen=True, slots=True)
-class Divergence:
-    """Where the captured call and the tables part. ``time`` in seconds since the call's first message."""
-
-    time: float
-    captured: str
-    tables: str
-    after: str
-    """The last thing that came in before."""
-    row: str = ""
-    """The row that the tables took there."""
-
-    def __str__(self) -> str:
-        """One sentence."""
-        row = f", by row {self.row}" if self.row else ""
-        return f"at {self.time:.3f} s, after {self.after}: the capture {self.captured}; the tables {self.tables}{row}"
-
-
 @dataclass(slots=True)
 class Replayed:
     """What came of a replay."""
@@ -128,115 +110,6 @@ class Replayed:
     def rows(self) -> list[str]:
         """The path: the ids of the rows and declared non-rows, in order."""
         return [step.row for step in self.steps if step.row]
-
-
-class _Wire:
-    """A transport that catches what is sent."""
-
-    def __init__(self, listeners: Sequence[Address], sent: Callable[[bytes, Address], None]) -> None:
-        self.listeners = tuple(listeners)
-        self.stats: dict[str, int] = {}
-        self.receiver: Receiver | None = None
-        self._sent = sent
-
-    def start(self, receiver: Receiver) -> None:
-        self.receiver = receiver
-
-    def local_for(self, to: Address, source: Address | None = None) -> Address | None:
-        return choose_listener(self.listeners, to, source, lambda _: None)
-
-    def send(self, data: bytes, to: Address, source: Address | None = None, flow: Flow | None = None) -> None:  # noqa: ARG002
-        self._sent(data, to)
-
-    def close_flow(self, flow: Flow) -> None:
-        pass
-
-    async def close(self) -> None:
-        pass
-
-
-class _Lookup:
-    """Finds where a URI led to in the capture; literal addresses need no capture."""
-
-    def __init__(self, call: Call) -> None:
-        self._known: dict[str, dict[Address, None]] = {}
-        for one in call.messages:
-            if one.out and isinstance(one.message, Request):
-                self._known.setdefault(one.message.uri, {})[one.remote] = None
-        self._others = [one.remote for one in call.placed]
-
-    def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
-        if uri in self._known:
-            done(list(self._known[uri]), "")
-            return
-        try:
-            host, port, transport = host_port(uri)
-        except MessageError as error:
-            done((), error.reason)
-            return
-        literal = canonical_ip(host)
-        if literal is not None:
-            done([Address(transport or "udp", literal, port or default_port(transport or "udp"))], "")
-        elif self._others:
-            done(self._others[:1], "")
-        else:
-            done((), f"the capture does not show where {uri} leads")
-
-
-class _Routes:
-    """Sends the call where the capture shows it went, or refuses it as it was refused then."""
-
-    def __init__(self, call: Call) -> None:
-        self._targets = [one.message.uri for one in call.placed if isinstance(one.message, Request)]
-        finals = [
-            one.message.status for one in call.messages
-            if one.out and isinstance(one.message, Response) and one.message.cseq.method == "INVITE" and one.message.status >= 300
-        ]  # fmt: skip
-        self._refusal = finals[0] if finals else 404
-
-    def find(self, request: Request, source: Address | None = None) -> str | int:  # noqa: ARG002
-        return self._targets.pop(0) if self._targets else self._refusal
-
-
-_TOKEN = re.compile(rb"(?P<key>;[ \t]*(?:tag|branch)[ \t]*=[ \t]*)(?P<value>[^;,>\s\"]+)", re.IGNORECASE)
-_NAMED = re.compile(rb"^(?P<name>via|v|from|f|to|t)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE)
-_CALL_ID = re.compile(rb"^(?P<name>(?:call-id|i)[ \t]*:[ \t]*)(?P<value>[^\r\n]*?)(?=[ \t]*\r?$)", re.IGNORECASE | re.MULTILINE)
-
-
-class _Names:
-    """What the captured element called things, and what the tables call them."""
-
-    def __init__(self) -> None:
-        self.ours: dict[bytes, bytes] = {}
-        """Captured tag, branch or Call-ID, to ours."""
-        self.theirs: dict[str, str] = {}
-        """Our Call-ID, to the captured one."""
-
-    def learn(self, captured: Request | Response, own: Request | Response) -> None:
-        """A pair: the same message, once as it was captured and once as the tables sent it."""
-        self._pair(captured.call_id, own.call_id)
-        self.theirs[own.call_id] = captured.call_id
-        if isinstance(own, Request):
-            self._pair(captured.from_tag, own.from_tag)
-            self._pair(captured.via.branch, own.via.branch)
-        else:
-            self._pair(captured.to_tag, own.to_tag)
-
-    def _pair(self, captured: str | None, own: str | None) -> None:
-        if captured and own:
-            self.ours[captured.encode("utf-8", "surrogateescape")] = own.encode("utf-8", "surrogateescape")
-
-    def rewritten(self, data: bytes) -> bytes:
-        """A message of the peer with our names in the place of the captured ones."""
-        head, gap, body = data.partition(b"\r\n\r\n")
-        known = self.ours
-
-        def token(found: re.Match[bytes]) -> bytes:
-            return found["key"] + known.get(found["value"], found["value"])
-
-        head = _NAMED.sub(lambda line: _TOKEN.sub(token, line[0]), head)
-        head = _CALL_ID.sub(lambda line: line["name"] + known.get(line["value"], line["value"]), head)
-        return head + gap + body
 
 
 @dataclass(eq=False)
@@ -426,63 +299,3 @@ def root_of(call: Call) -> str:
 # --------------------------------------------------------------------------- where they part
 
 
-def _divergence(running: Replay) -> Divergence | None:
-    """The earliest difference on the wire or, for traces of ours, between the rows."""
-    unsent = min(_unsent(running), key=lambda one: one.time, default=None)
-    unheard = min(_unheard(running), key=lambda one: one.time, default=None)
-    if unsent is not None and unheard is not None and abs(unsent.time - unheard.time) <= LATE:
-        # the one stands in the place of the other
-        unheard, unsent = replace(unheard, captured=unsent.captured), None
-    found = [one for one in (unsent, unheard, *_other_rows(running)) if one is not None]
-    return min(found, key=lambda one: one.time, default=None)
-
-
-def _unsent(running: Replay) -> Iterator[Divergence]:
-    """Captured, and not sent by the tables (in time)."""
-    start = running.call.start
-    for one in running._waiting:  # noqa: SLF001 - the same module
-        if not _trying(one.message):
-            yield Divergence(
-                one.time - start, f"has {one.label} to {one.remote.hostport}", "send nothing of the kind", _before(running, one.time)
-            )
-
-
-def _unheard(running: Replay) -> Iterator[Divergence]:
-    """Sent by the tables while the capture goes on, and not captured."""
-    end = running.call.messages[-1].time - running.call.start
-    for sent in running.sent:
-        if sent.pair is None and not _trying(sent.message) and sent.time <= end + 1e-6:
-            yield Divergence(
-                sent.time, "has nothing of the kind", f"send {sent.label} to {sent.to.hostport}",
-                _before(running, running.call.start + sent.time, inclusive=True), sent.rows,
-            )
-
-
-def _other_rows(running: Replay) -> Iterator[Divergence]:
-    """The first row that a trace of ours has otherwise."""
-    logged = [step for step in running.call.steps if step.row]
-    if not logged:
-        return
-    walked = [step for step in running.steps if step.row]
-    for then, now in zip(logged, walked, strict=False):
-        if (then.machine, then.row) != (now.machine, now.row):
-            yield Divergence(
-                now.time, f"took {then.row} ({then.machine}) on {then.event}",
-                f"take {now.row} ({now.machine}) on {now.event}", now.cause.text, now.row,
-            )
-            return
-    if len(walked) < len(logged):
-        missing = logged[len(walked)]
-        yield Divergence(
-            missing.time - running.call.start, f"took {missing.row} ({missing.machine}) on {missing.event}",
-            "take no row any more", _before(running, missing.time),
-        )
-
-
-def _trying(message: Request | Response) -> bool:
-    return isinstance(message, Response) and message.status == 100
-
-
-def _before(running: Replay, time: float, *, inclusive: bool = False) -> str:
-    heard = [one for one in running.call.messages if not one.out and (one.time < time or (inclusive and one.time <= time))]
-    return f"{heard[-1].label} from {heard[-1].remote.hostport}" if heard else "the start"

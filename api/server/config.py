@@ -25,15 +25,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator
 
-from calltable.adapters.sip.transport.interface import Address, canonical_ip
-from calltable.adapters.sip.transport.sockets import KINDS, Limits
-from calltable.assembly import Recipe, Tables
+from calltable.adapters.sip.transport.address import Address, canonical_ip
+from calltable.adapters.sip.transport.base import Limits
+from calltable.adapters.sip.transport.sockets import KINDS
 from calltable.b2bua.routes import Route, problems
-from calltable.engine.language.literals import UnreadableError, duration_text, read_literal
+from calltable.engine.language.literals import UnreadableError, read_literal
 from calltable.engine.language.shape import explain
 from calltable.engine.language.source import BrokenSource, Node, read_source
-from calltable.engine.model.machine import Position, Problem, TableError, Type
-from calltable.engine.model.problems import Report
+from calltable.engine.model.problems import Position, Problem, Report, TableError
+from calltable.engine.model.types import Type, duration_text
+from calltable.loading import Recipe, Tables
 from calltable.server.config_schema import config_schema
 from calltable.server.settings import LONGEST, typed
 

@@ -12,10 +12,11 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.transport.interface import Address, sockaddr
+from calltable.adapters.sip.transport.address import Address, sockaddr
 from calltable.assembly import Refused
 from calltable.b2bua.routes import Route
-from calltable.observe.trace import Tracer, of_call
+from calltable.observe.entry import of_call
+from calltable.observe.trace import Tracer
 from calltable.phone.endpoint import Endpoint
 from calltable.server.config import Config
 from calltable.server.server import Server
@@ -23,10 +24,10 @@ from calltable.server.server import Server
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from calltable.assembly import Tables
     from calltable.engine.run.session import Session
-    from calltable.observe.trace import Entry
-    from calltable.phone.softphone import Call
+    from calltable.loading import Tables
+    from calltable.observe.entry import Entry
+    from calltable.phone.call import Call
 
 PORT: Final = 5060
 _TRIES: Final = 40

@@ -17,14 +17,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from calltable.engine.compare.diff import diff_machines
-from calltable.engine.model.machine import NOWHERE, Problem, TableError
+from calltable.engine.model.problems import NOWHERE, Problem, TableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from calltable.assembly import Engine, Tables
-    from calltable.engine.run.compile import CompiledMachine
+    from calltable.assembly import Engine
+    from calltable.engine.run.program import CompiledMachine
+    from calltable.loading import Tables
 
 STARTED_BY_THE_STACK = (
     "transaction/invite_client", "transaction/invite_server", "transaction/client", "transaction/server", "leg/stray",

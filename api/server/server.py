@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.locate.lookup import Lookup
 from calltable.adapters.sip.transport.sockets import SocketTransport
-from calltable.assembly import Engine, Recipe
+from calltable.assembly import Engine
 from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Router
 from calltable.control.unix import Control, ControlError
-from calltable.engine.model.machine import TableError
+from calltable.engine.model.problems import TableError
+from calltable.loading import Recipe
+from calltable.observe.entry import TraceFile
 from calltable.observe.logs import CallLog
 from calltable.observe.shadow import Shadow
-from calltable.observe.trace import TraceFile, Tracer
+from calltable.observe.trace import Tracer
 from calltable.phone.endpoint import NAMELESS
 from calltable.server.memory import give_back, settle
 from calltable.server.reload import Generations, is_overlay
@@ -32,9 +34,9 @@ from calltable.server.reload import Generations, is_overlay
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.adapters.sip.transport.interface import Address
-    from calltable.assembly import Tables
+    from calltable.adapters.sip.transport.address import Address
     from calltable.engine.run.session import Session
+    from calltable.loading import Tables
     from calltable.server.config import Config
 
 log = logging.getLogger("calltable.serve")

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.engine.language.literals import UnreadableError, duration_text, read_literal
+from calltable.engine.language.literals import UnreadableError, read_literal
 from calltable.engine.language.source import Node
-from calltable.engine.model.machine import Position
+from calltable.engine.model.problems import Position
+from calltable.engine.model.types import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.engine.model.machine import Parameter
+    from calltable.engine.model.catalogue import Parameter
     from calltable.engine.model.problems import Report
 
 LONGEST: Final = 366 * 86_400.0

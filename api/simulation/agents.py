@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from calltable.adapters.simulated.clock import VirtualClock
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.message.message import Request, Response
-    from calltable.adapters.sip.transaction.layer import ServerTransaction
-    from calltable.adapters.sip.transport.interface import Address
+    from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
     from calltable.engine.run.executor import Executor
     from calltable.engine.run.session import Session

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
 
-    from calltable.assembly import Tables
-    from calltable.observe.trace import Entry
+    from calltable.loading import Tables
+    from calltable.observe.entry import Entry
     from calltable.simulation.agents import AgentCall
 
 SETTLED = 120.0

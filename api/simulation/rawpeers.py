@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from calltable.adapters.sip.message.build import build_response
 from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, Response, parse
+from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message.parse import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from calltable.adapters.simulated.network import SimulatedTransport
-    from calltable.adapters.sip.transport.interface import Address, Flow
+    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.transport.interface import Flow
     from calltable.simulation.world import Simulation
 
 Headers: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"

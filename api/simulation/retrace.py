@@ -22,8 +22,10 @@ from typing import TYPE_CHECKING
 
 from calltable.adapters.simulated.network import Drop, Held
 from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, parse
-from calltable.assembly import Refused, Tables
+from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.message.parse import parse
+from calltable.assembly import Refused
+from calltable.loading import Tables
 from calltable.simulation.world import TROUBLE, Simulation, SimulationError
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from calltable.adapters.simulated.network import Packet  # noqa: F401 - what Held keeps
     from calltable.adapters.simulated.packet import Verdict
-    from calltable.adapters.sip.transport.interface import Address
+    from calltable.adapters.sip.transport.address import Address
     from calltable.engine.run.executor import Step
     from calltable.engine.run.session import Session
 

@@ -23,12 +23,15 @@ from typing import TYPE_CHECKING
 from calltable.adapters.simulated.clock import VirtualClock
 from calltable.adapters.simulated.network import SimulatedNetwork
 from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, parse
+from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.message.parse import parse
 from calltable.adapters.sip.message.uri import host_port, parse_uri
-from calltable.adapters.sip.transport.interface import Address, canonical_ip, default_port
-from calltable.assembly import Engine, Tables
+from calltable.adapters.sip.transport.address import Address, canonical_ip, default_port
+from calltable.assembly import Engine
 from calltable.b2bua.b2bua import B2BUA, BRIDGE
-from calltable.observe.trace import Entry, Tracer
+from calltable.loading import Tables
+from calltable.observe.entry import Entry
+from calltable.observe.trace import Tracer
 from calltable.simulation.agents import Agent
 from calltable.simulation.rawpeers import RawPeer
 

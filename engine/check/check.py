@@ -21,14 +21,15 @@ from calltable.engine.check.loops import loops, same_time
 from calltable.engine.check.nulls import values_needed
 from calltable.engine.check.obligations import gate_five, gate_four
 from calltable.engine.check.suggest import suggested_row
-from calltable.engine.model.machine import FAILED, STARTED, Problem
-from calltable.engine.run.children import HANGUP
+from calltable.engine.model.machine import FAILED, HANGUP, STARTED
+from calltable.engine.model.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from calltable.engine.check.truth import Cube
-    from calltable.engine.model.machine import Catalogue, Machine, Row
+    from calltable.engine.check.subjects import Cube
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Machine, Row
 
 
 class Tables(Protocol):

@@ -19,7 +19,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from calltable.engine.check.sources import Source, literal
-from calltable.engine.model.machine import FAILED, STARTED, Problem
+from calltable.engine.model.machine import FAILED, STARTED
+from calltable.engine.model.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -48,7 +48,8 @@ from calltable.engine.model.precedence import cells
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from calltable.engine.model.machine import Catalogue, Event, Machine, Row
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Event, Machine, Row
     from calltable.engine.model.precedence import Tier
 
 LIMIT = 20_000

@@ -12,9 +12,9 @@ import itertools
 from typing import TYPE_CHECKING, TypeAlias
 
 from calltable.engine.check.sources import assigned, literal, sets_of
-from calltable.engine.check.truth import Scope
+from calltable.engine.check.subjects import Scope
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import Problem
+from calltable.engine.model.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

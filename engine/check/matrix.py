@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from calltable.engine.check.flow import Flow
-    from calltable.engine.model.machine import Catalogue, Machine, Row
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Machine, Row
 
 HOLE = "HOLE"
 MARKS = {"ignore": "·", "refuse": "×", "defer": "⏸"}

@@ -16,17 +16,20 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from calltable.engine.check.sources import literal
-from calltable.engine.check.truth import Scope
-from calltable.engine.language.literals import SECONDS, an, out_of_range
+from calltable.engine.check.subjects import Scope
 from calltable.engine.language.scope import present
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import STARTED, Problem
+from calltable.engine.model.machine import STARTED
+from calltable.engine.model.problems import Problem
+from calltable.engine.model.types import SECONDS, an, out_of_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from calltable.engine.check.flow import Edge, Flow
-    from calltable.engine.model.machine import Action, Position, Row, Type
+    from calltable.engine.model.machine import Action, Row
+    from calltable.engine.model.problems import Position
+    from calltable.engine.model.types import Type
 
 Known = frozenset[x.Expression]
 """What is not null."""

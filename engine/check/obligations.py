@@ -33,13 +33,15 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import STARTED, Problem
+from calltable.engine.model.machine import STARTED
+from calltable.engine.model.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from calltable.engine.check.flow import Edge, Flow
-    from calltable.engine.model.machine import Action, ActionSpec, Event, EventSpec, Machine, Row
+    from calltable.engine.model.catalogue import ActionSpec, EventSpec
+    from calltable.engine.model.machine import Action, Event, Machine, Row
 
 LIMIT = 50_000
 """Configurations after which a machine is given up: more debts at once than a table should hold."""

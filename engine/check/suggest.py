@@ -11,8 +11,8 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import ANY, STARTED, WIDEST
+from calltable.engine.model.text import _mapping
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -154,27 +154,3 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _mapping(items: object) -> str:
-    return "{" + ", ".join(f"{name}: {value_text(value)}" for name, value in items) + "}"  # type: ignore[attr-defined]
-
-
-def value_text(value: x.Expression) -> str:
-    """A value as YAML writes it: ``$answered``, ``486``, ``{after: $config.t1}``."""
-    match value:
-        case x.Var(name=name):
-            return f"${name}"
-        case x.Field(name=name):
-            return f"$event.{name}"
-        case x.Config(name=name):
-            return f"$config.{name}"
-        case x.Mapping(items=items):
-            return _mapping(items)
-        case x.Between(low=low, high=high):
-            return f"{{between: [{value_text(low)}, {value_text(high)}]}}"
-        case x.Literal(value=str() as literal):
-            text = literal.replace("$", "$$", 1) if literal.startswith("$") else literal
-            return text if text.replace("_", "").replace(".", "").isalnum() else json.dumps(text, ensure_ascii=False)
-        case x.Literal(value=literal):
-            return json.dumps(literal)
-        case _:
-            return str(value)

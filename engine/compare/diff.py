@@ -12,13 +12,14 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from calltable.engine.check.truth import literal
+from calltable.engine.model.text import literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from calltable.engine.language.load import Library
-    from calltable.engine.model.machine import Action, Catalogue, Machine, Publication, Row
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Action, Machine, Publication, Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,13 +27,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.explore.scene import ENDED
 from calltable.engine.language.source import BrokenSource, read_source
-from calltable.engine.model.machine import Problem, TableError
-from calltable.engine.model.problems import suggestion
+from calltable.engine.model.problems import Problem, TableError, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from calltable.adapters.sip.explore.compositions import Composition
+    from calltable.engine.explore.composition import Composition
     from calltable.engine.explore.search import Graph
     from calltable.engine.explore.system import State, System
     from calltable.engine.language.source import Node

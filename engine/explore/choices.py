@@ -12,13 +12,16 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.check.truth import Scope, literal, subjects, text
+from calltable.engine.check.subjects import Scope, subjects
 from calltable.engine.model import expressions as x
+from calltable.engine.model.text import literal, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from calltable.engine.model.machine import Catalogue, Machine, Type
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Machine
+    from calltable.engine.model.types import Type
 
 Answers = tuple[tuple[str, Any], ...]
 """Calls of predicates with what they were answered, in the order they were asked in."""

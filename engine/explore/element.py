@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from calltable.engine.explore.choices import Answers
     from calltable.engine.explore.scene import Adapter, Input
     from calltable.engine.model.machine import Machine
-    from calltable.engine.run.compile import CompiledMachine
+    from calltable.engine.run.program import CompiledMachine
 
 
 class Reaction(NamedTuple):

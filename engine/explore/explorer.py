@@ -24,13 +24,14 @@ from calltable.engine.run.compile import compile_machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from calltable.adapters.sip.explore.compositions import Composition
     from calltable.engine.explore.assertions import Stated
+    from calltable.engine.explore.composition import Composition
     from calltable.engine.explore.element import Reaction
     from calltable.engine.explore.search import Result
     from calltable.engine.explore.system import State
-    from calltable.engine.model.machine import Catalogue, Machine
-    from calltable.engine.run.compile import CompiledMachine
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Machine
+    from calltable.engine.run.program import CompiledMachine
 
 PROFILES = ("quick", "full")
 

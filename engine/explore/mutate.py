@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.explore.scene import Input
     from calltable.engine.language.load import Library
-    from calltable.engine.model.machine import Machine, Problem, Row
+    from calltable.engine.model.machine import Machine, Row
+    from calltable.engine.model.problems import Problem
 
 EXTRA = {"leg": "sip.bye", "transaction": "sip.retransmit", "b2bua": ""}
 """The send that is added to rows that have none, by the table's folder."""

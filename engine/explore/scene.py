@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from calltable.engine.explore.choices import ORACLE
 from calltable.engine.model.machine import STARTED
-from calltable.engine.run.compile import DEFER, IGNORE, REFUSE
+from calltable.engine.run.program import DEFER, IGNORE, REFUSE
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
     from calltable.engine.explore.element import Element
-    from calltable.engine.model.machine import Machine, Type
-    from calltable.engine.run.compile import RowCode
+    from calltable.engine.model.machine import Machine
+    from calltable.engine.model.types import Type
     from calltable.engine.run.executor import Executor
+    from calltable.engine.run.program import RowCode
     from calltable.engine.run.session import Session
 
 TOKEN = "…"  # noqa: S105 - a stand-in for any message, URI or text, no secret

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from calltable.engine.language.literals import TABLE_KINDS, UnreadableError, read_literal, read_type
+from calltable.engine.language.literals import UnreadableError, read_literal, read_type
 from calltable.engine.language.shape import check_shape
 from calltable.engine.language.source import BrokenSource, read_source
-from calltable.engine.model.machine import (
-    KINDS,
+from calltable.engine.model.catalogue import (
     ActionSpec,
     Catalogue,
     EventSpec,
@@ -22,17 +21,16 @@ from calltable.engine.model.machine import (
     OutcomeSpec,
     Parameter,
     Predicate,
-    TableError,
-    Type,
 )
-from calltable.engine.model.problems import Report, suggestion
+from calltable.engine.model.problems import Report, TableError, suggestion
+from calltable.engine.model.types import KINDS, TABLE_KINDS, Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from calltable.engine.language.source import Node
-    from calltable.engine.model.machine import Position
+    from calltable.engine.model.problems import Position
 
 _T = TypeVar("_T")
 _Made_co = TypeVar("_Made_co", covariant=True)

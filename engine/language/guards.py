@@ -22,13 +22,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from calltable.engine.language.literals import duration, duration_text
 from calltable.engine.model import expressions as x
+from calltable.engine.model.types import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from calltable.engine.model.machine import Position
+    from calltable.engine.model.problems import Position
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -298,68 +298,4 @@ def _number(text: str) -> int | float:
 
 # --------------------------------------------------------------------------- writing
 
-_OR, _AND, _NOT, _RELATION, _OPERAND = range(5)
 
-
-def format_expression(node: x.Expression) -> str:
-    """A guard as text that reads back as the same tree; text constants stand in quotes."""
-    return _format(node)[0]
-
-
-def _format(node: x.Expression) -> tuple[str, int]:
-    match node:
-        case x.Literal(value=value):
-            return format_literal(value), _OPERAND
-        case x.Var(name=name):
-            return name, _OPERAND
-        case x.Field(name=name):
-            return f"event.{name}", _OPERAND
-        case x.Config(name=name):
-            return f"config.{name}", _OPERAND
-        case x.Count(child=child, state=state):
-            return (f"count({child}, {state})" if state else f"count({child})"), _OPERAND
-        case x.Call(name=name, arguments=arguments):
-            return f"{name}({', '.join(map(format_expression, arguments))})", _OPERAND
-        case x.Compare(operator=operator, left=left, right=right):
-            return f"{_inside(left, _OPERAND)} {operator} {_inside(right, _OPERAND)}", _RELATION
-        case x.In(item=item, members=members):
-            return f"{_inside(item, _OPERAND)} in [{', '.join(format_literal(m.value) for m in members)}]", _RELATION
-        case x.IsNull(item=item):
-            return f"{_inside(item, _OPERAND)} is null", _RELATION
-        case x.Not(item=x.IsNull(item=item)):
-            return f"{_inside(item, _OPERAND)} is not null", _RELATION
-        case x.Not(item=x.In(item=item, members=members)):
-            shown = ", ".join(format_literal(m.value) for m in members)
-            return f"{_inside(item, _OPERAND)} not in [{shown}]", _RELATION
-        case x.Not(item=item):
-            return f"not {_inside(item, _NOT)}", _NOT
-        case x.And(items=items):
-            return " and ".join(_inside(item, _NOT) for item in items), _AND
-        case x.Or(items=items):
-            return " or ".join(_inside(item, _AND) for item in items), _OR
-        case x.Mapping(items=pairs):
-            return "{" + ", ".join(f"{name}: {format_expression(value)}" for name, value in pairs) + "}", _OPERAND
-        case x.Between(low=low, high=high):
-            return f"between {format_expression(low)} and {format_expression(high)}", _OPERAND
-
-
-def _inside(node: x.Expression, least: int) -> str:
-    text, binding = _format(node)
-    return text if binding >= least else f"({text})"
-
-
-def format_literal(value: object) -> str:
-    """A constant as a guard writes it; a float is a duration."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case float():
-            return f"-{duration_text(-value)}" if value < 0 else duration_text(value)
-        case str():
-            return f'"{value}"' if "'" in value else f"'{value}'"
-        case tuple():
-            return "[" + ", ".join(map(format_literal, value)) + "]"
-        case _:
-            return str(value)

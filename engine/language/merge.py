@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from calltable.engine.language.source import Node
-    from calltable.engine.model.machine import Position
-    from calltable.engine.model.problems import Report
+    from calltable.engine.model.problems import Position, Report
 
 SECTIONS = ("variables", "publishes", "states", "groups", "children")
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from calltable.engine.language.declarations import Declarations
     from calltable.engine.language.merge import Entry
-    from calltable.engine.model.machine import Position, Row
-    from calltable.engine.model.problems import Report
+    from calltable.engine.model.machine import Row
+    from calltable.engine.model.problems import Position, Report
 
 
 def base(row: str) -> str:

@@ -18,13 +18,14 @@ from calltable.engine.language.declarations import (
     timer_names,
     used_actions,
 )
-from calltable.engine.language.guards import GuardError, format_expression, parse
-from calltable.engine.language.literals import SECONDS
+from calltable.engine.language.guards import GuardError, parse
 from calltable.engine.language.scope import Scope, present, type_guard
 from calltable.engine.language.values import read_fields, read_value
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import ANY, WIDEST, Event, Publication, Row, RowKind
 from calltable.engine.model.problems import close_matches, suggestion
+from calltable.engine.model.text import format_expression
+from calltable.engine.model.types import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +33,9 @@ if TYPE_CHECKING:
     from calltable.engine.language.declarations import Declarations
     from calltable.engine.language.merge import Entry
     from calltable.engine.language.source import Node
-    from calltable.engine.model.machine import Action, Catalogue, Position
-    from calltable.engine.model.problems import Report
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Action
+    from calltable.engine.model.problems import Position, Report
 
 COMMANDS = "user.*"
 """In refuse rows: every command that no other row names."""

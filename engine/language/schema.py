@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.language.literals import TABLE_KINDS
-from calltable.engine.model.machine import KINDS
+from calltable.engine.model.types import KINDS, TABLE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from calltable.engine.model.machine import ActionSpec, Catalogue, Parameter, Type
+    from calltable.engine.model.catalogue import ActionSpec, Catalogue, Parameter
+    from calltable.engine.model.types import Type
 
 Schema = dict[str, Any]
 

@@ -15,17 +15,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from calltable.engine.language.literals import BOOL, INT, NULL, NUMBER, OPAQUE, SECONDS, STRING, TEXT, accepts, an
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import Type
 from calltable.engine.model.problems import suggestion
+from calltable.engine.model.types import BOOL, INT, NULL, NUMBER, OPAQUE, SECONDS, STRING, TEXT, Type, accepts, an
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from calltable.engine.language.guards import Parsed
-    from calltable.engine.model.machine import Catalogue, Event, Position, Variable
-    from calltable.engine.model.problems import Report
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Event, Variable
+    from calltable.engine.model.problems import Position, Report
 
 _ORDERED = ("<", "<=", ">", ">=")
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
     from calltable.engine.language.source import Node
-    from calltable.engine.model.machine import Position
-    from calltable.engine.model.problems import Report
+    from calltable.engine.model.problems import Position, Report
 
 _ROW_LISTS = ("rows", "add", "replace")
 

@@ -9,26 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calltable.engine.language.guards import format_literal
-from calltable.engine.language.literals import (
-    SECONDS,
-    UnreadableError,
-    accepts,
-    an,
-    apart,
-    describe,
-    read_literal,
-    span,
-)
+from calltable.engine.language.literals import UnreadableError, describe, read_literal
 from calltable.engine.model import expressions as x
+from calltable.engine.model.text import format_literal
+from calltable.engine.model.types import SECONDS, accepts, an, apart, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from calltable.engine.language.scope import Scope
     from calltable.engine.language.source import Node
-    from calltable.engine.model.machine import Position, Type
-    from calltable.engine.model.problems import Report
+    from calltable.engine.model.problems import Position, Report
+    from calltable.engine.model.types import Type
 
 
 def read_value(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from calltable.engine.model.expressions import Expression
+    from calltable.engine.model.problems import Position
+    from calltable.engine.model.types import Type
 
 ANY = "any"
 """The state specification that stands for every non-final state."""
@@ -26,47 +28,6 @@ STARTED = "engine.started"
 FAILED = "engine.failed"
 
 RowKind = Literal["row", "ignore", "refuse", "defer"]
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
-    """Where something stands in a file; line and column count from 1."""
-
-    file: str
-    line: int
-    column: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
-
-
-NOWHERE = Position("<built-in>", 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Type:
-    """The type of a variable, a field or a parameter.
-
-    ``kind`` is one of ``KINDS``. ``duration`` values are seconds as float. ``values`` lists the members
-    of an ``enum`` (elsewhere: literals that are allowed beside the kind's own values, such as
-    ``invite`` for a ``handle``). ``optional`` admits null.
-    """
-
-    kind: str
-    optional: bool = False
-    values: tuple[str, ...] = ()
-    low: float | None = field(default=None, repr=False)
-    high: float | None = field(default=None, repr=False)
-    """The bounds of an ``int`` or a ``duration`` (seconds) that the catalogue sets."""
-
-    def __str__(self) -> str:
-        text = f"enum[{', '.join(self.values)}]" if self.kind == "enum" else self.kind
-        return text + ("?" if self.optional else "")
-
-
-KINDS = ("bool", "int", "string", "duration", "enum", "uri", "message", "handle", "map", "list", "name")
-"""``message`` and ``handle`` are opaque to the engine: adapters make and read them. ``name`` is the name
-of something in the table (a child, a timer, a machine, an event) and is checked by the loader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,137 +185,4 @@ class Event:
 # --------------------------------------------------------------------------- catalogue
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of an action, or a configured value."""
-
-    name: str
-    type: Type
-    required: bool
-    default: object
-    doc: str
-
-
-@dataclass(frozen=True, slots=True)
-class OutcomeSpec:
-    """An event that an action can lead to. ``more`` is true where others of the same action may follow
-    it (a provisional response); the action is awaited until one without ``more`` has come.
-    """
-
-    event: str
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ActionSpec:
-    """What the catalogue says of an action.
-
-    ``sends`` names the abstract message it puts on the wire; ``acquires`` and ``releases`` name the
-    obligations it opens and settles. All three may carry ``{parameter}`` placeholders.
-    """
-
-    name: str
-    doc: str
-    parameters: Mapping[str, Parameter]
-    outcomes: tuple[OutcomeSpec, ...]
-    acquires: tuple[str, ...]
-    releases: tuple[str, ...]
-    sends: str | None
-    position: Position
-    open_ended: bool = False
-    """The other side may keep its last outcome back as long as it likes."""
-    hurries: tuple[str, ...] = ()
-    """Actions that are ``open_ended`` no longer once this one was taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventSpec:
-    """What the catalogue says of an event."""
-
-    name: str
-    fields: Mapping[str, Type]
-    must_take: bool
-    acquires: tuple[str, ...]
-    """Obligations that the arrival of the event opens (a request owes a final response)."""
-    releases: tuple[str, ...]
-    doc: str
-    position: Position
-
-
-@dataclass(frozen=True, slots=True)
-class Interface:
-    """A named set of events that machines may receive."""
-
-    name: str
-    doc: str
-    events: Mapping[str, EventSpec]
-    position: Position
-
-
-@dataclass(frozen=True, slots=True)
-class Predicate:
-    """A named pure function that guards may call; ``returns`` is its type."""
-
-    name: str
-    parameters: tuple[Type, ...]
-    returns: Type
-    doc: str
-
-
-@dataclass(frozen=True, slots=True)
-class Catalogue:
-    """Everything tables may name: events, actions, predicates, configuration."""
-
-    interfaces: Mapping[str, Interface]
-    outcomes: Mapping[str, EventSpec]
-    """Events that arrive only as the outcome of an action, by name."""
-    actions: Mapping[str, ActionSpec]
-    predicates: Mapping[str, Predicate]
-    config: Mapping[str, Parameter]
-    """What ``$config.<name>`` may name."""
-
-    def check_setting(self, name: str, value: object) -> str | None:
-        """What is wrong with a value (durations: seconds) for the setting ``name``; None where nothing is."""
-        from calltable.engine.language.literals import unfit  # noqa: PLC0415 - kinds is built on this module
-
-        if name not in self.config:
-            return f"no table knows the setting {name}; there are {', '.join(sorted(self.config))}"
-        why = unfit(value, self.config[name].type)
-        return f"{name}: {why}" if why else None
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with a table: where, in what, and how to mend it."""
-
-    position: Position
-    message: str
-    table: str = ""
-    row: str = ""
-    state: str = ""
-    event: str = ""
-    hint: str = ""
-    gate: int = 1
-    code: str = "invalid"
-    """A short stable identifier of the rule that was broken (``unknown-action``, ``hole``, …)."""
-
-    def __str__(self) -> str:
-        where = ", ".join(
-            f"{label} {value}"
-            for label, value in (
-                ("table", self.table), ("row", self.row), ("state", self.state), ("event", self.event),
-            )
-            if value
-        )
-        text = f"{self.position}: {self.message}"
-        if where:
-            text += f" ({where})"
-        return text + (f"\n    {self.hint}" if self.hint else "")
-
-
-class TableError(Exception):
-    """One or more tables do not load; ``problems`` holds every reason found, in file order."""
-
-    def __init__(self, problems: list[Problem]) -> None:
-        self.problems = sorted(problems, key=lambda p: p.position)
-        super().__init__("\n".join(map(str, self.problems)))
+HANGUP = "user.hangup"

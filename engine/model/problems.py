@@ -7,14 +7,11 @@ with ``within`` and goes on after a complaint wherever it can. All narrowed repo
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
-
-from calltable.engine.model.machine import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from calltable.engine.model.machine import Position
 
 _SHOWN = 12
 """How many known names a hint lists before it trails off."""
@@ -78,3 +75,55 @@ def unique(problems: Iterable[Problem]) -> list[Problem]:
             seen.add(key)
             kept.append(problem)
     return kept
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """Where something stands in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+NOWHERE = Position("<built-in>", 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a table: where, in what, and how to mend it."""
+
+    position: Position
+    message: str
+    table: str = ""
+    row: str = ""
+    state: str = ""
+    event: str = ""
+    hint: str = ""
+    gate: int = 1
+    code: str = "invalid"
+    """A short stable identifier of the rule that was broken (``unknown-action``, ``hole``, …)."""
+
+    def __str__(self) -> str:
+        where = ", ".join(
+            f"{label} {value}"
+            for label, value in (
+                ("table", self.table), ("row", self.row), ("state", self.state), ("event", self.event),
+            )
+            if value
+        )
+        text = f"{self.position}: {self.message}"
+        if where:
+            text += f" ({where})"
+        return text + (f"\n    {self.hint}" if self.hint else "")
+
+
+class TableError(Exception):
+    """One or more tables do not load; ``problems`` holds every reason found, in file order."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda p: p.position)
+        super().__init__("\n".join(map(str, self.problems)))

@@ -10,144 +10,27 @@ merged by addition; ``measure`` holds them against a table as it is now.
 from __future__ import annotations
 
 import atexit
-import fcntl
-import json
 import os
 from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.engine.check.truth import OTHER, Scope, subjects
+from calltable.engine.check.subjects import OTHER, Scope, subjects
 from calltable.engine.model import expressions as x
 from calltable.engine.model.precedence import tiers
+from calltable.engine.observe.hits import Hits, merge
+from calltable.engine.observe.memory import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from calltable.engine.check.truth import Subject
-    from calltable.engine.model.machine import Catalogue, Machine, Row
-    from calltable.engine.run.compile import CompiledMachine
+    from calltable.engine.check.subjects import Subject
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Machine
     from calltable.engine.run.executor import Executor, Step
+    from calltable.engine.run.program import CompiledMachine
     from calltable.engine.run.session import Session
-
-FORMAT: Final = "calltable-coverage"
-VERSION: Final = 1
-
-Key = tuple[str, str, str, str, str]
-"""Machine, digest, state, event, row id (empty where no row took the event)."""
-Case = tuple[str, str, str, str, str]
-"""Machine, digest, state, event, and the values that the guards met, in words."""
-
-
-class CoverageError(ValueError):
-    """A file holds no coverage; the text says which and why."""
-
-
-@dataclass(slots=True)
-class Hits:
-    """What was counted. ``rows`` and ``cases`` map their keys to how often they came."""
-
-    rows: Counter[Key] = field(default_factory=Counter)
-    cases: Counter[Case] = field(default_factory=Counter)
-
-    def add(self, other: Hits) -> None:
-        """Take what ``other`` has counted as well."""
-        self.rows.update(other.rows)
-        self.cases.update(other.cases)
-
-    def dump(self) -> str:
-        """The counts as JSON."""
-        machines: dict[tuple[str, str], dict[tuple[str, str], dict[str, dict[str, int]]]] = {}
-        for kind, counts in (("rows", self.rows), ("cases", self.cases)):
-            for (machine, digest, state, event, what), count in sorted(counts.items()):
-                cell = machines.setdefault((machine, digest), {}).setdefault((state, event), {})
-                cell.setdefault(kind, {})[what] = count
-        content = {
-            FORMAT: VERSION,
-            "machines": [
-                {"machine": machine, "digest": digest,
-                 "cells": [{"state": state, "event": event, **cell} for (state, event), cell in cells.items()]}
-                for (machine, digest), cells in machines.items()
-            ],
-        }  # fmt: skip
-        return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-
-    @classmethod
-    def load(cls, text: str, name: str = "coverage") -> Hits:
-        """Read what ``dump`` wrote. Raises CoverageError."""
-        found = cls()
-        try:
-            content = json.loads(text)
-            version = content[FORMAT]
-            for machine in content["machines"]:
-                for cell in machine["cells"]:
-                    key = (str(machine["machine"]), str(machine["digest"]), str(cell["state"]), str(cell["event"]))
-                    for row, count in cell.get("rows", {}).items():
-                        found.rows[*key, row] += int(count)
-                    for case, count in cell.get("cases", {}).items():
-                        found.cases[*key, case] += int(count)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CoverageError(f"{name}: this is no coverage file ({str(error) or type(error).__name__})") from error
-        if version != VERSION:
-            raise CoverageError(f"{name}: written by another version of calltable")
-        return found
-
-    def write(self, path: Path) -> None:
-        """Add the counts to a file, all or nothing; it is made where there is none. Raises OSError, CoverageError."""
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)  # the processes of a test run end together
-            whole = Hits()
-            if path.exists():
-                whole = self.load(path.read_text(encoding="utf-8"), str(path))
-            whole.add(self)
-            beside = path.with_name(f".{path.name}.new")
-            beside.write_text(whole.dump(), encoding="utf-8")
-            beside.replace(path)
-        finally:
-            os.close(folder)
-
-
-class Memory:
-    """What the variables that guards read held *before* each step; an observer that others ask.
-
-    Kept for a session only once a row has changed one, and until the session's end.
-    """
-
-    def __init__(self) -> None:
-        self._kept: dict[Session, dict[str, Any]] = {}
-        self._read: dict[CompiledMachine, frozenset[str]] = {}
-
-    def before(self, session: Session) -> Mapping[str, Any]:
-        """The values before the step that is being told; ask before ``learn``."""
-        kept = self._kept.get(session)
-        if kept is not None:
-            return kept
-        model = session.machine.model
-        return {name: model.variables[name].default for name in self.read(session.machine)}
-
-    def learn(self, step: Step) -> None:
-        """Remember what the step has set."""
-        row, session = step.row, step.session
-        if row is None or step.receipt is None:
-            return
-        if row.final:
-            self._kept.pop(session, None)
-            return
-        read = self.read(session.machine)
-        if any(name in read for name in row.variables):
-            self._kept[session] = {name: getattr(session, "v_" + name) for name in read}
-
-    def read(self, machine: CompiledMachine) -> frozenset[str]:
-        """The variables that the guards of a machine ask about."""
-        found = self._read.get(machine)
-        if found is None:
-            guards = [row.guard for row in machine.model.rows.values() if row.guard is not None]
-            names = {node.name for guard in guards for node in x.walk(guard) if isinstance(node, x.Var)}
-            found = self._read[machine] = frozenset(names)
-        return found
 
 
 class Coverage:
@@ -307,94 +190,3 @@ def represent(subject: Subject, value: Any) -> object:
 # --------------------------------------------------------------------------- what is missing
 
 
-@dataclass(slots=True)
-class Measure:
-    """One table held against what was counted. Row lists are in the order of the table."""
-
-    machine: Machine
-    reached: dict[str, int]
-    """By row id, how often it was taken (or has ignored, refused, deferred)."""
-    states: frozenset[str]
-    """The states in which any event came, or that a row led to."""
-    held: frozenset[str]
-    """Rows with a guard that held at least once."""
-    failed: frozenset[str]
-    """Rows with a guard that was asked and did not hold."""
-    cases: dict[tuple[str, str], dict[str, int]]
-    """By state and event, the cases that came."""
-    surprises: dict[tuple[str, str], int]
-    """Events that no row took."""
-    foreign: int
-    """Events counted under another version of the table."""
-
-    def rows(self, *kinds: str) -> list[Row]:
-        """The rows of these kinds, all without any."""
-        return [row for row in self.machine.rows.values() if not kinds or row.kind in kinds]
-
-    def missing(self, *kinds: str) -> list[Row]:
-        """The rows of these kinds that nothing reached."""
-        return [row for row in self.rows(*kinds) if row.id not in self.reached]
-
-    @property
-    def guards(self) -> list[Row]:
-        """The rows whose guard has two sides to see: not ``otherwise``, and not asked on entry."""
-        return [row for row in self.machine.rows.values() if row.guard is not None and row.after is None]
-
-    @property
-    def one_sided(self) -> list[tuple[Row, str]]:
-        """Rows that were asked, of which the guard was seen one way only, with the way that is missing."""
-        found = []
-        for row in self.guards:
-            yes, no = row.id in self.held, row.id in self.failed
-            if yes != no:
-                found.append((row, "never failed" if yes else "never held"))
-        return found
-
-
-def measure(machine: Machine, hits: Hits) -> Measure:
-    """Hold one table against what was counted under its name; rows of other versions count by their id."""
-    reached: Counter[str] = Counter()
-    states: set[str] = set()
-    held: set[str] = set()
-    failed: set[str] = set()
-    surprises: Counter[tuple[str, str]] = Counter()
-    cases: dict[tuple[str, str], dict[str, int]] = {}
-    foreign = 0
-    for (name, digest, state, event, row_id), count in hits.rows.items():
-        if name != machine.name:
-            continue
-        foreign += count if digest != machine.digest else 0
-        if not row_id:
-            surprises[state, event] += count
-            continue
-        row = machine.rows.get(row_id)
-        if row is None or state not in machine.states:
-            continue
-        reached[row_id] += count
-        states.update(one for one in (state, row.next_state) if one is not None)
-        if row.guard is not None:
-            held.add(row_id)
-        failed.update(_passed_over(machine, state, event, row_id))
-    for (name, _, state, event, case), count in hits.cases.items():
-        if name == machine.name:
-            cell = cases.setdefault((state, event), {})
-            cell[case] = cell.get(case, 0) + count
-    order = {row: reached[row] for row in machine.rows if row in reached}
-    return Measure(machine, order, frozenset(states), frozenset(held), frozenset(failed), cases, dict(surprises), foreign)
-
-
-def _passed_over(machine: Machine, state: str, event: str, taken: str) -> Iterator[str]:
-    """The rows whose guards cannot have held where ``taken`` was: those asked before it, and its equals."""
-    for tier in tiers(machine, state, event):
-        ids = [row.id for row in tier]
-        yield from (row.id for row in tier if row.guard is not None and row.id != taken)
-        if taken in ids:
-            return
-
-
-def merge(many: Iterable[Hits]) -> Hits:
-    """All counts added up."""
-    whole = Hits()
-    for one in many:
-        whole.add(one)
-    return whole

@@ -10,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.check.truth import is_subject, literal, text
+from calltable.engine.check.subjects import is_subject
 from calltable.engine.model import expressions as x
 from calltable.engine.model.precedence import tiers
+from calltable.engine.model.text import show, show_value, text
 from calltable.engine.run.interpret import Environment
 
 if TYPE_CHECKING:
@@ -115,32 +116,3 @@ def _failed(guard: x.Expression, env: Environment) -> Iterator[str]:
         yield show(guard)
 
 
-def show(node: x.Expression, *, inner: bool = False) -> str:
-    """A guard as a table writes it."""
-    match node:
-        case x.Compare(operator=operator, left=left, right=right):
-            return f"{show(left)} {operator} {show(right)}"
-        case x.In(item=item, members=members):
-            return f"{show(item)} in [{', '.join(map(show, members))}]"
-        case x.IsNull(item=item):
-            return f"{show(item)} is null"
-        case x.Not(item=x.IsNull(item=item)):
-            return f"{show(item)} is not null"
-        case x.Not(item=item):
-            return f"not {show(item, inner=True)}"
-        case x.And(items=items) | x.Or(items=items):
-            whole = (" and " if isinstance(node, x.And) else " or ").join(show(item, inner=True) for item in items)
-            return f"({whole})" if inner else whole
-        case x.Literal(value=str() as value):
-            return value if value.isidentifier() else f"'{value}'"
-        case x.Literal(value=value):
-            return literal(value)
-        case _:
-            return text(node)
-
-
-def show_value(value: object) -> str:
-    """A value for people: constants as tables write them, messages and handles by their kind."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return literal(value)
-    return f"‹{type(value).__name__}›"

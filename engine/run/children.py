@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.model.machine import STARTED
+from calltable.engine.model.machine import HANGUP, STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from calltable.engine.run.executor import Executor
     from calltable.engine.run.session import Session
 
-HANGUP = "user.hangup"
 _NOTHING: Mapping[str, Any] = {}
 
 

@@ -17,29 +17,20 @@ import logging
 import random
 from collections import Counter, deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.model.machine import FAILED, STARTED
 from calltable.engine.run.children import NOBODY, Children
-from calltable.engine.run.compile import DEFER, REFUSE, ROW, CompiledMachine, Draw, RowCode
-from calltable.engine.run.session import (
-    ENDED,
-    HISTORY,
-    OVERFLOW,
-    PENDING,
-    QUEUED,
-    STALE,
-    UNHANDLED,
-    Outcome,
-    Owner,
-    Receipt,
-    Session,
-)
+from calltable.engine.run.program import DEFER, REFUSE, ROW, CompiledMachine, Draw, RowCode
+from calltable.engine.run.records import ENDED, HISTORY, OVERFLOW, PENDING, QUEUED, STALE, UNHANDLED, Outcome, Receipt
+from calltable.engine.run.session import Owner, Session
 from calltable.engine.run.store import Conflict, MemoryStore, Record, Store
 from calltable.engine.run.timers import Alarms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from calltable.engine.run.ports import Scheduler
 
 log = logging.getLogger("calltable.engine")
 
@@ -57,16 +48,6 @@ _tuple: Any = tuple.__new__
 """Makes a named tuple without its own constructor: the same object in a third of the time, on the hottest path."""
 
 Handler = "Callable[[Session, Mapping[str, Any]], None]"
-
-
-class Scheduler(Protocol):
-    """What the executor needs of time; ``asyncio.AbstractEventLoop`` has it. Seconds, monotonic."""
-
-    def time(self) -> float:
-        """The current moment."""
-
-    def call_at(self, when: float, callback: Callable[..., None], *args: Any) -> Any:
-        """Call back at ``when``; the answer has ``cancel()``."""
 
 
 class Step(NamedTuple):

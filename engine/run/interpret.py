@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from calltable.engine.model import expressions as x
 from calltable.engine.model.precedence import tiers
-from calltable.engine.run.compile import Draw
+from calltable.engine.run.program import Draw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,59 +7,18 @@ sessions, the compiled cells say where to.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from calltable.engine.run.compile import CompiledMachine, RowCode
     from calltable.engine.run.executor import Executor
+    from calltable.engine.run.program import CompiledMachine
+    from calltable.engine.run.records import Receipt
     from calltable.engine.run.timer_heap import Timer
 
 Payload = "Mapping[str, Any]"
 Waiting: TypeAlias = "tuple[str, Mapping[str, Any], Session | None]"
-
-HISTORY = 50
-"""How many receipts a session keeps."""
-
-
-class Outcome(NamedTuple):
-    """What became of one event.
-
-    ``kind`` is ``taken`` (``detail`` is the row's id), ``ignored`` (the kind of ignoring), ``refused`` (the
-    reason), ``deferred``, ``queued`` (the engine is at work; it will be taken in turn), ``pending`` (taken;
-    the store has yet to confirm), ``stale`` (the session no longer waits for it), ``unhandled`` or ``ended``.
-    """
-
-    kind: str
-    detail: str = ""
-
-    @property
-    def ok(self) -> bool:
-        """Whether the event had the effect it was sent for, now or in turn."""
-        return self.kind in _OK
-
-
-_OK = frozenset({"taken", "deferred", "queued", "pending"})
-
-QUEUED = Outcome("queued")
-PENDING = Outcome("pending")
-STALE = Outcome("stale")
-ENDED = Outcome("ended")
-UNHANDLED = Outcome("unhandled")
-OVERFLOW = Outcome("refused", "the session's inbox is full")
-
-
-class Receipt(NamedTuple):
-    """The record of one committed step: times in seconds of the scheduler's clock."""
-
-    session: int
-    version: int
-    row: str
-    event: str
-    before: str
-    after: str
-    time: float
 
 
 class Owner(Protocol):
@@ -167,13 +126,3 @@ class Session:
         return f"<{self.machine.name} {self.path} in {self.state}>"
 
 
-class Taken(NamedTuple):
-    """What a cell answers: the row, the new values of ``row.slots``, effects and publications.
-
-    The generated code returns plain tuples of this shape.
-    """
-
-    row: RowCode
-    changes: tuple[Any, ...]
-    effects: tuple[tuple[str, Mapping[str, Any]], ...]
-    publications: tuple[tuple[str, Mapping[str, Any]], ...]

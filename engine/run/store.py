@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from calltable.engine.run.session import Receipt
+    from calltable.engine.run.records import Receipt
 
 
 class Conflict(Exception):  # noqa: N818 - the word says it; it is no programming error

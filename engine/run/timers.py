@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.run.compile import Draw
+from calltable.engine.run.program import Draw
 from calltable.engine.run.timer_heap import Repeat, Timer, TimerHeap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from calltable.engine.run.compile import Arm
     from calltable.engine.run.executor import Executor
+    from calltable.engine.run.program import Arm
     from calltable.engine.run.session import Session
 
 NEVER = float("inf")

@@ -11,8 +11,9 @@ from calltable.adapters.simulated.clock import VirtualClock
 from calltable.adapters.simulated.network import SimulatedNetwork
 from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.message.uri import host_port
-from calltable.adapters.sip.transport.interface import Address, canonical_ip
-from calltable.assembly import Engine, Tables
+from calltable.adapters.sip.transport.address import Address, canonical_ip
+from calltable.assembly import Engine
+from calltable.loading import Tables
 from calltable.phone.softphone import Softphone
 
 

@@ -32,7 +32,7 @@ from calltable.engine.check.check import check
 from calltable.engine.language.load import load_tables
 from calltable.engine.run.compile import compile_machine
 from calltable.engine.run.executor import Executor
-from calltable.engine.run.session import HISTORY
+from calltable.engine.run.records import HISTORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

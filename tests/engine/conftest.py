@@ -10,8 +10,9 @@ import pytest
 from calltable.adapters.simulated.clock import VirtualClock
 from calltable.engine.check.flow import Flow, analyse
 from calltable.engine.language.load import Library, load_tables
-from calltable.engine.run.compile import CompiledMachine, compile_machine
+from calltable.engine.run.compile import compile_machine
 from calltable.engine.run.executor import Executor, Step
+from calltable.engine.run.program import CompiledMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from calltable.assembly import Tables
 from calltable.control.unix import ask
-from calltable.observe.trace import read_trace
+from calltable.loading import Tables
+from calltable.observe.entry import read_trace
 from calltable.replay import replay
 from calltable.replay.calls import calls
 from calltable.replay.capture import read_capture

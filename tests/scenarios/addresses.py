@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.transport.interface import Address
+from calltable.adapters.sip.transport.address import Address
 from calltable.simulation import Simulation
 from calltable.simulation.rawpeers import RawCall
 from tests.scenarios.catalogue import scenario

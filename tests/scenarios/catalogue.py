@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from calltable.assembly import Tables
+from calltable.loading import Tables
 from calltable.simulation import Simulation
 
 if TYPE_CHECKING:

@@ -27,7 +27,8 @@ from tests.scenarios.stories import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from calltable.engine.run.session import Outcome, Session
+    from calltable.engine.run.records import Outcome
+    from calltable.engine.run.session import Session
 
 
 def find(sim: Simulation, node: str, machine: str, name: str = "") -> Session:

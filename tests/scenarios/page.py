@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calltable.tools.commands.ladder import ladder_text
+from calltable.tools.ladder.text import ladder_text
 from tests.scenarios.catalogue import SCENARIOS, Scenario, load
 from tests.scenarios.races import RACES
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from calltable.adapters.sip.message.message import Message
-    from calltable.adapters.sip.transport.interface import Address
+    from calltable.adapters.sip.transport.address import Address
     from calltable.simulation.agents import AgentCall
     from calltable.simulation.rawpeers import Headers, RawPeer
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from calltable.observe.trace import Entry, TraceError, dump, load, read_trace
+from calltable.observe.entry import Entry, TraceError, dump, load, read_trace
 from calltable.tools import UsageError
-from calltable.tools.commands.ladder import ladder, ladder_html, ladder_text, register
+from calltable.tools.commands.ladder import register
+from calltable.tools.ladder.model import ladder
+from calltable.tools.ladder.page import ladder_html
+from calltable.tools.ladder.text import ladder_text
 
 TRACE = Path(__file__).parent / "traces" / "basic_call.jsonl"
 NAMES = {"127.0.0.1:5060": "calltable"}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from calltable.engine.observe.coverage import Hits
+from calltable.engine.observe.hits import Hits
 from calltable.tools.main import joined, main
 from tests.tools.programs import COMMAND
 

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from calltable.observe.trace import Tracer, dump
+from calltable.observe.entry import dump
+from calltable.observe.trace import Tracer
 from calltable.simulation import Simulation
 from calltable.tools.main import main
 

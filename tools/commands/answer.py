@@ -16,8 +16,8 @@ from calltable.tools.screen import run as run_phone
 if TYPE_CHECKING:
     import argparse
 
-    from calltable.assembly import Tables
-    from calltable.phone.softphone import Call, CallEvent
+    from calltable.loading import Tables
+    from calltable.phone.call import Call, CallEvent
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -13,15 +13,15 @@ import signal
 from typing import TYPE_CHECKING
 
 from calltable.assembly import Refused
+from calltable.phone.call import CallFailed
 from calltable.phone.endpoint import Endpoint
-from calltable.phone.softphone import CallFailed
 from calltable.tools import OK, PROBLEMS
 from calltable.tools.screen import PATIENCE, Screen, options, seconds
 from calltable.tools.screen import run as run_phone
 
 if TYPE_CHECKING:
-    from calltable.assembly import Tables
-    from calltable.phone.softphone import Call
+    from calltable.loading import Tables
+    from calltable.phone.call import Call
 
 EXAMPLES = """\
 examples:

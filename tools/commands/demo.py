@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING
 from calltable import tables as shipped
 from calltable.adapters.sip.transport.interface import TransportError
 from calltable.observe.logs import LEVELS, set_up
-from calltable.phone.softphone import CallFailed
+from calltable.phone.call import CallFailed
 from calltable.server.demo import PORT, Demo
 from calltable.tools import OK, PROBLEMS, UsageError
-from calltable.tools.commands.ladder import ladder_text
+from calltable.tools.ladder.text import ladder_text
 from calltable.tools.screen import address, load
 
 if TYPE_CHECKING:
     import argparse
 
-    from calltable.observe.trace import Entry
+    from calltable.observe.entry import Entry
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

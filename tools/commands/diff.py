@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from calltable.engine.compare.diff import LibraryDiff, MachineDiff, RowChange
-    from calltable.engine.compare.lockstep import Comparison, Divergence, Taking
+    from calltable.engine.compare.lockstep import Comparison, Divergence
+    from calltable.engine.compare.version import Taking
     from calltable.engine.language.load import Library
     from calltable.engine.model.machine import Row
 
@@ -88,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
 def load_side(text: str, overlays: Sequence[str], stack: ExitStack, *, other: str = "") -> Library:
     """Load one side. Temporary folders live as long as ``stack``. Raises UsageError for what cannot be loaded."""
     from calltable.engine.language.load import load_tables  # noqa: PLC0415
-    from calltable.engine.model.machine import TableError  # noqa: PLC0415
+    from calltable.engine.model.problems import TableError  # noqa: PLC0415
     from calltable.server.reload import is_overlay  # noqa: PLC0415
 
     paths: list[Path] | None = None

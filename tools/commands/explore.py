@@ -15,9 +15,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from calltable.observe.trace import Entry
+from calltable.observe.entry import Entry
 from calltable.tools import OK, PROBLEMS, UsageError
-from calltable.tools.commands.check import Overlay
+from calltable.tools.arguments import Overlay
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from calltable.engine.explore.assertions import Stated
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.language.load import Library
-    from calltable.engine.model.machine import Problem
+    from calltable.engine.model.problems import Problem
 
 EXAMPLES = """\
 examples:
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
     begin = perf_counter()
     total = wrong = 0
     from calltable.engine.explore.explorer import concerned, explore  # noqa: PLC0415
-    from calltable.tools.commands.check import given  # noqa: PLC0415
+    from calltable.tools.arguments import given  # noqa: PLC0415
 
     names = [machine.name for machine in given(library, options.paths)]
     concerning, alone = concerned(names, library.machines)
@@ -126,7 +126,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _load(options: argparse.Namespace) -> Library:
     from calltable.engine.language.load import load_tables  # noqa: PLC0415
-    from calltable.engine.model.machine import TableError  # noqa: PLC0415
+    from calltable.engine.model.problems import TableError  # noqa: PLC0415
 
     try:
         return load_tables(list(options.paths) or None, overlays=list(options.overlays))
@@ -138,7 +138,7 @@ def _load(options: argparse.Namespace) -> Library:
 
 def _properties(path: Path, names: Sequence[str]) -> list[Stated]:
     from calltable.engine.explore.assertions import read_properties  # noqa: PLC0415
-    from calltable.engine.model.machine import TableError  # noqa: PLC0415
+    from calltable.engine.model.problems import TableError  # noqa: PLC0415
 
     try:
         return read_properties(path.read_text(encoding="utf-8"), str(path), names)
@@ -177,7 +177,8 @@ def _summary(found: Explored, seconds: float) -> str:
 
 def tell(found: Explored, options: argparse.Namespace) -> None:
     """Print a violation with its ladder, and write what was asked for."""
-    from calltable.tools.commands.ladder import ladder_html, ladder_text  # noqa: PLC0415
+    from calltable.tools.ladder.page import ladder_html  # noqa: PLC0415
+    from calltable.tools.ladder.text import ladder_text  # noqa: PLC0415
 
     result = found.result
     if result.finding is None:
@@ -208,8 +209,8 @@ def explored(library: Library, concerning: Collection[str] | None = None) -> tup
     With ``concerning``, in the compositions that one of these tables takes part in.
     """
     from calltable.engine.explore.explorer import explore, with_peers  # noqa: PLC0415
-    from calltable.engine.model.machine import Problem  # noqa: PLC0415
-    from calltable.tools.commands.ladder import ladder_text  # noqa: PLC0415
+    from calltable.engine.model.problems import Problem  # noqa: PLC0415
+    from calltable.tools.ladder.text import ladder_text  # noqa: PLC0415
 
     problems, states = [], 0
     for found in explore(library.machines, library.catalogue, concerning=concerning):

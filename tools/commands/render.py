@@ -50,7 +50,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry the command out. Raises ``UsageError`` for what cannot be done as asked."""
-    from calltable.engine.model.machine import TableError  # noqa: PLC0415 — keeps the start of other commands fast
+    from calltable.engine.model.problems import TableError  # noqa: PLC0415 — keeps the start of other commands fast
     from calltable.tools.draw.layout import LayoutUnavailableError  # noqa: PLC0415
 
     kind = _format(arguments.format, arguments.output)
@@ -148,7 +148,7 @@ def _shaded(
     files: Mapping[str | None, str], machines: Sequence[Machine], kind: str, show: tuple[str, ...], coverage: Sequence[str]
 ) -> dict[str | None, str]:
     """The same files, coloured by what was reached."""
-    from calltable.engine.observe.coverage import measure  # noqa: PLC0415
+    from calltable.engine.observe.measure import measure  # noqa: PLC0415
     from calltable.tools.commands.coverage import read  # noqa: PLC0415
     from calltable.tools.draw.shading import shade  # noqa: PLC0415
 

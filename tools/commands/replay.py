@@ -18,7 +18,7 @@ from calltable.tools import OK, PROBLEMS, UsageError, write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from calltable.assembly import Tables
+    from calltable.loading import Tables
     from calltable.replay import Replayed
     from calltable.replay.calls import Call
     from calltable.replay.capture import Capture
@@ -91,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
 
 def read(path: Path, local: list[str]) -> tuple[Capture, list[Call]]:
     """The capture and its calls. Raises UsageError."""
-    from calltable.adapters.sip.transport.interface import Address  # noqa: PLC0415
+    from calltable.adapters.sip.transport.address import Address  # noqa: PLC0415
     from calltable.replay.calls import CallError, calls  # noqa: PLC0415
     from calltable.replay.capture import CaptureError, read_capture  # noqa: PLC0415
 
@@ -116,8 +116,8 @@ def one_of(found: list[Call], wanted: str | None) -> Call:
 
 def load(names: list[str], overlays: list[Path]) -> tuple[Tables, str, list[Path]]:
     """The tables, the machine at the top (empty: as the call shows), and the paths they came from."""
-    from calltable.assembly import Tables  # noqa: PLC0415
-    from calltable.engine.model.machine import TableError  # noqa: PLC0415
+    from calltable.engine.model.problems import TableError  # noqa: PLC0415
+    from calltable.loading import Tables  # noqa: PLC0415
 
     paths = [Path(name) for name in names if Path(name).exists()]
     machines = [name for name in names if not Path(name).exists()]
@@ -149,7 +149,7 @@ def _report(results: list[Replayed], *, ladder: bool, one: bool, colour: bool) -
         if one:
             yield from path(result, colour=colour)
             if ladder:
-                from calltable.tools.commands.ladder import ladder_text  # noqa: PLC0415
+                from calltable.tools.ladder.text import ladder_text  # noqa: PLC0415
 
                 yield ladder_text(result.entries, color=colour)
         if parts:

@@ -21,8 +21,9 @@ from typing import Final
 from calltable.adapters.sip.transport.interface import TransportError
 from calltable.b2bua.routes import Route, RouteError
 from calltable.control.unix import ControlError
-from calltable.engine.model.machine import TableError
-from calltable.engine.observe.coverage import CoverageError, recording
+from calltable.engine.model.problems import TableError
+from calltable.engine.observe.coverage import recording
+from calltable.engine.observe.hits import CoverageError
 from calltable.observe.logs import FORMATS, LEVELS, set_up
 from calltable.server.config import Config, read_config
 from calltable.server.server import Server

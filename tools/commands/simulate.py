@@ -15,13 +15,15 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from calltable.assembly import Tables
-from calltable.engine.model.machine import TableError
-from calltable.engine.observe.coverage import CoverageError, recording
-from calltable.observe.trace import dump
+from calltable.engine.model.problems import TableError
+from calltable.engine.observe.coverage import recording
+from calltable.engine.observe.hits import CoverageError
+from calltable.loading import Tables
+from calltable.observe.entry import dump
 from calltable.simulation.crowd import Mix, crowd
 from calltable.tools import OK, PROBLEMS, UsageError, folder_of, page_or_text, write
-from calltable.tools.commands.ladder import ladder_html, ladder_text
+from calltable.tools.ladder.page import ladder_html
+from calltable.tools.ladder.text import ladder_text
 from calltable.tools.screen import count
 
 if TYPE_CHECKING:

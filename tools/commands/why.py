@@ -92,7 +92,8 @@ def _told(result: Replayed, steps: list[Walked], *, colour: bool) -> Iterator[st
 
 
 def _step(result: Replayed, step: Walked) -> Iterator[str]:
-    from calltable.engine.observe.explain import explain, show_value  # noqa: PLC0415
+    from calltable.engine.model.text import show_value  # noqa: PLC0415
+    from calltable.engine.observe.explain import explain  # noqa: PLC0415
 
     machine = result.tables.library.machines[step.machine]
     goes = f" → {step.after}" if step.after != step.before else ""

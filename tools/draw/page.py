@@ -21,7 +21,8 @@ from calltable.tools.draw.picture import DARK, LIGHT, STYLE, drawing
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from calltable.engine.model.machine import Machine, Row, Type
+    from calltable.engine.model.machine import Machine, Row
+    from calltable.engine.model.types import Type
 
 KINDS = {"row": "does something", "ignore": "ignored", "refuse": "refused", "defer": "deferred"}
 SOURCES = {

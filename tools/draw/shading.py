@@ -14,7 +14,7 @@ from calltable.tools.draw.diagram import diagram as arrange
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from calltable.engine.observe.coverage import Measure
+    from calltable.engine.observe.measure import Measure
 
 REACHED, PARTLY, MISSED = "#1a7f37", "#b57700", "#d1242f"
 """Good on light and on dark paper alike."""

@@ -8,13 +8,15 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from calltable.observe.entry import Entry
 from calltable.tools.draw.picture import DARK, FONT, LIGHT
+from calltable.tools.ladder.model import ladder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from calltable.observe.trace import Entry
-    from calltable.tools.commands.ladder import Ladder
+    from calltable.observe.entry import Entry
+    from calltable.tools.ladder.model import Ladder
 
 CLOCK = 64
 GAP = 300
@@ -202,3 +204,16 @@ def _step(step: Entry) -> str:
         f"<li><code>{escape(step.row)}</code><span>{escape(where)}</span>"
         f"<span>{escape(step.event)}: {escape(moved)}</span>{published}</li>"
     )
+
+
+def ladder_html(
+    entries: Iterable[Entry], *, names: Mapping[str, str] | None = None, title: str = "a call", whole: bool = True
+) -> str:
+    """The ladder as one self-contained page; a click on an arrow shows the message and the steps behind it.
+
+    With ``whole=False`` only what goes between the tags of a page that has the style and script already.
+    """
+    from calltable.tools.ladder.page import body, document  # noqa: PLC0415 — it builds on this module
+
+    shown = ladder(entries, names)
+    return document([(title, shown)]) if whole else body(title, shown)

@@ -7,136 +7,29 @@ about the call; which response is sent and when stands in ``tables/leg``.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
+from calltable.adapters.sip.core.leg import TARGET_REFRESH, Leg, _Ask
+from calltable.adapters.sip.core.passing import lent
 from calltable.adapters.sip.dialog.dialog import MAX_FORWARDS, Dialog
-from calltable.adapters.sip.message.body import Content, has_offer, lent, reasons
-from calltable.adapters.sip.message.build import build_response
+from calltable.adapters.sip.dialog.identity import identity
+from calltable.adapters.sip.message.body import Content
+from calltable.adapters.sip.message.build import build_response, reasons
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.message.uri import Uri, parse_uri
 from calltable.adapters.sip.transaction.failover import only_here
-from calltable.adapters.sip.transport.interface import canonical_ip
 from calltable.engine.model.machine import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calltable.adapters.sip.core.stack import Stack
-    from calltable.adapters.sip.transaction.failover import Way
-    from calltable.adapters.sip.transaction.layer import ClientTransaction, ServerTransaction
-    from calltable.adapters.sip.transport.interface import Address
+    from calltable.adapters.sip.transaction.client import ClientTransaction
+    from calltable.adapters.sip.transaction.sender import Way
+    from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.engine.run.session import Session
 
 log = logging.getLogger("calltable.sip")
-
-TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
-"""Methods whose requests and 2xx responses carry a Contact and may move the remote target (RFC 3261 §12.2, RFC 6665)."""
-
-_GLARE: Final = 491
-_OF_THE_WAY: Final = frozenset({"transport", "maddr", "ttl", "lr", "received"})
-"""Parameters of a URI that say how its host is reached, and mean nothing with another host."""
-
-
-class Leg:
-    """One side of a dialog and what is open in it."""
-
-    __slots__ = ("adapter", "asking", "bye_server", "cancel_server", "dialog", "forks", "invite_client", "invite_server",
-                 "open", "session", "unacknowledged")  # fmt: skip
-
-    def __init__(self, adapter: Legs, session: Session, dialog: Dialog) -> None:
-        self.adapter = adapter
-        self.session = session
-        self.dialog = dialog
-        self.invite_server: ServerTransaction | None = None
-        self.bye_server: ServerTransaction | None = None
-        self.cancel_server: ServerTransaction | None = None
-        self.invite_client: ClientTransaction | None = None
-        self.asking: object = None
-        """Marks the INVITE whose way is being looked up; another mark, or none, and it is not sent any more."""
-        self.unacknowledged: tuple[ClientTransaction, Response] | None = None
-        """The 2xx to an INVITE of ours whose ACK has not been sent."""
-        self.forks: dict[str, str] | None = None
-        """Tags of the other side's early dialogs, and the tag by which the caller knows each of them."""
-        self.open: list[ServerTransaction] | None = None
-        """Requests of the peer that still wait for an answer."""
-
-    # -- as the user of INVITE transactions
-    def inviting(self, transaction: ClientTransaction) -> None:
-        """Our INVITE is on its way."""
-        self.invite_client = transaction
-
-    def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
-        """What came of our INVITE becomes an event of the leg."""
-        post = self.adapter.executor.post
-        session = self.session
-        if kind == "forked" or (kind == "success" and session.ended):
-            self.adapter.stray(self, transaction, message)
-        elif kind == "provisional":
-            if message is not None and message.to_tag and not self.dialog.confirmed:
-                self.dialog.learn(message)
-            post(session, "sip.invite.provisional", {"code": code, "message": message})
-        elif kind == "success" and message is not None:
-            self.dialog.learn(message)
-            self.unacknowledged = (transaction, message)
-            post(session, "sip.invite.success", {"code": code, "message": message})
-        else:
-            self.invite_client = None
-            event = "sip.invite.glare" if code == _GLARE else "sip.invite.failure"
-            contact = message.contact_uri if message is not None and 300 <= code < 400 else None
-            post(session, event, {"code": code, "message": message, "contact": contact})
-
-    def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:  # noqa: ARG002
-        """The ACK to our 2xx, or that none came, becomes an event of the leg."""
-        if message is None:
-            self.adapter.executor.post(self.session, "sip.unacknowledged")
-        else:
-            self.adapter.executor.post(self.session, "sip.ack", {"message": message})
-
-    def unreachable(self, transaction: ServerTransaction, reason: str) -> None:
-        """The caller is gone: nobody is left to answer."""
-        if transaction is self.invite_server:
-            self.adapter.executor.post(self.session, FAILED, {"reason": f"the INVITE cannot be answered: {reason}"})
-
-    # -- requests of the peer
-    def requested(self, transaction: ServerTransaction, request: Request) -> None:
-        """A request inside the dialog; its order has been checked (§12.2.2)."""
-        post = self.adapter.executor.post
-        if request.method == "BYE":
-            only_here(self.invite_client)
-            self.bye_server = transaction
-            post(self.session, "sip.bye", {"message": request, "transaction": transaction})
-            return
-        if self.open is None:
-            self.open = []
-        self.open.append(transaction)
-        payload = {"message": request, "transaction": transaction, "offer": has_offer(request)}
-        if request.method == "INVITE":
-            post(self.session, "sip.invite", payload)
-        else:
-            post(self.session, "sip.request", {**payload, "method": request.method})
-
-
-class _Ask:
-    """The user of a non-INVITE request: hands its final response to the leg."""
-
-    __slots__ = ("event", "fields", "leg")
-
-    def __init__(self, leg: Leg, event: str, fields: Mapping[str, Any]) -> None:
-        self.leg = leg
-        self.event = event
-        self.fields = fields
-
-    def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:  # noqa: ARG002
-        if kind == "provisional":
-            return
-        leg = self.leg
-        fields = {**self.fields, "code": code}
-        if "transaction" in fields:
-            fields["message"] = message
-            if kind == "success" and message is not None and message.cseq.method in TARGET_REFRESH:
-                leg.dialog.learn(message)
-        leg.adapter.executor.post(leg.session, self.event, fields)
 
 
 class Legs:
@@ -424,24 +317,3 @@ class Legs:
         self.executor.post(session, "engine.started", {"message": message})
 
 
-def identity(uri: str, display: str, local: Address) -> str:
-    """The From value of a new leg: the caller's, but for a host that is a machine's address, which is ours then.
-
-    A name (``sip:alice@example.com``) is an identity and passes; an IP address would show the other leg's network.
-    """
-    host = local.hostport
-    if uri:
-        try:
-            parsed = parse_uri(uri)
-        except MessageError:
-            parsed = None
-        if parsed is not None and parsed.is_sip and parsed.host and canonical_ip(parsed.host) is not None:
-            kept = {name: value for name, value in parsed.params.items() if name not in _OF_THE_WAY}
-            tail = str(Uri("", params=kept)).partition(":")[2]
-            uri = f"{parsed.scheme}:{parsed.user}@{host}{tail}" if parsed.user else f"{parsed.scheme}:{host}{tail}"
-    else:
-        uri = f"sip:calltable@{host}"
-    if not display:
-        return f"<{uri}>"
-    escaped = display.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}" <{uri}>'

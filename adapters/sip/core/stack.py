@@ -9,26 +9,31 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from calltable.adapters.sip.core.legs import Leg, Legs
+from calltable.adapters.sip.core.leg import Leg
+from calltable.adapters.sip.core.legs import Legs
 from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.message.build import build_response, note_source
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.headers import BRANCH_COOKIE
-from calltable.adapters.sip.message.message import Request, Response, parse
+from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message.parse import parse
 from calltable.adapters.sip.message.validate import check
-from calltable.adapters.sip.transaction.failover import Attempts, Way
-from calltable.adapters.sip.transaction.layer import Outgoing, Sent, Transactions, ack_key, merge_key, server_key
-from calltable.adapters.sip.transport.interface import RELIABLE, Address, Flow, Transport, default_port
+from calltable.adapters.sip.transaction.failover import Attempts
+from calltable.adapters.sip.transaction.keys import ack_key, merge_key, server_key
+from calltable.adapters.sip.transaction.layer import Transactions
+from calltable.adapters.sip.transaction.outgoing import Outgoing, Sent
+from calltable.adapters.sip.transaction.sender import Resolver, Traced, Way, _seeded, _unguessable
+from calltable.adapters.sip.transport.address import RELIABLE, Address, default_port
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from calltable.adapters.sip.transaction.layer import ServerTransaction
+    from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.adapters.sip.transport.interface import Flow, Transport
     from calltable.engine.run.executor import Executor
 
 log = logging.getLogger("calltable.sip")
@@ -42,38 +47,6 @@ class Application(Protocol):
 
     def incoming(self, stack: Stack, transaction: ServerTransaction, request: Request, *, offer: bool) -> None:
         """An INVITE that opens a dialog: start a machine with it, or ``stack.refuse`` it."""
-
-
-class Resolver(Protocol):
-    """Where a URI's requests go (RFC 3263)."""
-
-    def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
-        """Call ``done`` with the addresses to try, best first, or with none and the reason; at once where no lookup is needed."""
-
-
-class Traced(NamedTuple):
-    """A message on the wire, for logs and ladders. ``row`` is what sent it; what it leads to follows."""
-
-    time: float
-    direction: str
-    message: Request | Response
-    local: Address
-    remote: Address
-    row: str
-
-
-def _seeded(rng: random.Random) -> Iterator[str]:
-    """Tokens that a seed repeats, for simulations."""
-    while True:
-        yield f"{rng.getrandbits(64):016x}"
-
-
-def _unguessable() -> Iterator[str]:
-    """Tokens from the system's random source, drawn by the thousand: one system call for each costs more."""
-    while True:
-        drawn = os.urandom(8192).hex()
-        for at in range(0, len(drawn), 16):
-            yield drawn[at : at + 16]
 
 
 class Stack:

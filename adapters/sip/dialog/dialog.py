@@ -15,7 +15,7 @@ from calltable.adapters.sip.message.uri import parse_uri
 
 if TYPE_CHECKING:
     from calltable.adapters.sip.message.message import Response
-    from calltable.adapters.sip.transport.interface import Address
+    from calltable.adapters.sip.transport.address import Address
 
 MAX_FORWARDS: Final = 70
 WITH_CONTACT: Final = frozenset({"INVITE", "ACK", "OPTIONS", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})

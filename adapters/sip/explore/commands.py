@@ -29,8 +29,6 @@ COMMANDS = (
 )
 """What the owner of a leg may ask, beside hanging up and answering requests. A command that the table refuses
 changes nothing, so all may be tried in every state."""
-
-
 BRIEF = (Command("user.answer"), Command("user.reject", (("code", 486),)))
 """What one may ask who is there to take a call or not."""
 

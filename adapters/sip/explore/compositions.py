@@ -5,41 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
-
 from calltable.adapters.sip.explore.commands import BRIEF, COMMANDS, Plan
 from calltable.adapters.sip.explore.contract import RELAYS
 from calltable.adapters.sip.explore.transactions import SLOT, Role
+from calltable.engine.explore.composition import Composition, Part
 from calltable.engine.explore.system import Wire
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-
-class Part(NamedTuple):
-    """One element: its name, how its sessions meet the network, and what is started in it to begin with."""
-
-    name: str
-    plan: Plan
-    start: tuple[str, str] | None = None
-    choices: tuple[Mapping[str, Any], ...] = ({},)
-    """The parameters to start with: one initial state for each."""
-    role: Role | None = None
-    """For an element that is one transaction, instead of ``plan``."""
-
-
-class Composition(NamedTuple):
-    """Elements and wires, with bounds. ``needs`` names the tables without which it is left out."""
-
-    name: str
-    doc: str
-    parts: tuple[Part, ...]
-    wires: tuple[Wire, ...]
-    needs: tuple[str, ...]
-    quick: Mapping[str, int] | None
-    full: Mapping[str, int] | None
-    ordered: bool = True
-
 
 OFFERS = ({"offer": True}, {"offer": False})
 
@@ -49,7 +19,6 @@ SECOND = Part("second", Plan(answers=("second", "leg/uas"), owners={"second": BR
 """Who is called where a B2BUA calls again; it costs nothing where it does not."""
 
 BRIDGE = Part("b2bua", Plan(answers=("b2bua", "b2bua/bridge"), dials={"b2bua.b": ("b", "c")}, owners={"b2bua": ()}, relays=RELAYS))
-
 
 
 def _transactions(name: str, request: str, client: str, server: str, *, reliable: bool = False) -> Composition:

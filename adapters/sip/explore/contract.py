@@ -47,8 +47,6 @@ RELAYS: Mapping[str, tuple[str, ...]] = {
     "request": ("user.request", "self:user.respond"),
 }
 """What a B2BUA gives to the other leg for a publication of one; ``self:`` to the leg itself."""
-
-
 ROUTED: Mapping[str, tuple[str, ...]] = {"route.rejected": ("user.reject", "user.hangup")}
 """What a B2BUA gives to every leg that lives for an event of its own."""
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.explore.commands import Plan
     from calltable.engine.explore.scene import Actor, Input, Message, Scene
-    from calltable.engine.model.machine import Catalogue
+    from calltable.engine.model.catalogue import Catalogue
 
 STRAY = "leg/stray"
 FAILURE = 480

@@ -28,15 +28,11 @@ FATES = frozenset({"acknowledged", "unacknowledged"})
 
 GIVEN_UP = frozenset({"timeout", "unacknowledged"})
 """What may only be told where the network is broken for good."""
-
-
 ABSORBED = ("sip.", "user.")
 """Events on which no transaction ends: it has to stay for repetitions (Timers D, I, J, K, L, M; zero where reliable)."""
 
 REPEATS = ("timer.", "sip.repeated", "sip.failure")
 """The events on which a message is sent again."""
-
-
 ASKED: Mapping[str, Callable[[Message], bool]] = {
     "user.acknowledge": lambda message: message[0] == "ACK",
     "user.provisional": lambda message: message[0] == 180,

@@ -1,37 +1,14 @@
-"""What one leg of a call may lend to another: the body and the end-to-end header fields of a message.
-
-Everything that names a dialog, a hop or a network element stays on its own side (RFC 7092 §3): each leg makes
-its own Via, From and To tags, Call-ID, CSeq, Contact and routes. What the two ends tell each other passes in
-order and as it was written, unknown fields included.
-"""
+"""A message's body, and what is written of one leg's message into another's."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
-
-from calltable.adapters.sip.message.headers import option_tags, quote_string
-from calltable.adapters.sip.message.message import Response
-from calltable.adapters.sip.message.names import canonical_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from calltable.adapters.sip.message.message import Message
 
-OWN: Final = frozenset({
-    "via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "record-route", "route", "path",
-    "service-route", "content-length", "timestamp", "rseq", "rack", "replaces", "join", "target-dialog",
-    "in-reply-to", "proxy-require", "unsupported", "flow-timer",
-})  # fmt: skip
-"""Header fields that belong to a dialog or a hop and never cross."""
-
-BETWEEN_NEIGHBOURS: Final = frozenset(
-    {"100rel", "replaces", "join", "outbound", "gruu", "path", "precondition", "tdialog", "sec-agree"}
-)
-"""Option tags of Supported that promise something between two neighbours, which each leg must promise itself."""
-
-BETWEEN_ENDS: Final = frozenset({"timer"})
-"""Option tags of Require that the two ends agree on, past whoever stands between (RFC 4028 §8)."""
 
 SDP: Final = "application/sdp"
 
@@ -48,49 +25,6 @@ class Content:
         self.headers = list(headers)
         if body:
             self.headers.append(("Content-Type", content_type or SDP))
-
-
-Lendable = "Message | Content | None"
-
-
-def lent(source: Message | Content | None) -> tuple[list[tuple[str, str]], bytes]:
-    """The header fields and the body that ``source`` lends to a message on another leg."""
-    if source is None:
-        return [], b""
-    if isinstance(source, Content):
-        return list(source.headers), source.body
-    names = canonical_names
-    status = source.status if isinstance(source, Response) else 0
-    headers = []
-    for line in source.headers:
-        name = names[line[0]]
-        if name in OWN and not (name == "unsupported" and status == 420):
-            continue
-        if name == "require":
-            kept = [tag for tag in option_tags([line[1]]) if tag in BETWEEN_ENDS or status == 421]
-            if kept:
-                headers.append((line[0], ", ".join(kept)))
-        elif name == "supported":
-            kept = [tag for tag in option_tags([line[1]]) if tag not in BETWEEN_NEIGHBOURS]
-            if not kept:
-                continue
-            headers.append((line[0], ", ".join(kept)))
-        elif name == "allow":
-            kept = [method for method in line[1].replace(" ", "").split(",") if method.upper() != "PRACK"]
-            headers.append((line[0], ", ".join(kept)))
-        else:
-            headers.append(line)
-    return headers, source.body
-
-
-def reasons(source: Message | Content | None) -> list[tuple[str, str]]:
-    """The Reason header fields that ``source`` lends to a BYE or CANCEL (RFC 3326); those of a response name its code."""
-    if source is None:
-        return []
-    if isinstance(source, Response):
-        text = quote_string(source.reason)
-        return [("Reason", f"SIP;cause={source.status};text={text}" if source.reason else f"SIP;cause={source.status}")]
-    return [line for line in source.headers if canonical_names[line[0]] == "reason"]
 
 
 def has_offer(message: Message) -> bool:

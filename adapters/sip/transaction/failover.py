@@ -10,18 +10,19 @@ make the one under way the last (a CANCEL, a BYE).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.sip.message.message import Request
 from calltable.adapters.sip.message.uri import parse_uri
+from calltable.adapters.sip.transaction.sender import Way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.message.message import Response
-    from calltable.adapters.sip.transaction.layer import ClientTransaction, ClientUser
-    from calltable.adapters.sip.transport.interface import Address
+    from calltable.adapters.sip.transaction.client import ClientTransaction, ClientUser
+    from calltable.adapters.sip.transport.address import Address
 
 LARGE: Final = 1300
 """Bytes above which a request does not go by UDP where TCP can be had (RFC 3261 §18.1.1)."""
@@ -30,13 +31,6 @@ _VIA: Final = 100
 _REMEMBERED: Final = 600.0
 """Seconds for which an address without TCP gets large requests by UDP at once."""
 _MOST: Final = 10_000
-
-
-class Way(NamedTuple):
-    """Where a request may go, and the listener that it would leave from."""
-
-    to: Address
-    local: Address
 
 
 class Attempts:

@@ -8,154 +8,26 @@ that finds the transaction a message belongs to (RFC 3261 §17.1.3, §17.2.3) an
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.message.body import reasons
-from calltable.adapters.sip.message.build import build_ack, build_cancel, build_response
+from calltable.adapters.sip.message.build import build_ack, build_cancel, build_response, reasons
 from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.headers import BRANCH_COOKIE, parse_via
-from calltable.adapters.sip.message.message import Request, Response, parse
+from calltable.adapters.sip.message.headers import parse_via
+from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.sip.message.status import PROVISIONAL, SUCCESS
+from calltable.adapters.sip.transaction.client import _NOBODY, ClientTransaction, ClientUser
+from calltable.adapters.sip.transaction.keys import ack_key
+from calltable.adapters.sip.transaction.outgoing import Outgoing
+from calltable.adapters.sip.transaction.server import ServerTransaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.adapters.sip.transport.interface import Address, Flow
+    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.transport.interface import Flow
     from calltable.engine.run.executor import Executor
     from calltable.engine.run.session import Session
-
-PROVISIONAL, SUCCESS, FAILURE = 200, 300, 700
-
-
-class Sent:
-    """A message that is kept only to be sent again: its bytes, a fifth of what the message takes."""
-
-    __slots__ = ("data",)
-
-    def __init__(self, message: Request | Response | Sent) -> None:
-        self.data = bytes(message)
-
-    def __bytes__(self) -> bytes:
-        return self.data
-
-
-class Outgoing(NamedTuple):
-    """A message on its way: where to, from which listener, on which flow, and the row that wanted it."""
-
-    message: Request | Response | Sent
-    to: Address
-    source: Address | None
-    flow: Flow | None
-    cause: str = ""
-
-    def kept(self) -> Outgoing:
-        """The same to send again, for no other reason than its transaction's."""
-        return Outgoing(Sent(self.message), self.to, self.source, self.flow)
-
-
-class ClientUser(Protocol):
-    """Who sent a request: told what comes of it."""
-
-    def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
-        """``kind`` is provisional, success, failure, forked. Without a message: 408 timeout, 487, 503."""
-
-
-class ServerUser(Protocol):
-    """Who answers an INVITE: told about the ACK to its 2xx."""
-
-    def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:
-        """The ACK came; None where it did not within 64*T1."""
-
-    def unreachable(self, transaction: ServerTransaction, reason: str) -> None:
-        """A response could not be delivered, and no final one will be (§17.2.4)."""
-
-
-class ClientTransaction:
-    """A request we sent; the owner of its session."""
-
-    __slots__ = ("acks", "branch", "key", "last", "layer", "outgoing", "session", "tags", "user")
-
-    def __init__(self, layer: Transactions, user: ClientUser, outgoing: Outgoing, branch: str, method: str) -> None:
-        self.layer = layer
-        self.user = user
-        self.outgoing: Outgoing | None = outgoing
-        self.branch = branch
-        self.key = f"{branch}|{method}"
-        self.last: Outgoing | None = None
-        self.tags: tuple[str, ...] = ()
-        self.acks: dict[str, Outgoing] | None = None
-        self.session: Session | None = None
-
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Pass on to whoever sent the request what its transaction says."""
-        user = self.user
-        if name in ("provisional", "success", "failure", "forked"):
-            message = fields["message"]
-            user.responded(self, name, message.status, message)
-        elif name == "final":
-            message = fields["message"]
-            user.responded(self, "success" if message.status < SUCCESS else "failure", message.status, message)
-        elif name == "timeout":
-            self.layer.counters["client timeouts"] += 1
-            user.responded(self, "failure", 408, None)
-        elif name == "cancelled":
-            user.responded(self, "failure", 487, None)
-        else:
-            user.responded(self, "failure", 503, None)
-        if name in ("success", "failure", "final"):
-            self.outgoing = None  # nothing is built from the request any more: a held call keeps no INVITE
-
-    def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
-        """Forget the transaction."""
-        self.layer.clients.pop(self.key, None)
-        self.user, self.session = _NOBODY, None  # no circles: a call is freed when it ends, not when the collector runs
-
-
-class ServerTransaction:
-    """A request we received; the owner of its session and the handle that tables pass around."""
-
-    __slots__ = ("ack_key", "flow", "key", "last", "layer", "local", "merged", "method", "request", "session", "to", "user")
-
-    def __init__(self, layer: Transactions, request: Request, key: str, to: Address, local: Address, flow: Flow) -> None:
-        self.layer = layer
-        self.request: Request | None = request
-        self.method = request.method
-        self.key = key
-        self.merged = ""
-        self.ack_key = ""
-        self.to = to
-        self.local = local
-        self.flow: Flow | None = flow
-        self.last: Outgoing | None = None
-        self.user: ServerUser | None = None
-        self.session: Session | None = None
-
-    @property
-    def open(self) -> bool:
-        """Whether a final response is still owed."""
-        return self.request is not None
-
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Pass on to whoever answers the request what its transaction says."""
-        if name == "acknowledged":
-            self.last = None  # the 2xx is never sent again
-            if self.user is not None:
-                self.user.acknowledged(self, fields["message"])
-        elif name == "unacknowledged" and self.user is not None:
-            self.user.acknowledged(self, None)
-        elif name == "transport_error":
-            self.layer.counters["responses undeliverable"] += 1
-            if self.user is not None and self.open:
-                self.user.unreachable(self, fields["reason"])
-
-    def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
-        """Forget the transaction."""
-        layer = self.layer
-        layer.servers.pop(self.key, None)
-        if self.merged:
-            layer.requests.pop(self.merged, None)
-        if self.ack_key:
-            layer.acks.pop(self.ack_key, None)
-        self.request = self.last = self.user = self.session = None
 
 
 class Transactions:
@@ -325,34 +197,7 @@ class Transactions:
             self.request(_NOBODY, cancel, transaction.branch, "CANCEL")
 
 
-class _Nobody:
-    """The user of a CANCEL: its response changes nothing, the INVITE's does (§9.1)."""
-
-    def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
-        pass
-
-
-_NOBODY = _Nobody()
 _top_via = re.compile(rb"^(?:via|v)[ \t]*:[ \t]*(?P<via>[^,\r\n]+)", re.IGNORECASE | re.MULTILINE)
 _cseq = re.compile(rb"^cseq[ \t]*:[ \t]*[0-9]+[ \t]+(?P<method>[A-Za-z0-9\-.!%*_+`'~]+)[ \t]*\r", re.IGNORECASE | re.MULTILINE)
 
 
-def server_key(request: Request, method: str) -> str:
-    """What identifies the server transaction of a request (§17.2.3); ``method`` is INVITE for its ACK and CANCEL."""
-    via = request.via
-    branch = via.branch
-    if branch is not None and branch.startswith(BRANCH_COOKIE):
-        return f"{method}|{via.sent_by}|{branch}"
-    # RFC 2543: no branch to go by
-    return f"{method}|{via.sent_by}|{request.call_id}|{request.cseq.number}|{request.from_tag}"
-
-
-def merge_key(request: Request) -> str:
-    """What merged copies of one request share (§8.2.2.2)."""
-    cseq = request.cseq
-    return f"{request.call_id}|{cseq.number}|{cseq.method}|{request.from_tag}"
-
-
-def ack_key(call_id: str, tag: str | None, number: int) -> str:
-    """What ties the ACK to a 2xx (§13.2.2.4): Call-ID, the answerer's tag and the INVITE's CSeq number."""
-    return f"{call_id}|{tag}|{number}"

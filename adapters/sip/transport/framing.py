@@ -18,7 +18,8 @@ from typing import Final
 
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.headers import number
-from calltable.adapters.sip.message.message import MAX_HEAD, Request, parse
+from calltable.adapters.sip.message.message import MAX_HEAD, Request
+from calltable.adapters.sip.message.parse import parse
 
 MAX_BODY: Final = 1 << 20
 """The largest body taken from a stream unless told otherwise, in bytes."""

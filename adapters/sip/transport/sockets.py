@@ -11,14 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import logging
 import os
 import socket
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.transport.interface import Address, TransportError, choose_listener, no_listener, sockaddr
+from calltable.adapters.sip.transport.address import Address, sockaddr
+from calltable.adapters.sip.transport.base import _ROUTE_SECONDS, _ROUTES, Kind, Limits, _log
+from calltable.adapters.sip.transport.interface import TransportError, choose_listener, no_listener
 from calltable.adapters.sip.transport.tcp import TcpKind
 from calltable.adapters.sip.transport.udp import UdpKind
 
@@ -26,52 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from calltable.adapters.sip.transport.interface import Flow, Receiver
-
-_log = logging.getLogger("calltable.sip.transport")
-
-_ROUTE_SECONDS: Final = 10.0
-"""How long the system's choice of a local address is remembered; a laptop changes networks."""
-_ROUTES: Final = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of the socket transports. Times in seconds, sizes in bytes."""
-
-    udp_burst: int = 64
-    """Datagrams read before other work gets its turn."""
-    udp_backlog: int = 1024
-    """Datagrams kept while the kernel's send buffer is full; more are dropped, as the network would."""
-    udp_receive_buffer: int = 4 << 20
-    """Asked of the kernel, which may give less (``net.core.rmem_max``)."""
-    tcp_connections: int = 10_000
-    """Open connections in both directions."""
-    tcp_connect_timeout: float = 5.0
-    tcp_idle_timeout: float | None = 900.0
-    """A connection without a whole message or keep-alive for so long is closed; None never does. RFC 3261 §18 wants
-    more than 64*T1 = 32 s."""
-    tcp_first_message_timeout: float = 32.0
-    """An accepted connection must bring a whole message within this time."""
-    tcp_write_buffer: int = 1 << 20
-    """Unsent bytes of a connection; a peer that lets more pile up is cut off."""
-    tcp_backlog: int = 512
-    tcp_max_body: int = 1 << 20
-
-
-class Kind(Protocol):
-    """One transport's listeners and sending."""
-
-    async def listen(self, address: Address) -> Address:
-        """Bind; the answer has the real port. Raises OSError."""
-
-    def send(self, data: bytes, to: Address, source: Address | None, flow: Flow | None) -> None:
-        """As ``Transport.send``."""
-
-    def close_flow(self, flow: Flow) -> None:
-        """As ``Transport.close_flow``."""
-
-    async def close(self) -> None:
-        """Close everything."""
 
 
 class SocketTransport:

@@ -19,9 +19,9 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Final, cast
 
 from calltable.adapters.sip.message.build import build_response
+from calltable.adapters.sip.transport.address import Address, sockaddr
+from calltable.adapters.sip.transport.base import open_socket
 from calltable.adapters.sip.transport.framing import Framer, FramingError, Keepalive
-from calltable.adapters.sip.transport.interface import Address, sockaddr
-from calltable.adapters.sip.transport.udp import open_socket
 
 if TYPE_CHECKING:
     from calltable.adapters.sip.transport.interface import Flow

@@ -21,7 +21,8 @@ import sys
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.transport.interface import Address, sockaddr
+from calltable.adapters.sip.transport.address import Address, sockaddr
+from calltable.adapters.sip.transport.base import open_socket
 
 if TYPE_CHECKING:
     from calltable.adapters.sip.transport.interface import Flow
@@ -245,16 +246,3 @@ class UdpKind:
         self._listeners.clear()
 
 
-def open_socket(address: Address, kind: socket.SocketKind, *, reuse_port: bool) -> socket.socket:
-    """A non-blocking socket for a listener; IPv6 ones take IPv6 only, so that ``[::]`` and ``0.0.0.0`` get along."""
-    sock = socket.socket(socket.AF_INET6 if address.ipv6 else socket.AF_INET, kind)
-    try:
-        sock.setblocking(False)
-        if address.ipv6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if reuse_port:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    except OSError:
-        sock.close()
-        raise
-    return sock

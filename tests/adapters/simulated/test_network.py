@@ -9,7 +9,7 @@ import pytest
 
 from calltable.adapters.simulated.clock import VirtualClock
 from calltable.adapters.simulated.network import Delay, Deliver, Drop, LinkProfile, SimulatedNetwork
-from calltable.adapters.sip.transport.interface import Address
+from calltable.adapters.sip.transport.address import Address
 
 A, B = Address.parse("udp:10.0.0.1:5060"), Address.parse("udp:10.0.0.2:5060")
 TA, TB = Address.parse("tcp:10.0.0.1:5060"), Address.parse("tcp:10.0.0.2:5060")

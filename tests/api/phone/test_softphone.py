@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from calltable.adapters.sip.message.message import parse
+from calltable.adapters.sip.message.parse import parse
 from calltable.assembly import Refused
-from calltable.phone.softphone import ALLOWED, CallFailed, Softphone
+from calltable.phone.call import ALLOWED, CallFailed
+from calltable.phone.softphone import Softphone
 
 BOB = "sip:bob@10.0.0.2"
 

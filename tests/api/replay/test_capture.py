@@ -10,8 +10,8 @@ from pathlib import Path
 import dpkt
 import pytest
 
-from calltable.adapters.sip.transport.interface import Address
-from calltable.observe.trace import Entry, dump
+from calltable.adapters.sip.transport.address import Address
+from calltable.observe.entry import Entry, dump
 from calltable.replay.capture import CaptureError, hep, read_capture
 
 A, B = Address("udp", "192.0.2.1", 5060), Address("udp", "192.0.2.2", 5070)

@@ -8,10 +8,11 @@ from functools import lru_cache
 
 import pytest
 
-from calltable.adapters.sip.transport.interface import Address
-from calltable.assembly import Tables
+from calltable.adapters.sip.transport.address import Address
 from calltable.engine.language.load import load_tables
-from calltable.observe.trace import Entry, Tracer
+from calltable.loading import Tables
+from calltable.observe.entry import Entry
+from calltable.observe.trace import Tracer
 from calltable.replay import replay, root_of
 from calltable.replay.calls import Call, CallError, calls, pick
 from calltable.replay.capture import Capture, Captured, from_trace

@@ -9,10 +9,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from calltable import tables
-from calltable.adapters.sip.transport.interface import Address
+from calltable.adapters.sip.transport.address import Address
 from calltable.b2bua.routes import Route
 from calltable.engine.language.source import read_source
-from calltable.engine.model.machine import TableError
+from calltable.engine.model.problems import TableError
 from calltable.server.config import Config, ConfigError, parse_config, read_config
 from calltable.server.config_schema import NAME, schema_text
 

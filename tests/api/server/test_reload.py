@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from calltable.assembly import Tables
-from calltable.engine.model.machine import TableError
+from calltable.engine.model.problems import TableError
+from calltable.loading import Tables
 from calltable.observe.shadow import Shadow
 from calltable.server.reload import Generations, is_overlay
 from calltable.simulation import Simulation, shipped_tables

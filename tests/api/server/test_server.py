@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from calltable.adapters.sip.transport.interface import Address, TransportError
-from calltable.assembly import Tables
+from calltable.adapters.sip.transport.address import Address
+from calltable.adapters.sip.transport.interface import TransportError
 from calltable.b2bua.routes import Route
 from calltable.control.unix import ask
-from calltable.observe.trace import read_trace
+from calltable.loading import Tables
+from calltable.observe.entry import read_trace
+from calltable.phone.call import CallFailed
 from calltable.phone.endpoint import Endpoint
-from calltable.phone.softphone import CallFailed
 from calltable.server.config import Config
 from calltable.server.demo import Demo, free_listeners
 from calltable.server.server import Server

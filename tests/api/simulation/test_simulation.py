@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from calltable.assembly import Refused, Tables
-from calltable.observe.trace import dump
+from calltable.assembly import Refused
+from calltable.loading import Tables
+from calltable.observe.entry import dump
 from calltable.simulation import Simulation, SimulationError
 from calltable.simulation.crowd import Mix, crowd
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from calltable.adapters.simulated.clock import VirtualClock
-from calltable.engine.check.truth import OTHER, Scope, subjects, valuations
+from calltable.engine.check.subjects import OTHER, Scope, subjects, valuations
 from calltable.engine.language.load import load_tables
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import STARTED

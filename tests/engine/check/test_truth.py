@@ -6,9 +6,12 @@ import dataclasses
 
 import pytest
 
-from calltable.engine.check.truth import OTHER, Scope, TooWideError, Truth, subjects, valuations
+from calltable.engine.check.subjects import OTHER, Scope, TooWideError, subjects, valuations
+from calltable.engine.check.truth import Truth
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import NOWHERE, Event, Type, Variable
+from calltable.engine.model.machine import Event, Variable
+from calltable.engine.model.problems import NOWHERE
+from calltable.engine.model.types import Type
 from tests.engine.small import PHONE, load
 
 

@@ -15,7 +15,7 @@ from calltable.engine.explore.search import Graph, Told, unable
 from calltable.engine.explore.system import CAPACITY
 from calltable.engine.explore.trace import lines
 from calltable.engine.language.load import load_tables
-from calltable.engine.model.machine import TableError
+from calltable.engine.model.problems import TableError
 from calltable.simulation import shipped_tables
 from calltable.simulation.retrace import Retrace
 

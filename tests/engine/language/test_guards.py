@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calltable.engine.language.guards import GuardError, format_expression, parse_guard
+from calltable.engine.language.guards import GuardError, parse_guard
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import Position
+from calltable.engine.model.problems import Position
+from calltable.engine.model.text import format_expression
 
 HERE = Position("f.yaml", 3, 10)
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from calltable.engine.language.load import Library, load_tables
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import WIDEST, Machine, Problem, TableError, Type
+from calltable.engine.model.machine import WIDEST, Machine
+from calltable.engine.model.problems import Problem, TableError
+from calltable.engine.model.types import Type
 
 TABLES = Path(__file__).parent / "tables"
 FILES = ("catalogue.yaml", "bell.yaml", "lamp.yaml", "door.yaml")

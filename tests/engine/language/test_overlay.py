@@ -8,7 +8,8 @@ import pytest
 
 from calltable.engine.check.check import check
 from calltable.engine.language.load import load_tables
-from calltable.engine.model.machine import Machine, Problem, TableError
+from calltable.engine.model.machine import Machine
+from calltable.engine.model.problems import Problem, TableError
 
 TABLES = Path(__file__).parent / "tables"
 HEAD = "calltable: 1\noverlay: test/door\n"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calltable.engine.language.source import MAX_NODES, BrokenSource, Node, read_source
-from calltable.engine.model.machine import Position
+from calltable.engine.model.problems import Position
 
 
 def member(text: str, key: str = "a") -> Node:

@@ -10,17 +10,9 @@ import pytest
 
 from calltable.adapters.simulated.clock import VirtualClock
 from calltable.engine.language.load import load_tables
-from calltable.engine.observe.coverage import (
-    Coverage,
-    CoverageError,
-    Hits,
-    guarded,
-    measure,
-    merge,
-    recording,
-    represent,
-    watch,
-)
+from calltable.engine.observe.coverage import Coverage, guarded, recording, represent, watch
+from calltable.engine.observe.hits import CoverageError, Hits, merge
+from calltable.engine.observe.measure import measure
 from calltable.engine.run.compile import compile_machine
 from calltable.engine.run.executor import Executor
 

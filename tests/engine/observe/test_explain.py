@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from calltable.engine.language.load import load_tables
-from calltable.engine.observe.explain import explain, show, why_not
+from calltable.engine.model.text import show
+from calltable.engine.observe.explain import explain, why_not
 
 CATALOGUE = """\
 calltable: 1

@@ -10,7 +10,7 @@ import pytest
 from calltable.engine.language.load import load_tables
 from calltable.engine.run.compile import compile_machine
 from calltable.engine.run.executor import DEFERRED, FOLLOWUPS, INBOX
-from calltable.engine.run.session import HISTORY
+from calltable.engine.run.records import HISTORY
 from tests.engine.conftest import CATALOGUE, World
 
 HEAD = """\

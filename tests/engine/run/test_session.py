@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from calltable.engine.run.session import Outcome
+from calltable.engine.run.records import Outcome
 from tests.engine.run.test_executor import table
 
 

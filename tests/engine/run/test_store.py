@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calltable.engine.run.executor import INBOX
-from calltable.engine.run.session import Receipt
+from calltable.engine.run.records import Receipt
 from calltable.engine.run.store import Conflict, MemoryStore, Record
 
 TABLE = """\

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from calltable.adapters.sip.core.legs import identity
-from calltable.adapters.sip.message.body import Content, has_offer, lent
+from calltable.adapters.sip.core.passing import lent
+from calltable.adapters.sip.dialog.identity import identity
+from calltable.adapters.sip.message.body import Content, has_offer
 from calltable.adapters.sip.message.message import Request
 from calltable.adapters.sip.message.uri import parse_uri
-from calltable.adapters.sip.transport.interface import Address
+from calltable.adapters.sip.transport.address import Address
 from calltable.simulation import Simulation
 
 OURS = Address("udp", "10.0.0.1", 5060)

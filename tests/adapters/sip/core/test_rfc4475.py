@@ -10,7 +10,8 @@ import pytest
 
 from calltable.adapters.sip.message.build import build_response
 from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, Response, parse
+from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message.parse import parse
 from calltable.adapters.sip.message.uri import parse_uri
 from calltable.adapters.sip.message.validate import Rejection, check
 from calltable.adapters.sip.transport.framing import Framer, FramingError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from calltable.adapters.sip.dialog.dialog import Dialog
-from calltable.adapters.sip.message.message import Request, Response, parse
+from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message.parse import parse
 
 
 def invite(**fields: str) -> Request:

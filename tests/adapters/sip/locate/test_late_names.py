@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from calltable.adapters.simulated.clock import VirtualClock
-    from calltable.adapters.sip.core.stack import Resolver
-    from calltable.adapters.sip.transport.interface import Address
+    from calltable.adapters.sip.transaction.sender import Resolver
+    from calltable.adapters.sip.transport.address import Address
 
 
 class Slow:

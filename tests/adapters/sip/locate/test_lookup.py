@@ -6,7 +6,7 @@ import asyncio
 
 from calltable.adapters.sip.locate.lookup import Lookup
 from calltable.adapters.sip.locate.resolver import ResolveError, Resolver
-from calltable.adapters.sip.transport.interface import Address
+from calltable.adapters.sip.transport.address import Address
 
 UDP = Address("udp", "127.0.0.1", 5060)
 

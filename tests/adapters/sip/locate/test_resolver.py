@@ -16,7 +16,7 @@ import pytest
 
 from calltable.adapters.sip.locate.hosts import Hosts
 from calltable.adapters.sip.locate.resolver import ResolveError, Resolver
-from calltable.adapters.sip.transport.interface import Address
+from calltable.adapters.sip.transport.address import Address
 
 
 class Dns:

@@ -7,7 +7,7 @@ from sys import getsizeof
 import pytest
 
 from calltable.adapters.sip.message.message import Request
-from calltable.adapters.sip.transaction.layer import ack_key, merge_key, server_key
+from calltable.adapters.sip.transaction.keys import ack_key, merge_key, server_key
 from calltable.simulation import Simulation
 
 

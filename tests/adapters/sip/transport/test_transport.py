@@ -9,8 +9,10 @@ import socket
 
 import pytest
 
-from calltable.adapters.sip.transport.interface import Address, TransportError, choose_listener
-from calltable.adapters.sip.transport.sockets import Limits, SocketTransport
+from calltable.adapters.sip.transport.address import Address
+from calltable.adapters.sip.transport.base import Limits
+from calltable.adapters.sip.transport.interface import TransportError, choose_listener
+from calltable.adapters.sip.transport.sockets import SocketTransport
 
 
 def options(branch: str = "z9hG4bK1", body: bytes = b"") -> bytes:

@@ -1,0 +1,74 @@
+"""A server transaction as its user sees it: the owner of a session of ``transaction/server`` or ``invite_server``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from calltable.adapters.sip.message.message import Request
+    from calltable.adapters.sip.transaction.layer import Transactions
+    from calltable.adapters.sip.transaction.outgoing import Outgoing
+    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.transport.interface import Flow
+    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.session import Session
+
+
+class ServerUser(Protocol):
+    """Who answers an INVITE: told about the ACK to its 2xx."""
+
+    def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:
+        """The ACK came; None where it did not within 64*T1."""
+
+    def unreachable(self, transaction: ServerTransaction, reason: str) -> None:
+        """A response could not be delivered, and no final one will be (§17.2.4)."""
+
+
+class ServerTransaction:
+    """A request we received; the owner of its session and the handle that tables pass around."""
+
+    __slots__ = ("ack_key", "flow", "key", "last", "layer", "local", "merged", "method", "request", "session", "to", "user")
+
+    def __init__(self, layer: Transactions, request: Request, key: str, to: Address, local: Address, flow: Flow) -> None:
+        self.layer = layer
+        self.request: Request | None = request
+        self.method = request.method
+        self.key = key
+        self.merged = ""
+        self.ack_key = ""
+        self.to = to
+        self.local = local
+        self.flow: Flow | None = flow
+        self.last: Outgoing | None = None
+        self.user: ServerUser | None = None
+        self.session: Session | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether a final response is still owed."""
+        return self.request is not None
+
+    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Pass on to whoever answers the request what its transaction says."""
+        if name == "acknowledged":
+            self.last = None  # the 2xx is never sent again
+            if self.user is not None:
+                self.user.acknowledged(self, fields["message"])
+        elif name == "unacknowledged" and self.user is not None:
+            self.user.acknowledged(self, None)
+        elif name == "transport_error":
+            self.layer.counters["responses undeliverable"] += 1
+            if self.user is not None and self.open:
+                self.user.unreachable(self, fields["reason"])
+
+    def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
+        """Forget the transaction."""
+        layer = self.layer
+        layer.servers.pop(self.key, None)
+        if self.merged:
+            layer.requests.pop(self.merged, None)
+        if self.ack_key:
+            layer.acks.pop(self.ack_key, None)
+        self.request = self.last = self.user = self.session = None

@@ -1,0 +1,324 @@
+"""What guards ask about, and the values that show everything a guard can do.
+
+A *subject* is a variable, a field, a setting, a count of children or a predicate's answer. A *valuation* gives each subject of
+a cell one value; combinations that cannot be are left out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from calltable.engine.model import expressions as x
+from calltable.engine.model.text import literal, text
+from calltable.engine.model.types import Type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Machine
+
+
+ATOMS = 12
+"""More conditions than this in one cell are an error that asks to simplify."""
+VALUATIONS = 4096
+"""More combinations than this in one cell are an error that asks to simplify."""
+Values: TypeAlias = tuple[object, ...]
+"""One valuation: a value for each subject, in their order."""
+_Test: TypeAlias = Callable[[Values], Any]
+_NOTHING: Final[Mapping[str, object]] = {}
+_ORDERED = frozenset({"int", "duration"})
+_SMALL = frozenset({"bool", "enum"})
+
+
+class _Other:
+    """A value that no guard of the cell names."""
+
+    def __repr__(self) -> str:
+        return "anything else"
+
+
+OTHER: Final = _Other()
+
+
+class TooWideError(Exception):
+    """The guards of a cell have more atoms or valuations than are tried; ``str()`` says how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What guards ask about, and the values that are tried for it.
+
+    ``node`` is the expression; for two subjects compared with each other it is the comparison and the
+    values are ``<``, ``==``, ``>``, ``!=``, ``null`` (one of them is) and ``nulls`` (both are).
+    """
+
+    node: x.Expression
+    text: str
+    type: Type
+    domain: Values
+    constants: frozenset[object] = frozenset()
+
+    def says(self, value: object) -> str:
+        """The value in words: ``answered = true``, ``event.code = 486``."""
+        if isinstance(self.node, x.Compare):
+            left, right = text(self.node.left), text(self.node.right)
+            if value in ("null", "nulls"):
+                return f"{'both' if value == 'nulls' else 'one'} of {left} and {right} null"
+            return f"{left} {value} {right}"
+        if value is OTHER and not self.constants:
+            return f"{self.text} not null"
+        return f"{self.text} = {literal(value)}"
+
+    def guard(self, value: object) -> str:
+        """A guard, in the table language, that holds for this value."""
+        if isinstance(self.node, x.Compare):
+            left, right = text(self.node.left), text(self.node.right)
+            if value == "nulls":
+                return f"{left} is null and {right} is null"
+            return f"{left} is null or {right} is null" if value == "null" else f"{left} {value} {right}"
+        if value is None:
+            return f"{self.text} is null"
+        if self.type.kind == "bool":
+            return self.text if value else f"not {self.text}"
+        if value is OTHER or (self.type.kind in _ORDERED and value not in self.constants):
+            return self._unnamed(value)
+        return f"{self.text} == {literal(value, quote=self.type.kind != 'enum')}"
+
+    def _unnamed(self, value: Any) -> str:
+        """A guard for a value that no guard names: the gap between two constants, or none of them."""
+        if value is OTHER:
+            members = ", ".join(literal(c, quote=True) for c in sorted(self.constants, key=str))
+            wanted = [f"{self.text} not in [{members}]"] if members else []
+            return " and ".join([*wanted, *([f"{self.text} is not null"] if self.type.optional or not wanted else [])])
+        numbers: list[Any] = sorted(self.constants)
+        below = [c for c in numbers if c < value]
+        above = [c for c in numbers if c > value]
+        bounds = [f"{self.text} > {literal(below[-1])}"] if below else []
+        return " and ".join([*bounds, *([f"{self.text} < {literal(above[0])}"] if above else [])])
+
+
+@dataclass(frozen=True, slots=True)
+class Cube:
+    """A set of valuations: some subjects fixed, the others free to be anything."""
+
+    fixed: tuple[tuple[Subject, object], ...]
+
+    def __str__(self) -> str:
+        return ", ".join(subject.says(value) for subject, value in self.fixed)
+
+    def guards(self) -> list[str]:
+        """Guards that together hold exactly here."""
+        return [subject.guard(value) for subject, value in self.fixed]
+
+
+@dataclass(slots=True)
+class Scope:
+    """Where the names of a guard get their types from: a machine, the catalogue, one event."""
+
+    machine: Machine
+    catalogue: Catalogue
+    event: str = ""
+    fixed: Mapping[str, object] = field(default_factory=dict)
+    """Variables of which the value is known."""
+
+    def values(self, node: x.Expression) -> Values | None:
+        """The only values a variable can have: the known one, or its default and what rows set, where all
+        of those are plain numbers or texts. (A table has no arithmetic.) None where anything is possible.
+        """
+        if not isinstance(node, x.Var) or node.name not in self.machine.variables:
+            return None
+        if node.name in self.fixed:
+            return (self.fixed[node.name],)
+        variable = self.machine.variables[node.name]
+        given = [row.set[node.name] for row in self.machine.rows.values() if node.name in row.set]
+        if variable.type.kind in _SMALL or not all(isinstance(one, x.Literal) for one in given):
+            return None
+        return tuple(dict.fromkeys([variable.default, *(one.value for one in given if isinstance(one, x.Literal))]))
+
+    def type(self, node: x.Expression) -> Type:
+        """The type of a subject. A name that nothing declares (gate 1 reports it) is taken for a string."""
+        found: Type | None = None
+        match node:
+            case x.Var(name=name) if name in self.machine.variables:
+                found = self.machine.variables[name].type
+            case x.Field(name=name) if self.event in self.machine.events:
+                found = self.machine.events[self.event].fields.get(name)
+            case x.Config(name=name) if name in self.catalogue.config:
+                found = self.catalogue.config[name].type
+            case x.Call(name=name) if name in self.catalogue.predicates:
+                found = self.catalogue.predicates[name].returns
+            case x.Count():
+                found = Type("int")
+        return found or Type("string", optional=True)
+
+
+def subjects(guards: Iterable[x.Expression], scope: Scope) -> list[Subject]:
+    """What the guards ask about, in order of appearance, each with the values to try."""
+    nodes: dict[str, x.Expression] = {}
+    constants: dict[str, set[object]] = {}
+
+    def visit(node: x.Expression) -> None:
+        match node:
+            case x.Compare(left=left, right=right) if is_subject(left) and is_subject(right) and not (
+                scope.type(left).kind in _SMALL and scope.type(right).kind in _SMALL
+            ):
+                nodes.setdefault(_pair(node), node if text(left) <= text(right) else x.Compare("==", right, left))
+                return
+            case x.Compare(left=left, right=x.Literal(value=value)) | x.Compare(left=x.Literal(value=value), right=left):
+                constants.setdefault(text(left), set()).add(value)
+            case x.In(item=item, members=members):
+                constants.setdefault(text(item), set()).update(member.value for member in members)
+            case _ if is_subject(node):
+                nodes.setdefault(text(node), node)
+                return
+        for part in x.parts(node):
+            visit(part)
+
+    for guard in guards:
+        visit(guard)
+    return [_subject(name, node, constants.get(name, set()), scope) for name, node in nodes.items()]
+
+
+def is_subject(node: x.Expression) -> bool:
+    """Whether truth tables take the node as a whole."""
+    return isinstance(node, x.Var | x.Field | x.Config | x.Count | x.Call)
+
+
+def _subject(name: str, node: x.Expression, constants: set[object], scope: Scope) -> Subject:
+    if isinstance(node, x.Compare):
+        left, right = scope.type(node.left), scope.type(node.right)
+        stands: tuple[str, ...] = ("==", "!=")
+        if left.kind in _ORDERED and right.kind in _ORDERED:
+            stands = ("<", "==", ">")
+            stands += ("null",) if left.optional or right.optional else ()
+            stands += ("nulls",) if left.optional and right.optional else ()
+        return Subject(node, name, Type("bool"), stands)
+    kind = scope.type(node)
+    named = frozenset(constants - {None})
+    only = scope.values(node)
+    if only is not None:
+        return Subject(node, name, kind, only, named)
+    domain: Values
+    if kind.kind == "bool":
+        domain = (False, True)
+    elif kind.kind == "enum":
+        domain = kind.values
+    elif kind.kind in _ORDERED and named:
+        low = 0 if kind.kind == "duration" or isinstance(node, x.Count) else None
+        domain = tuple(_around(sorted(named, key=_number), low, whole=kind.kind == "int"))
+    else:
+        domain = (*sorted(named, key=str), OTHER)
+    return Subject(node, name, kind, (*domain, None) if kind.optional else domain, named)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _around(constants: Sequence[Any], low: int | None, *, whole: bool) -> Iterator[object]:
+    """The constants and one number in each gap below, between and above them."""
+    first = constants[0]
+    if low is None or first - 1 >= low:
+        yield first - 1
+    elif first > low:
+        yield low if whole else first / 2
+    for one, after in itertools.pairwise(constants):
+        yield one
+        if not whole:
+            yield (one + after) / 2
+        elif one + 1 < after:
+            yield one + 1
+    yield constants[-1]
+    yield constants[-1] + 1
+
+
+def valuations(subjects: Sequence[Subject]) -> Iterator[Values]:
+    """Every combination of the subjects' values that can be; raises TooWideError where there are too many."""
+    size = prod(len(subject.domain) for subject in subjects)
+    open_ = sum(len(subject.domain) > 1 for subject in subjects)
+    if open_ > ATOMS or size > VALUATIONS:
+        msg = f"{open_} conditions with {size} combinations; at most {ATOMS} and {VALUATIONS} are tried"
+        raise TooWideError(msg)
+    limits = list(_limits(subjects))
+    for values in itertools.product(*(subject.domain for subject in subjects)):
+        if all(possible(values) for possible in limits):
+            yield values
+
+
+def _limits(subjects: Sequence[Subject]) -> Iterator[_Test]:
+    """Tests that sort out combinations which cannot be."""
+    index = {subject.text: i for i, subject in enumerate(subjects)}
+    for i, subject in enumerate(subjects):
+        node = subject.node
+        if isinstance(node, x.Compare):
+            left, right = index.get(text(node.left)), index.get(text(node.right))
+            if left is not None and right is not None:
+                yield lambda v, i=i, left=left, right=right: v[i] in _stand(v[left], v[right])  # type: ignore[misc]
+        elif isinstance(node, x.Count) and node.state is not None:
+            whole = index.get(text(x.Count(node.child, None)))
+            if whole is not None:
+                yield lambda v, i=i, whole=whole: v[i] <= v[whole]  # type: ignore[misc]
+
+
+def _stand(left: Any, right: Any) -> tuple[str, ...]:
+    """How two tried values can stand to each other."""
+    if left is None or right is None:
+        return ("nulls", "==") if left is right else ("null", "!=")
+    if left is OTHER or right is OTHER:
+        return ("<", "==", ">", "!=")
+    return ("==",) if left == right else ("!=", "<" if _number(left) < _number(right) else ">")
+
+
+_HOLDS: Final[Mapping[str, frozenset[str]]] = {
+    "==": frozenset({"==", "nulls"}), "!=": frozenset({"<", ">", "!=", "null"}),
+    "<": frozenset({"<"}), "<=": frozenset({"<", "=="}), ">": frozenset({">"}), ">=": frozenset({">", "=="}),
+}  # fmt: skip
+_SWAPPED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
+_COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "==": lambda a, b: a == b, "!=": lambda a, b: a != b,
+    "<": lambda a, b: None not in (a, b) and a < b, "<=": lambda a, b: None not in (a, b) and a <= b,
+    ">": lambda a, b: None not in (a, b) and a > b, ">=": lambda a, b: None not in (a, b) and a >= b,
+}  # fmt: skip
+
+
+def _test(node: x.Expression, index: Mapping[str, int]) -> _Test:
+    """The guard as a function of a valuation."""
+    if is_subject(node):
+        at = index[text(node)]
+        return lambda v: v[at]
+    match node:
+        case x.Literal(value=value):
+            return lambda _: value
+        case x.Compare(operator=operator, left=left, right=right):
+            if (pair := index.get(_pair(node))) is not None:
+                holds = _HOLDS[operator if text(left) <= text(right) else _SWAPPED[operator]]
+                return lambda v: v[pair] in holds
+            compare, one, two = _COMPARE[operator], _test(left, index), _test(right, index)
+            return lambda v: compare(one(v), two(v))
+        case x.In(item=item, members=members):
+            of, listed = _test(item, index), frozenset(member.value for member in members)
+            return lambda v: of(v) in listed
+        case x.IsNull(item=item):
+            of = _test(item, index)
+            return lambda v: of(v) is None
+        case x.Not(item=item):
+            of = _test(item, index)
+            return lambda v: not of(v)
+        case x.And(items=items):
+            every = [_test(one, index) for one in items]
+            return lambda v: all(test(v) for test in every)
+        case x.Or(items=items):
+            some = [_test(one, index) for one in items]
+            return lambda v: any(test(v) for test in some)
+        case _:
+            msg = f"{type(node).__name__} is no part of a guard"
+            raise TypeError(msg)
+
+
+def _pair(node: x.Compare) -> str:
+    return " <> ".join(sorted((text(node.left), text(node.right))))

@@ -1,0 +1,260 @@
+"""One of two versions that are run side by side: its configuration, and how it reacts to an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from calltable.engine.check.subjects import Scope, subjects
+from calltable.engine.model import expressions as x
+from calltable.engine.model.machine import FAILED
+from calltable.engine.model.precedence import cells as resolve_cells
+from calltable.engine.model.text import text
+from calltable.engine.run.compile import compile_machine
+from calltable.engine.run.program import DEFER, ROW
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Machine
+    from calltable.engine.run.program import CompiledMachine
+
+
+HELD = 2
+"""How many events may wait deferred; more change nothing that fewer do not show."""
+
+
+class Opaque(NamedTuple):
+    """A value that no guard looks into: only which one it is can be told."""
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"‹{self.name}›"
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What one version does with one event: the row (or none), what can be noticed of it, and where it goes."""
+
+    row: str
+    outcome: str
+    effects: tuple[tuple[str, object], ...]
+    publications: tuple[tuple[str, object], ...]
+    timers: tuple[tuple[str, object], ...]
+    """The ``after`` rows armed by entering a state, with their delays."""
+    before: str
+    after: str
+    over: bool
+
+    @property
+    def noticed(self) -> tuple[object, ...]:
+        """All that surroundings can tell."""
+        return (self.outcome, self.effects, self.publications, self.timers, self.over)
+
+
+class _Config(NamedTuple):
+    """One version's part of a pair."""
+
+    state: str
+    values: tuple[object, ...]
+    timers: frozenset[str]
+    armed: frozenset[str]
+    awaited: frozenset[str]
+    children: frozenset[str]
+    deferred: tuple[tuple[str, tuple[tuple[str, object], ...]], ...]
+
+
+class _Stand:
+    """What compiled cells read of a session: ``v_<name>`` and ``count``."""
+
+    def __init__(self, names: Sequence[str], values: Sequence[object], answers: Mapping[str, object]) -> None:
+        self.answers = answers
+        for name, value in zip(names, values, strict=True):
+            setattr(self, "v_" + name, value)
+
+    def count(self, child: str, state: str | None = None) -> Any:
+        return self.answers.get(text(x.Count(child, state)), 0)
+
+
+class _Side:
+    """One version: its compiled cells, and how its configurations follow from each other."""
+
+    def __init__(self, machine: Machine, catalogue: Catalogue, config: Mapping[str, Any],
+                 answers: dict[str, object], aliases: Mapping[str, str]) -> None:
+        self.machine = machine
+        self.catalogue = catalogue
+        self.answers = answers
+        self.aliases = aliases
+        predicates = {name: self._oracle(name) for name in catalogue.predicates}
+        self.compiled: CompiledMachine = compile_machine(machine, config, predicates)
+        self.names = tuple(machine.variables)
+        self.tiers = resolve_cells(machine)
+        self.interesting = _followed(machine)
+        self.domains = _domains(machine, catalogue)
+
+    def _oracle(self, name: str) -> Any:
+        return lambda *_: self.answers.get(f"{name}()", False)
+
+    def start(self) -> _Config:
+        values = tuple(_frozen(variable.default) for variable in self.machine.variables.values())
+        none: frozenset[str] = frozenset()
+        config = _Config(self.machine.initial, values, none, none, none, none, ())
+        return config._replace(armed=frozenset(event for event, _ in self.arms(config)))
+
+    def arms(self, config: _Config) -> list[tuple[str, object]]:
+        stand = _Stand(self.names, config.values, self.answers)
+        found = [(arm.event, arm.delay(stand)) for arm in self.compiled.after[config.state]]  # type: ignore[arg-type]
+        return [(event, delay) for event, delay in found if delay is not None]
+
+    def final(self, state: str) -> bool:
+        return state in self.compiled.finals
+
+    def can_come(self, config: _Config, event: str) -> bool:
+        """Whether the event may be given to this version now."""
+        known = self.machine.events.get(self.aliases.get(event, event))
+        if known is None:
+            return False
+        match known.source:
+            case "interface":
+                return True
+            case "engine":
+                return known.name == FAILED
+            case "timer":
+                return known.of in config.timers or known.name.removeprefix("timer.") in config.timers
+            case "after":
+                return known.name in config.armed
+            case "outcome":
+                return any(
+                    outcome.event == known.name
+                    for action in config.awaited for outcome in self.catalogue.actions[action].outcomes
+                )  # fmt: skip
+            case "child":
+                return known.name.rpartition(".")[0] in config.children
+
+    def take(self, config: _Config, event: str, payload: Mapping[str, object]) -> tuple[_Config, tuple[Taking, ...]]:
+        """Give the event, and whatever it releases of what was deferred."""
+        config, taking = self._one(config, event, payload)
+        takings = [taking]
+        while taking.after != taking.before and config.deferred and not taking.over:
+            waiting, config = config.deferred, config._replace(deferred=())
+            for held, values in waiting:
+                if not self.final(config.state):
+                    config, taking = self._one(config, held, dict(values))
+                    takings.append(taking)
+        return config, tuple(takings)
+
+    def _one(self, config: _Config, event: str, payload: Mapping[str, object]) -> tuple[_Config, Taking]:
+        event = self.aliases.get(event, event)
+        state = config.state
+        cell = self.compiled.cells[state].get(event)
+        stand = _Stand(self.names, config.values, self.answers)
+        taken = cell(stand, payload) if cell is not None else None
+        config = self._ended(config, event)
+        if taken is None:
+            known = self.machine.events.get(event)
+            if known is None:
+                outcome = "not known"
+            else:
+                outcome = "unhandled" if known.source in ("interface", "engine") else "stale"
+            return config, Taking("", outcome, (), (), (), state, state, over=False)
+        row, changes, effects, publications = taken
+        if row.kind != ROW:
+            if row.kind == DEFER and len(config.deferred) < HELD:
+                config = config._replace(deferred=(*config.deferred, (event, tuple(payload.items()))))
+            outcome = " ".join(filter(None, (row.outcome.kind, f"({row.outcome.detail})" if row.outcome.detail else "")))
+            return config, Taking(row.id, outcome, (), (), (), state, state, over=False)
+        values = dict(zip(self.names, config.values, strict=True))
+        values.update(zip(row.variables, map(_frozen, changes), strict=True))
+        config = config._replace(values=tuple(values.values()), state=row.next_state or state)
+        for name, parameters in effects:
+            config = self._performed(config, name, parameters)
+        arms: list[tuple[str, object]] = []
+        if config.state != state:
+            arms = self.arms(config)
+            config = config._replace(armed=frozenset(name for name, _ in arms))
+        return config, Taking(
+            row.id, "taken",
+            tuple((name, _frozen(parameters)) for name, parameters in effects),
+            tuple((name, _frozen(fields)) for name, fields in publications),
+            tuple((self.original(name), _frozen(delay)) for name, delay in sorted(arms)),
+            state, config.state, over=self.final(config.state),
+        )  # fmt: skip
+
+    def original(self, event: str) -> str:
+        """The name that the old version has for an event of a renamed ``after`` row."""
+        return next((old for old, new in self.aliases.items() if new == event), event)
+
+    def _ended(self, config: _Config, event: str) -> _Config:
+        """What the arrival of an event uses up: a timer that fired, an outcome that was awaited, a child."""
+        known = self.machine.events.get(event)
+        if known is None:
+            return config
+        if known.source == "after":
+            return config._replace(armed=config.armed - {event})
+        if known.source == "timer":
+            name = event.removeprefix("timer.")
+            return config if f"{name}↻" in config.timers else config._replace(timers=config.timers - {name})
+        if known.source == "child" and event.endswith(".ended") and "*" not in event:
+            return config._replace(children=config.children - {event.rpartition(".")[0]})
+        for action in sorted(config.awaited):
+            for outcome in self.catalogue.actions[action].outcomes:
+                if outcome.event == event:
+                    return config if outcome.more else config._replace(awaited=config.awaited - {action})
+        return config
+
+    def _performed(self, config: _Config, name: str, parameters: Mapping[str, Any]) -> _Config:
+        """What an effect opens or closes."""
+        match name:
+            case "timer.start":
+                timer = str(parameters["name"])
+                more = {timer, f"{timer}↻"} if parameters.get("repeat") else {timer}
+                return config._replace(timers=(config.timers - {f"{timer}↻"}) | more)
+            case "timer.stop":
+                timer = str(parameters["name"])
+                return config._replace(timers=config.timers - {timer, f"{timer}↻"})
+            case "child.start":
+                return config._replace(children=config.children | {str(parameters["name"])})
+            case "child.end":
+                return config._replace(children=config.children - {str(parameters["name"])})
+            case _ if name in self.catalogue.actions and self.catalogue.actions[name].outcomes:
+                return config._replace(awaited=config.awaited | {name})
+            case _:
+                return config
+
+
+def _frozen(value: object) -> object:
+    """A value that can be compared and kept in a set."""
+    if isinstance(value, dict):
+        return tuple(sorted((key, _frozen(one)) for key, one in value.items()))
+    return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
+
+
+def _followed(machine: Machine) -> frozenset[str]:
+    """The variables that a guard reads, and those they are set from."""
+    guards = [row.guard for row in machine.rows.values() if row.guard is not None]
+    read = {node.name for guard in guards for node in x.walk(guard) if isinstance(node, x.Var)}
+    while True:
+        more = {
+            node.name
+            for row in machine.rows.values() for name, value in row.set.items() if name in read
+            for node in x.walk(value) if isinstance(node, x.Var)
+        }  # fmt: skip
+        if more <= read:
+            return frozenset(read)
+        read |= more
+
+
+def _domains(machine: Machine, catalogue: Catalogue) -> dict[str, tuple[object, ...]]:
+    """For each variable that guards read, the values that make a difference."""
+    guards = [row.guard for row in machine.rows.values() if row.guard is not None]
+    found: dict[str, tuple[object, ...]] = {}
+    for subject in subjects(guards, Scope(machine, catalogue)):
+        if isinstance(subject.node, x.Var):
+            found[subject.node.name] = subject.domain
+        elif isinstance(subject.node, x.Compare):
+            for part in (subject.node.left, subject.node.right):
+                if isinstance(part, x.Var):
+                    found.setdefault(part.name, (0, 1, 2))
+    return found

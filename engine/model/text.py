@@ -1,0 +1,164 @@
+"""Expressions and values as text: how they are written in tables, and how they are shown in messages."""
+
+from __future__ import annotations
+
+import json
+
+from calltable.engine.model import expressions as x
+from calltable.engine.model.types import duration_text
+
+
+def text(node: x.Expression) -> str:
+    """A subject or a constant as a guard writes it; equal subjects have equal texts."""
+    match node:
+        case x.Literal(value=value):
+            return literal(value, quote=True)
+        case x.Var(name=name):
+            return name
+        case x.Field(name=name):
+            return f"event.{name}"
+        case x.Config(name=name):
+            return f"config.{name}"
+        case x.Count(child=child, state=state):
+            return f"count({child}, {state})" if state else f"count({child})"
+        case x.Call(name=name, arguments=arguments):
+            return f"{name}({', '.join(map(text, arguments))})"
+        case _:
+            return repr(node)
+
+
+def literal(value: object, *, quote: bool = False) -> str:
+    """A constant as YAML and guards write it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f'"{value}"' if quote else value
+        case _:
+            return str(value)
+
+
+_OR, _AND, _NOT, _RELATION, _OPERAND = range(5)
+
+
+def format_expression(node: x.Expression) -> str:
+    """A guard as text that reads back as the same tree; text constants stand in quotes."""
+    return _format(node)[0]
+
+
+def _format(node: x.Expression) -> tuple[str, int]:
+    match node:
+        case x.Literal(value=value):
+            return format_literal(value), _OPERAND
+        case x.Var(name=name):
+            return name, _OPERAND
+        case x.Field(name=name):
+            return f"event.{name}", _OPERAND
+        case x.Config(name=name):
+            return f"config.{name}", _OPERAND
+        case x.Count(child=child, state=state):
+            return (f"count({child}, {state})" if state else f"count({child})"), _OPERAND
+        case x.Call(name=name, arguments=arguments):
+            return f"{name}({', '.join(map(format_expression, arguments))})", _OPERAND
+        case x.Compare(operator=operator, left=left, right=right):
+            return f"{_inside(left, _OPERAND)} {operator} {_inside(right, _OPERAND)}", _RELATION
+        case x.In(item=item, members=members):
+            return f"{_inside(item, _OPERAND)} in [{', '.join(format_literal(m.value) for m in members)}]", _RELATION
+        case x.IsNull(item=item):
+            return f"{_inside(item, _OPERAND)} is null", _RELATION
+        case x.Not(item=x.IsNull(item=item)):
+            return f"{_inside(item, _OPERAND)} is not null", _RELATION
+        case x.Not(item=x.In(item=item, members=members)):
+            shown = ", ".join(format_literal(m.value) for m in members)
+            return f"{_inside(item, _OPERAND)} not in [{shown}]", _RELATION
+        case x.Not(item=item):
+            return f"not {_inside(item, _NOT)}", _NOT
+        case x.And(items=items):
+            return " and ".join(_inside(item, _NOT) for item in items), _AND
+        case x.Or(items=items):
+            return " or ".join(_inside(item, _AND) for item in items), _OR
+        case x.Mapping(items=pairs):
+            return "{" + ", ".join(f"{name}: {format_expression(value)}" for name, value in pairs) + "}", _OPERAND
+        case x.Between(low=low, high=high):
+            return f"between {format_expression(low)} and {format_expression(high)}", _OPERAND
+
+
+def _inside(node: x.Expression, least: int) -> str:
+    text, binding = _format(node)
+    return text if binding >= least else f"({text})"
+
+
+def format_literal(value: object) -> str:
+    """A constant as a guard writes it; a float is a duration."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"-{duration_text(-value)}" if value < 0 else duration_text(value)
+        case str():
+            return f'"{value}"' if "'" in value else f"'{value}'"
+        case tuple():
+            return "[" + ", ".join(map(format_literal, value)) + "]"
+        case _:
+            return str(value)
+
+
+def _mapping(items: object) -> str:
+    return "{" + ", ".join(f"{name}: {value_text(value)}" for name, value in items) + "}"  # type: ignore[attr-defined]
+
+
+def value_text(value: x.Expression) -> str:
+    """A value as YAML writes it: ``$answered``, ``486``, ``{after: $config.t1}``."""
+    match value:
+        case x.Var(name=name):
+            return f"${name}"
+        case x.Field(name=name):
+            return f"$event.{name}"
+        case x.Config(name=name):
+            return f"$config.{name}"
+        case x.Mapping(items=items):
+            return _mapping(items)
+        case x.Between(low=low, high=high):
+            return f"{{between: [{value_text(low)}, {value_text(high)}]}}"
+        case x.Literal(value=str() as literal):
+            text = literal.replace("$", "$$", 1) if literal.startswith("$") else literal
+            return text if text.replace("_", "").replace(".", "").isalnum() else json.dumps(text, ensure_ascii=False)
+        case x.Literal(value=literal):
+            return json.dumps(literal)
+        case _:
+            return str(value)
+
+
+def show(node: x.Expression, *, inner: bool = False) -> str:
+    """A guard as a table writes it."""
+    match node:
+        case x.Compare(operator=operator, left=left, right=right):
+            return f"{show(left)} {operator} {show(right)}"
+        case x.In(item=item, members=members):
+            return f"{show(item)} in [{', '.join(map(show, members))}]"
+        case x.IsNull(item=item):
+            return f"{show(item)} is null"
+        case x.Not(item=x.IsNull(item=item)):
+            return f"{show(item)} is not null"
+        case x.Not(item=item):
+            return f"not {show(item, inner=True)}"
+        case x.And(items=items) | x.Or(items=items):
+            whole = (" and " if isinstance(node, x.And) else " or ").join(show(item, inner=True) for item in items)
+            return f"({whole})" if inner else whole
+        case x.Literal(value=str() as value):
+            return value if value.isidentifier() else f"'{value}'"
+        case x.Literal(value=value):
+            return literal(value)
+        case _:
+            return text(node)
+
+
+def show_value(value: object) -> str:
+    """A value for people: constants as tables write them, messages and handles by their kind."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return literal(value)
+    return f"‹{type(value).__name__}›"
