@@ -30,13 +30,16 @@ __all__ = [
 ]  # fmt: skip
 
 _HOMES = {
-    "assembly": ("Engine", "Refused", "Tables"),
+    "assembly": ("Engine", "Refused"),
     "b2bua.b2bua": ("B2BUA",),
     "b2bua.routes": ("Route", "RouteError", "Router"),
-    "engine.model.machine": ("TableError",),
-    "observe.trace": ("Entry", "TraceFile", "Tracer"),
+    "engine.model.problems": ("TableError",),
+    "loading": ("Tables",),
+    "observe.entry": ("Entry", "TraceFile"),
+    "observe.trace": ("Tracer",),
+    "phone.call": ("Call", "CallEvent", "CallFailed"),
     "phone.endpoint": ("Endpoint",),
-    "phone.softphone": ("Call", "CallEvent", "CallFailed", "Softphone"),
+    "phone.softphone": ("Softphone",),
     "server.config": ("Config", "ConfigError", "read_config"),
     "server.server": ("Server",),
 }

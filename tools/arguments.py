@@ -43,7 +43,8 @@ def given(library: Library, paths: Sequence[Path]) -> list[Machine]:
     return machines or list(library.machines.values())
 
 
-def _readable(path: Path) -> None:
+def readable(path: Path) -> None:
+    """Raise UsageError for a file or folder that holds no tables."""
     if path.is_dir():
         if not any(path.rglob("*.yaml")):
             raise UsageError(f"{path}: there is no .yaml file in this folder")

@@ -127,7 +127,7 @@ def _pcap(file: Any, name: str) -> Capture:
     try:
         reader = dpkt.pcap.UniversalReader(file)
         link = reader.datalink()
-        found = _Wire(name)
+        found = Wire(name)
         for time, frame in reader:
             found.frame(float(time), bytes(frame), link)
     except (dpkt.Error, ValueError, struct.error) as error:
@@ -136,7 +136,7 @@ def _pcap(file: Any, name: str) -> Capture:
     return Capture(name, "pcap", sorted(found.messages, key=lambda one: one.time), cut=found.cut)
 
 
-class _Wire:
+class Wire:
     """Frames in, messages out."""
 
     def __init__(self, name: str) -> None:
@@ -318,7 +318,7 @@ def looks_like_sip(data: bytes) -> bool:
 
 def _hep_file(data: bytes, name: str) -> Capture:
     """HEP3 packets one behind the other, as ``nc -ul 9060 > file`` leaves them."""
-    wire = _Wire(name)
+    wire = Wire(name)
     at = 0
     while at + 6 <= len(data):
         length = int.from_bytes(data[at + 4 : at + 6], "big")

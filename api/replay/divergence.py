@@ -35,7 +35,7 @@ class Divergence:
         return f"at {self.time:.3f} s, after {self.after}: the capture {self.captured}; the tables {self.tables}{row}"
 
 
-def _divergence(running: Replay) -> Divergence | None:
+def find_divergence(running: Replay) -> Divergence | None:
     """The earliest difference on the wire or, for traces of ours, between the rows."""
     unsent = min(_unsent(running), key=lambda one: one.time, default=None)
     unheard = min(_unheard(running), key=lambda one: one.time, default=None)

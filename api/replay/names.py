@@ -14,7 +14,7 @@ _NAMED = re.compile(rb"^(?P<name>via|v|from|f|to|t)[ \t]*:[^\r\n]*(?:\r\n[ \t][^
 _CALL_ID = re.compile(rb"^(?P<name>(?:call-id|i)[ \t]*:[ \t]*)(?P<value>[^\r\n]*?)(?=[ \t]*\r?$)", re.IGNORECASE | re.MULTILINE)
 
 
-class _Names:
+class Names:
     """What the captured element called things, and what the tables call them."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from calltable.replay.calls import Call
 
 
-class _Wire:
+class Wire:
     """A transport that catches what is sent."""
 
     def __init__(self, listeners: Sequence[Address], sent: Callable[[bytes, Address], None]) -> None:
@@ -27,22 +27,25 @@ class _Wire:
         self._sent = sent
 
     def start(self, receiver: Receiver) -> None:
+        """Say who is to be told."""
         self.receiver = receiver
 
     def local_for(self, to: Address, source: Address | None = None) -> Address | None:
+        """The address for Via and Contact."""
         return choose_listener(self.listeners, to, source, lambda _: None)
 
     def send(self, data: bytes, to: Address, source: Address | None = None, flow: Flow | None = None) -> None:  # noqa: ARG002
+        """Catch a message."""
         self._sent(data, to)
 
     def close_flow(self, flow: Flow) -> None:
-        pass
+        """There are no connections."""
 
     async def close(self) -> None:
-        pass
+        """There is nothing to close."""
 
 
-class _Lookup:
+class Lookup:
     """Finds where a URI led to in the capture; literal addresses need no capture."""
 
     def __init__(self, call: Call) -> None:
@@ -53,6 +56,7 @@ class _Lookup:
         self._others = [one.remote for one in call.placed]
 
     def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
+        """Answer with the addresses that the capture shows."""
         if uri in self._known:
             done(list(self._known[uri]), "")
             return
@@ -70,7 +74,7 @@ class _Lookup:
             done((), f"the capture does not show where {uri} leads")
 
 
-class _Routes:
+class Routes:
     """Sends the call where the capture shows it went, or refuses it as it was refused then."""
 
     def __init__(self, call: Call) -> None:
@@ -82,4 +86,5 @@ class _Routes:
         self._refusal = finals[0] if finals else 404
 
     def find(self, request: Request, source: Address | None = None) -> str | int:  # noqa: ARG002
+        """The next target that the capture shows, or its refusal."""
         return self._targets.pop(0) if self._targets else self._refusal

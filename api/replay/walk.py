@@ -28,10 +28,10 @@ from calltable.engine.observe.memory import Memory
 from calltable.loading import Tables
 from calltable.observe.trace import Tracer
 from calltable.replay.calls import hangup
-from calltable.replay.divergence import LATE, Divergence, _divergence
-from calltable.replay.names import _Names
+from calltable.replay.divergence import LATE, Divergence, find_divergence
+from calltable.replay.names import Names
 from calltable.replay.owner import LegOwner
-from calltable.replay.surroundings import _Lookup, _Routes, _Wire
+from calltable.replay.surroundings import Lookup, Routes, Wire
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -127,23 +127,23 @@ class Replay:
         """Assemble the engine at the captured addresses, one clock tick before the first message."""
         call = self.call
         self.clock = VirtualClock(call.start)
-        self.names = _Names()
+        self.names = Names()
         self._waiting = _distinct(one for one in call.messages if one.out)
         self._repeated: set[bytes] = set()
         self._memory = Memory()
         self._causes = 0
         self.cause = Cause(0, call.start, "the start")
         locals_ = list(dict.fromkeys(one.local for one in call.messages))
-        self.wire = _Wire(locals_, self._caught)
+        self.wire = Wire(locals_, self._caught)
         self.engine = Engine(
-            self.tables, self.clock, self.wire, _Lookup(call), rng=random.Random(call.name),
+            self.tables, self.clock, self.wire, Lookup(call), rng=random.Random(call.name),
         )  # fmt: skip
         self.owner: LegOwner | None = None
         if self.machine in ("leg/uac", "leg/uas"):
             self.engine.run()
             self.owner = LegOwner(self.engine, call)
         else:
-            B2BUA(self.engine, _Routes(call), machine=self.machine)  # type: ignore[arg-type]  # it only needs find
+            B2BUA(self.engine, Routes(call), machine=self.machine)  # type: ignore[arg-type]  # it only needs find
         if self.machine not in self.engine.executor.machines:
             known = ", ".join(sorted(self.engine.executor.machines))
             msg = f"no machine {self.machine} to replay with; there are {known}"
@@ -277,7 +277,7 @@ def replay(call: Call, tables: Tables | None = None, *, machine: str = "") -> Re
     running = Replay(call, loaded, machine)
     running.run()
     return Replayed(
-        call, loaded, machine, running.steps, running.sent, running.entries, _divergence(running),
+        call, loaded, machine, running.steps, running.sent, running.entries, find_divergence(running),
         running.engine.executor.counters,
     )
 

@@ -7,7 +7,7 @@ of equal standing can both want it (no *overlap*). Gate 3, in ``exits.py``: ever
 row can be taken, every state has a way out, and no session can wait for ever (or, ``loops.py``, go round in no time). Gates 4 and 5, in ``obligations.py``:
 outcomes are waited for, and what is owed (responses, ACKs, BYEs) is settled once.
 
-Both read a ``pending.Flow``, which knows what may arrive where. All problems of all machines are returned at
+Both read a ``flow.Reachability``, which knows what may arrive where. All problems of all machines are returned at
 once; nothing is raised.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from calltable.engine.check.exits import dead_rows, gate_three
-from calltable.engine.check.flow import Flow, analyse
+from calltable.engine.check.flow import Reachability, analyse
 from calltable.engine.check.loops import loops, same_time
 from calltable.engine.check.nulls import values_needed
 from calltable.engine.check.obligations import gate_five, gate_four
@@ -69,7 +69,7 @@ def children_that_stay(library: Tables) -> Iterator[Problem]:
                 )  # fmt: skip
 
 
-def must_be_covered(flow: Flow, state: str, event: str) -> bool:
+def must_be_covered(flow: Reachability, state: str, event: str) -> bool:
     """Whether the cell needs a row: the event can come there.
 
     ``after`` events come only where their row stands, and of the engine's own events only ``engine.started``
@@ -81,7 +81,7 @@ def must_be_covered(flow: Flow, state: str, event: str) -> bool:
     return flow.may_arrive(state, event)
 
 
-def gate_two(flow: Flow) -> Iterator[Problem]:
+def gate_two(flow: Reachability) -> Iterator[Problem]:
     """Holes, overlaps, and cells too wide to decide. That must-take events are taken, gate 1 has seen to."""
     machine = flow.machine
     overlaps: dict[tuple[str, str], list[tuple[str, str, Cube]]] = {}

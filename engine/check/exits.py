@@ -25,14 +25,14 @@ from calltable.engine.model.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from calltable.engine.check.flow import Config, Edge, Flow, Step
+    from calltable.engine.check.flow import Config, Edge, Reachability, Step
     from calltable.engine.model.machine import Machine, Row, State
 
 JOINT = 8
 """How many sources are looked at together to see whether one of them is always live."""
 
 
-def gate_three(flow: Flow) -> Iterator[Problem]:
+def gate_three(flow: Reachability) -> Iterator[Problem]:
     """Unreachable states, states without a way out, waiting and deferring for ever. Dead rows are apart."""
     machine = flow.machine
     live = [machine.states[name] for name in machine.states if name in flow.reachable and not machine.states[name].final]
@@ -57,7 +57,7 @@ def gate_three(flow: Flow) -> Iterator[Problem]:
 # --------------------------------------------------------------------------- reach
 
 
-def _unborn(flow: Flow) -> Iterator[Problem]:
+def _unborn(flow: Reachability) -> Iterator[Problem]:
     """Children that are told something, or let go, where no path has started them yet."""
     machine = flow.machine
     for row in machine.rows.values():
@@ -78,7 +78,7 @@ def _unborn(flow: Flow) -> Iterator[Problem]:
                     )  # fmt: skip
 
 
-def _unreachable(flow: Flow) -> Iterator[Problem]:
+def _unreachable(flow: Reachability) -> Iterator[Problem]:
     machine = flow.machine
     for state in machine.states.values():
         if state.name in flow.reachable:
@@ -91,9 +91,9 @@ def _unreachable(flow: Flow) -> Iterator[Problem]:
         yield _at(machine, state, "unreachable-state", f"state {state.name} cannot be reached", hint)
 
 
-def dead_rows(flows: Sequence[Flow]) -> Iterator[Problem]:
+def dead_rows(flows: Sequence[Reachability]) -> Iterator[Problem]:
     """Rows that are never taken. One of a fragment is dead only if it is dead wherever it is included."""
-    verdicts: dict[tuple[str, str, str], list[tuple[Flow, Row, str]]] = {}
+    verdicts: dict[tuple[str, str, str], list[tuple[Reachability, Row, str]]] = {}
     for flow in flows:
         for row in flow.machine.rows.values():
             key = (row.origin or flow.machine.name, row.id, str(row.position))
@@ -108,7 +108,7 @@ def dead_rows(flows: Sequence[Flow]) -> Iterator[Problem]:
             )  # fmt: skip
 
 
-def why_dead(flow: Flow, row: Row) -> str:
+def why_dead(flow: Reachability, row: Row) -> str:
     """Why the row is never taken, or an empty text. One whose states are all out of reach is not reported."""
     states = [state for state in row.states if state in flow.reachable and not flow.machine.states[state].final]
     if not states:
@@ -126,7 +126,7 @@ def why_dead(flow: Flow, row: Row) -> str:
     return f"{_rows(sorted(first))} take{'s' if len(first) == 1 else ''} every case first"
 
 
-def _never(flow: Flow, event: str) -> str:
+def _never(flow: Reachability, event: str) -> str:
     """Why an event does not come where a row waits for it."""
     if event == STARTED:
         return f"{event} comes in state {flow.machine.initial} only, when the session starts"
@@ -146,7 +146,7 @@ def _never(flow: Flow, event: str) -> str:
 
 
 def _waiting(
-    flow: Flow, states: Sequence[State], edges: Mapping[str, list[Edge]], ends: set[str]
+    flow: Reachability, states: Sequence[State], edges: Mapping[str, list[Edge]], ends: set[str]
 ) -> Iterator[Problem]:
     machine = flow.machine
     driven = {name: [edge for edge in of if must_come(flow, name, edge.event)] for name, of in edges.items()}
@@ -173,14 +173,14 @@ def _waiting(
         )  # fmt: skip
 
 
-def must_come(flow: Flow, state: str, event: str) -> bool:
+def must_come(flow: Reachability, state: str, event: str) -> bool:
     """Whether the event ends something that must end: it can be relied on to come while that is live."""
     if not flow.may_arrive(state, event):
         return False
     return event == STARTED or any(ends or source.kind == "repeating" for source, ends in flow.producers.get(event, {}).items())
 
 
-def _unprovided(flow: Flow, state: str, edges: Sequence[Edge], bare: dict[Source, set[str]]) -> list[str] | None:
+def _unprovided(flow: Reachability, state: str, edges: Sequence[Edge], bare: dict[Source, set[str]]) -> list[str] | None:
     """A shortest list of rows that leads into ``state`` with nothing on its way; None where there is none."""
     leaving = {edge.event for edge in edges if edge.target != state}
     wanted: list[Source] = []
@@ -231,7 +231,7 @@ def _path(seen: Mapping[Config, Step], config: Config) -> list[str]:
     return rows[::-1]
 
 
-def _lasting(flow: Flow) -> Iterator[Problem]:
+def _lasting(flow: Reachability) -> Iterator[Problem]:
     machine = flow.machine
     for state in machine.states.values():
         if not state.lasts or state.name not in flow.reachable:
@@ -257,7 +257,7 @@ def _lasting(flow: Flow) -> Iterator[Problem]:
 # --------------------------------------------------------------------------- deferring
 
 
-def _deferring(flow: Flow, edges: Mapping[str, list[Edge]]) -> Iterator[Problem]:
+def _deferring(flow: Reachability, edges: Mapping[str, list[Edge]]) -> Iterator[Problem]:
     """Deferred events that no later state takes, or that are held where a session may stay as long as it likes."""
     machine = flow.machine
     for row in machine.rows.values():
@@ -280,7 +280,7 @@ def _deferring(flow: Flow, edges: Mapping[str, list[Edge]]) -> Iterator[Problem]
             yield Problem(row.position, message, machine.name, row.id, where, event, hint, 3, "deferred-for-ever")
 
 
-def _taken_later(flow: Flow, state: str, event: str, edges: Mapping[str, list[Edge]]) -> bool:
+def _taken_later(flow: Reachability, state: str, event: str, edges: Mapping[str, list[Edge]]) -> bool:
     return any(
         row.kind == "row"
         for later in _beyond(state, edges) if later != state or _returns(state, edges)

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from calltable.engine.check.reliance import Certainty, certainty
+from calltable.engine.check.reliance import Reliance, certainty
 from calltable.engine.check.sources import (
     Source,
     after_change,
@@ -89,7 +89,7 @@ class _Move(NamedTuple):
 
 
 @dataclass
-class Flow:
+class Reachability:
     """What can happen in one machine, by state and event. Made by ``analyse``."""
 
     machine: Machine
@@ -302,7 +302,7 @@ class Flow:
         return found
 
     @cached_property
-    def certainty(self) -> Certainty:
+    def certainty(self) -> Reliance:
         """Which of the sources can be relied on, and when."""
         return certainty(self.machine, self.catalogue, self.machines)
 
@@ -432,9 +432,9 @@ class Flow:
         return held
 
 
-def analyse(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machine]) -> Flow:
+def analyse(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machine]) -> Reachability:
     """Find what may arrive where in ``machine``; ``machines`` are looked up for what children publish."""
-    flow = Flow(machine, catalogue, machines, Truth(machine, catalogue))
+    flow = Reachability(machine, catalogue, machines, Truth(machine, catalogue))
     flow.solve()
     return flow
 

@@ -12,14 +12,14 @@ import itertools
 from typing import TYPE_CHECKING, TypeAlias
 
 from calltable.engine.check.sources import assigned, literal, sets_of
-from calltable.engine.check.subjects import Scope
+from calltable.engine.check.subjects import GuardTypes
 from calltable.engine.model import expressions as x
 from calltable.engine.model.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from calltable.engine.check.flow import Flow
+    from calltable.engine.check.flow import Reachability
     from calltable.engine.model.machine import Action, Row
 
 MOST = 4096
@@ -29,9 +29,9 @@ Place: TypeAlias = tuple[str, tuple[object, ...]]
 """A state and the values of the variables that matter."""
 
 
-def loops(flow: Flow) -> Iterator[Problem]:
+def loops(flow: Reachability) -> Iterator[Problem]:
     """Circles of rows that take no time, and timers that repeat without a pause."""
-    scope = Scope(flow.machine, flow.catalogue)
+    scope = GuardTypes(flow.machine, flow.catalogue)
     machine = flow.machine
     for row in machine.rows.values():
         for action in row.actions:
@@ -52,7 +52,7 @@ def loops(flow: Flow) -> Iterator[Problem]:
         yield from _circle(flow, rows, f"timer {name}, started anew at once,")
 
 
-def same_time(flow: Flow) -> Iterator[Problem]:
+def same_time(flow: Reachability) -> Iterator[Problem]:
     """Pairs of ``after`` rows that run out at one moment and disagree: which is taken would depend on their order."""
     machine = flow.machine
     timed = [row for row in machine.rows.values() if row.after is not None and flow.truth.satisfiable(row)]
@@ -73,7 +73,7 @@ def same_time(flow: Flow) -> Iterator[Problem]:
             )  # fmt: skip
 
 
-def _nothing(time: x.Expression | None, scope: Scope) -> bool:
+def _nothing(time: x.Expression | None, scope: GuardTypes) -> bool:
     """Whether a duration is zero for certain."""
     match time:
         case x.Literal(value=value):
@@ -89,7 +89,7 @@ def _nothing(time: x.Expression | None, scope: Scope) -> bool:
             return False
 
 
-def _restless(action: Action, scope: Scope) -> str:
+def _restless(action: Action, scope: GuardTypes) -> str:
     repeat = action.parameters.get("repeat")
     if not isinstance(repeat, x.Mapping):
         return ""
@@ -98,7 +98,7 @@ def _restless(action: Action, scope: Scope) -> str:
     return "max: is nothing" if _nothing(dict(repeat.items).get("max"), scope) else ""
 
 
-def _circle(flow: Flow, rows: Sequence[Row], how: str) -> Iterator[Problem]:
+def _circle(flow: Reachability, rows: Sequence[Row], how: str) -> Iterator[Problem]:
     """The circles among rows that take no time: one problem for each set of states."""
     flags = _flags(flow, rows)
     ways: dict[Place, list[tuple[Row, Place]]] = {}
@@ -126,9 +126,9 @@ def _circle(flow: Flow, rows: Sequence[Row], how: str) -> Iterator[Problem]:
             )  # fmt: skip
 
 
-def _flags(flow: Flow, rows: Sequence[Row]) -> dict[str, tuple[object, ...]]:
+def _flags(flow: Reachability, rows: Sequence[Row]) -> dict[str, tuple[object, ...]]:
     """The variables that the guards of the rows ask about, with every value each may have, where these are few."""
-    scope = Scope(flow.machine, flow.catalogue)
+    scope = GuardTypes(flow.machine, flow.catalogue)
     found: dict[str, tuple[object, ...]] = {}
     size = 1
     names = {node.name for row in rows if row.guard for node in x.walk(row.guard) if isinstance(node, x.Var)}
@@ -140,7 +140,7 @@ def _flags(flow: Flow, rows: Sequence[Row]) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def _taken(flow: Flow, row: Row, state: str, fixed: Mapping[str, object]) -> bool:
+def _taken(flow: Reachability, row: Row, state: str, fixed: Mapping[str, object]) -> bool:
     if row.after is not None:
         return row.id in flow.truth.decide(((row,),), row.events[0], fixed).taken
     return any(row.id in flow.truth.decide(flow.cells[state][event], event, fixed).taken for event in row.events)

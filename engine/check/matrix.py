@@ -15,7 +15,7 @@ from calltable.engine.model.machine import FAILED
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from calltable.engine.check.flow import Flow
+    from calltable.engine.check.flow import Reachability
     from calltable.engine.model.catalogue import Catalogue
     from calltable.engine.model.machine import Machine, Row
 
@@ -26,7 +26,7 @@ ORDER = {"engine": 0, "interface": 1, "outcome": 2, "child": 3, "timer": 4, "aft
 
 
 def matrix(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machine], width: int = 120) -> str:
-    """Draw the table at most ``width`` columns wide: many states are split into several blocks."""
+    """RandomDelay the table at most ``width`` columns wide: many states are split into several blocks."""
     flow = analyse(machine, catalogue, machines)
     states = [name for name, state in machine.states.items() if not state.final]
     events = sorted(machine.events, key=lambda name: (ORDER[machine.events[name].source], name == FAILED, name))
@@ -45,7 +45,7 @@ def matrix(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machin
     return "\n".join([*lines, *_legend(numbers, width)])
 
 
-def mark(flow: Flow, state: str, event: str, numbers: Mapping[str, int]) -> str:
+def mark(flow: Reachability, state: str, event: str, numbers: Mapping[str, int]) -> str:
     """What one cell shows."""
     rows = flow.rows(state, event) if flow.may_arrive(state, event) else []
     if state not in flow.reachable:

@@ -16,7 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from calltable.engine.check.sources import literal
-from calltable.engine.check.subjects import Scope
+from calltable.engine.check.subjects import GuardTypes
 from calltable.engine.language.scope import present
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import STARTED
@@ -26,7 +26,7 @@ from calltable.engine.model.types import SECONDS, an, out_of_range
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from calltable.engine.check.flow import Edge, Flow
+    from calltable.engine.check.flow import Edge, Reachability
     from calltable.engine.model.machine import Action, Row
     from calltable.engine.model.problems import Position
     from calltable.engine.model.types import Type
@@ -35,9 +35,9 @@ Known = frozenset[x.Expression]
 """What is not null."""
 
 
-def values_needed(flow: Flow) -> Iterator[Problem]:
+def values_needed(flow: Reachability) -> Iterator[Problem]:
     """Variables that may be null where a row needs a value, or that can hold only values that are out of bounds there."""
-    scope = Scope(flow.machine, flow.catalogue)
+    scope = GuardTypes(flow.machine, flow.catalogue)
     for row in flow.machine.rows.values():
         for used, wanted, position in _uses(flow, row):
             given = scope.values(used) or ()
@@ -54,7 +54,7 @@ def values_needed(flow: Flow) -> Iterator[Problem]:
 class _Walk:
     """Which variables hold a value, by state."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Reachability) -> None:
         self.flow = flow
         self.machine = flow.machine
         variables = flow.machine.variables.values()
@@ -188,7 +188,7 @@ class _Walk:
         return ways.get((state, False), [])
 
 
-def _uses(flow: Flow, row: Row) -> Iterator[tuple[x.Var, Type, Position]]:
+def _uses(flow: Reachability, row: Row) -> Iterator[tuple[x.Var, Type, Position]]:
     """The variables that a row uses as values, with the type that is wanted there."""
     if row.after is not None:
         yield from _variables(row.after, SECONDS, row.position)
@@ -215,7 +215,7 @@ def _variables(value: x.Expression, wanted: Type, position: Position) -> Iterato
         yield value, wanted, position
 
 
-def _handed_over(flow: Flow, row: Row, action: Action) -> Mapping[str, list[Type]] | None:
+def _handed_over(flow: Reachability, row: Row, action: Action) -> Mapping[str, list[Type]] | None:
     """The fields of what a child is started with or told, each with the types that it may be wanted as."""
     if action.name == "child.start":
         child = flow.machine.children.get(literal(action, "name") or "")
@@ -231,7 +231,7 @@ def _handed_over(flow: Flow, row: Row, action: Action) -> Mapping[str, list[Type
     return found
 
 
-def _told(flow: Flow, row: Row, action: Action) -> Iterable[str]:
+def _told(flow: Reachability, row: Row, action: Action) -> Iterable[str]:
     """The machines of those that ``child.tell`` may address."""
     children = flow.machine.children
     to = literal(action, "to")

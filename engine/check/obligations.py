@@ -39,7 +39,7 @@ from calltable.engine.model.problems import Problem
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from calltable.engine.check.flow import Edge, Flow
+    from calltable.engine.check.flow import Edge, Reachability
     from calltable.engine.model.catalogue import ActionSpec, EventSpec
     from calltable.engine.model.machine import Action, Event, Machine, Row
 
@@ -58,7 +58,7 @@ class Place(NamedTuple):
     owed: Debts
 
 
-def gate_four(flow: Flow) -> Iterator[Problem]:
+def gate_four(flow: Reachability) -> Iterator[Problem]:
     """Outcomes that nobody waits for."""
     machine, catalogue = flow.machine, flow.catalogue
     for row in machine.rows.values():
@@ -88,7 +88,7 @@ def gate_four(flow: Flow) -> Iterator[Problem]:
                         )  # fmt: skip
 
 
-def gate_five(flow: Flow) -> Iterator[Problem]:
+def gate_five(flow: Reachability) -> Iterator[Problem]:
     """Debts that are not settled exactly once, each with a path that shows it."""
     yield from _Walk(flow).problems()
 
@@ -103,7 +103,7 @@ class _Wrong(NamedTuple):
 class _Walk:
     """The walk over every state with everything that may be owed there."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Reachability) -> None:
         self.flow = flow
         self.machine = flow.machine
         self.seen: dict[Place, tuple[Place, Edge] | None] = {}

@@ -101,7 +101,7 @@ def _behind(start: str, ways: Sequence[Way], but: str = "") -> set[str]:
 
 
 @dataclass
-class Certainty:
+class Reliance:
     """For one machine, the sources that say whether one of its other sources can be relied on."""
 
     machine: Machine
@@ -163,11 +163,11 @@ def _gone(name: str) -> Iterator[tuple[Source, int]]:
     yield Source("going", name), 0
 
 
-def certainty(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machine]) -> Certainty:
+def certainty(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machine]) -> Reliance:
     """What can be relied on in ``machine``; ``machines`` are looked up for what its children run."""
     found: dict[str, Phases] = {}
     for name, child in machine.children.items():
         its = phases(machines[child.machine]) if child.machine in machines and not child.many else None
         if its is not None:
             found[name] = its
-    return Certainty(machine, catalogue, found)
+    return Reliance(machine, catalogue, found)

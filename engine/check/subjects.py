@@ -29,7 +29,7 @@ VALUATIONS = 4096
 """More combinations than this in one cell are an error that asks to simplify."""
 Values: TypeAlias = tuple[object, ...]
 """One valuation: a value for each subject, in their order."""
-_Test: TypeAlias = Callable[[Values], Any]
+Comparison: TypeAlias = Callable[[Values], Any]
 _NOTHING: Final[Mapping[str, object]] = {}
 _ORDERED = frozenset({"int", "duration"})
 _SMALL = frozenset({"bool", "enum"})
@@ -117,7 +117,7 @@ class Cube:
 
 
 @dataclass(slots=True)
-class Scope:
+class GuardTypes:
     """Where the names of a guard get their types from: a machine, the catalogue, one event."""
 
     machine: Machine
@@ -157,7 +157,7 @@ class Scope:
         return found or Type("string", optional=True)
 
 
-def subjects(guards: Iterable[x.Expression], scope: Scope) -> list[Subject]:
+def subjects(guards: Iterable[x.Expression], scope: GuardTypes) -> list[Subject]:
     """What the guards ask about, in order of appearance, each with the values to try."""
     nodes: dict[str, x.Expression] = {}
     constants: dict[str, set[object]] = {}
@@ -189,7 +189,7 @@ def is_subject(node: x.Expression) -> bool:
     return isinstance(node, x.Var | x.Field | x.Config | x.Count | x.Call)
 
 
-def _subject(name: str, node: x.Expression, constants: set[object], scope: Scope) -> Subject:
+def _subject(name: str, node: x.Expression, constants: set[object], scope: GuardTypes) -> Subject:
     if isinstance(node, x.Compare):
         left, right = scope.type(node.left), scope.type(node.right)
         stands: tuple[str, ...] = ("==", "!=")
@@ -250,7 +250,7 @@ def valuations(subjects: Sequence[Subject]) -> Iterator[Values]:
             yield values
 
 
-def _limits(subjects: Sequence[Subject]) -> Iterator[_Test]:
+def _limits(subjects: Sequence[Subject]) -> Iterator[Comparison]:
     """Tests that sort out combinations which cannot be."""
     index = {subject.text: i for i, subject in enumerate(subjects)}
     for i, subject in enumerate(subjects):
@@ -286,7 +286,7 @@ _COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }  # fmt: skip
 
 
-def _test(node: x.Expression, index: Mapping[str, int]) -> _Test:
+def comparison_of(node: x.Expression, index: Mapping[str, int]) -> Comparison:
     """The guard as a function of a valuation."""
     if is_subject(node):
         at = index[text(node)]
@@ -298,22 +298,22 @@ def _test(node: x.Expression, index: Mapping[str, int]) -> _Test:
             if (pair := index.get(_pair(node))) is not None:
                 holds = _HOLDS[operator if text(left) <= text(right) else _SWAPPED[operator]]
                 return lambda v: v[pair] in holds
-            compare, one, two = _COMPARE[operator], _test(left, index), _test(right, index)
+            compare, one, two = _COMPARE[operator], comparison_of(left, index), comparison_of(right, index)
             return lambda v: compare(one(v), two(v))
         case x.In(item=item, members=members):
-            of, listed = _test(item, index), frozenset(member.value for member in members)
+            of, listed = comparison_of(item, index), frozenset(member.value for member in members)
             return lambda v: of(v) in listed
         case x.IsNull(item=item):
-            of = _test(item, index)
+            of = comparison_of(item, index)
             return lambda v: of(v) is None
         case x.Not(item=item):
-            of = _test(item, index)
+            of = comparison_of(item, index)
             return lambda v: not of(v)
         case x.And(items=items):
-            every = [_test(one, index) for one in items]
+            every = [comparison_of(one, index) for one in items]
             return lambda v: all(test(v) for test in every)
         case x.Or(items=items):
-            some = [_test(one, index) for one in items]
+            some = [comparison_of(one, index) for one in items]
             return lambda v: any(test(v) for test in some)
         case _:
             msg = f"{type(node).__name__} is no part of a guard"

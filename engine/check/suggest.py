@@ -12,7 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from calltable.engine.model.machine import ANY, STARTED, WIDEST
-from calltable.engine.model.text import _mapping
+from calltable.engine.model.text import mapping_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,18 +98,18 @@ def _like(row: Row) -> list[str]:
     lines = []
     if row.actions:
         actions = [
-            f"{action.name}: {_mapping(action.parameters.items())}" if action.parameters else action.name
+            f"{action.name}: {mapping_text(action.parameters.items())}" if action.parameters else action.name
             for action in row.actions
         ]
         lines += ["actions:", *(f"  - {action}" for action in actions)]
     if row.set:
-        lines.append(f"set: {_mapping(row.set.items())}")
+        lines.append(f"set: {mapping_text(row.set.items())}")
     if row.next_state:
         lines.append(f"next_state: {row.next_state}")
     if row.publish:
         lines.append("publish:")
         lines += [
-            f"  - {one.name}: {_mapping(one.fields.items())}" if one.fields else f"  - {one.name}"
+            f"  - {one.name}: {mapping_text(one.fields.items())}" if one.fields else f"  - {one.name}"
             for one in row.publish
         ]
     lines.append(f"doc: as in row {row.id}")

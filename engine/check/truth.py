@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 
 from calltable.engine.check.subjects import (
     _NOTHING,
+    Comparison,
     Cube,
-    Scope,
+    GuardTypes,
     Subject,
     TooWideError,
     Values,
-    _Test,
-    _test,
+    comparison_of,
     subjects,
     valuations,
 )
@@ -83,7 +83,7 @@ class Truth:
         verdict = self._known.get(key)
         if verdict is None:
             try:
-                verdict = _decide(tiers, guards, Scope(self.machine, self.catalogue, event, known))
+                verdict = _decide(tiers, guards, GuardTypes(self.machine, self.catalogue, event, known))
             except TooWideError as error:
                 verdict = Verdict(frozenset(row.id for tier in tiers for row in tier), too_wide=str(error))
             self._known[key] = verdict
@@ -95,7 +95,7 @@ class Truth:
             return True
         guards = [row.guard for row in rows if row.guard is not None]
         try:
-            found, tests = _tables(guards, Scope(self.machine, self.catalogue))
+            found, tests = _tables(guards, GuardTypes(self.machine, self.catalogue))
             return bool(tests) and all(any(t(v) for t in tests) for v in valuations(found))
         except TooWideError:
             return False
@@ -111,14 +111,14 @@ class Truth:
 
     def alone(self, row: Row) -> bool | str:
         """Whether the row's guard can hold by itself; a text, why, where it is too much to try."""
-        found, tests = _tables([row.guard] if row.guard else [], Scope(self.machine, self.catalogue, row.events[0], self._never_set()))
+        found, tests = _tables([row.guard] if row.guard else [], GuardTypes(self.machine, self.catalogue, row.events[0], self._never_set()))
         try:
             return all(any(test(v) for v in valuations(found)) for test in tests)
         except TooWideError as error:
             return str(error)
 
 
-def _decide(tiers: Sequence[Tier], guards: Sequence[x.Expression], scope: Scope) -> Verdict:
+def _decide(tiers: Sequence[Tier], guards: Sequence[x.Expression], scope: GuardTypes) -> Verdict:
     found, tests = _tables(guards, scope)
     rest = iter(tests)
     asked = [[(row.id, next(rest) if row.guard is not None else _always) for row in tier] for tier in tiers]
@@ -162,10 +162,10 @@ def _widen(subjects: Sequence[Subject], inside: Sequence[Values], everything: Se
 # --------------------------------------------------------------------------- subjects and their values
 
 
-def _tables(guards: Sequence[x.Expression], scope: Scope) -> tuple[list[Subject], list[_Test]]:
+def _tables(guards: Sequence[x.Expression], scope: GuardTypes) -> tuple[list[Subject], list[Comparison]]:
     found = subjects(guards, scope)
     index = {subject.text: i for i, subject in enumerate(found)}
-    return found, [_test(guard, index) for guard in guards]
+    return found, [comparison_of(guard, index) for guard in guards]
 
 
 # --------------------------------------------------------------------------- evaluation

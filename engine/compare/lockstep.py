@@ -20,8 +20,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.compare.payloads import _Payloads
-from calltable.engine.compare.version import Opaque, Taking, _Config, _Side
+from calltable.engine.compare.payloads import Payloads
+from calltable.engine.compare.version import Configuration, Opaque, Reaction, Version
 from calltable.engine.model.machine import STARTED
 from calltable.engine.model.text import literal
 
@@ -37,15 +37,15 @@ LIMIT = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One event and what both versions did with it; more than one ``Taking`` where deferred events followed."""
+    """One event and what both versions did with it; more than one ``Reaction`` where deferred events followed."""
 
     event: str
     payload: tuple[tuple[str, object], ...]
     """The fields that guards ask for, with the values given."""
     answers: tuple[tuple[str, object], ...]
     """What predicates and counts answered."""
-    old: tuple[Taking, ...]
-    new: tuple[Taking, ...]
+    old: tuple[Reaction, ...]
+    new: tuple[Reaction, ...]
 
     @property
     def differs(self) -> bool:
@@ -105,12 +105,12 @@ def compare(
     answers: dict[str, object] = {}
     defaults = [{name: one.default for name, one in catalogue.config.items()} | dict(config or {}) for catalogue in catalogues]
     aliases = {f"after.{a}": f"after.{b}" for a, b in (renamed or {}).items()}
-    sides = (_Side(old, catalogues[0], defaults[0], answers, {}), _Side(new, catalogues[1], defaults[1], answers, aliases))
-    payloads = _Payloads(sides)
+    sides = (Version(old, catalogues[0], defaults[0], answers, {}), Version(new, catalogues[1], defaults[1], answers, aliases))
+    payloads = Payloads(sides)
     hidden = {*aliases.values()}
     events = [event for event in dict.fromkeys((*old.events, *new.events)) if event not in hidden]
     start = (sides[0].start(), sides[1].start())
-    came: dict[tuple[_Config, _Config], tuple[tuple[_Config, _Config] | None, Turn | None]] = {start: (None, None)}
+    came: dict[tuple[Configuration, Configuration], tuple[tuple[Configuration, Configuration] | None, Turn | None]] = {start: (None, None)}
     queue = deque([start])
     found = Comparison()
     told: set[object] = set()
@@ -154,4 +154,4 @@ def _path(came: Mapping[Any, tuple[Any, Turn | None]], pair: object) -> tuple[Tu
         pair = before
 
 
-__all__ = ["Comparison", "Divergence", "Opaque", "Taking", "Turn", "compare"]
+__all__ = ["Comparison", "Divergence", "Opaque", "Reaction", "Turn", "compare"]

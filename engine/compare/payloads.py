@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from calltable.engine.check.subjects import OTHER, Scope, subjects
-from calltable.engine.compare.version import Opaque, _Side
+from calltable.engine.check.subjects import OTHER, GuardTypes, subjects
+from calltable.engine.compare.version import Opaque, Version
 from calltable.engine.model import expressions as x
 
 if TYPE_CHECKING:
@@ -20,10 +20,10 @@ PAYLOADS = 192
 _ODD = {"int": 1, "duration": 1.0, "bool": False, "map": {}, "list": ()}
 
 
-class _Payloads:
+class Payloads:
     """The payloads worth giving, by event and by the states of both sides."""
 
-    def __init__(self, sides: tuple[_Side, _Side]) -> None:
+    def __init__(self, sides: tuple[Version, Version]) -> None:
         self.sides = sides
         self._known: dict[tuple[str, str, str], list[tuple[dict[str, object], dict[str, object], frozenset[str]]]] = {}
 
@@ -51,12 +51,12 @@ class _Payloads:
             yield {**base, **told}, answers, frozenset(wanted)
 
     @staticmethod
-    def _ask(side: _Side, state: str, event: str, wanted: dict[str, dict[object, None]],
+    def _ask(side: Version, state: str, event: str, wanted: dict[str, dict[object, None]],
              asked: dict[str, dict[object, None]]) -> None:
         rows = [row for tier in side.tiers[state].get(event, ()) for row in tier]
         after = [row for row in side.machine.rows.values() if row.after is not None and row.guard is not None]
         guards = [row.guard for row in (*rows, *after) if row.guard is not None]
-        scope = Scope(side.machine, side.catalogue, event)
+        scope = GuardTypes(side.machine, side.catalogue, event)
         for subject in subjects(guards, scope):
             match subject.node:
                 case x.Field(name=name):

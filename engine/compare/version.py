@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.check.subjects import Scope, subjects
+from calltable.engine.check.subjects import GuardTypes, subjects
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import FAILED
 from calltable.engine.model.precedence import cells as resolve_cells
@@ -35,7 +35,7 @@ class Opaque(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Taking:
+class Reaction:
     """What one version does with one event: the row (or none), what can be noticed of it, and where it goes."""
 
     row: str
@@ -54,7 +54,7 @@ class Taking:
         return (self.outcome, self.effects, self.publications, self.timers, self.over)
 
 
-class _Config(NamedTuple):
+class Configuration(NamedTuple):
     """One version's part of a pair."""
 
     state: str
@@ -78,7 +78,7 @@ class _Stand:
         return self.answers.get(text(x.Count(child, state)), 0)
 
 
-class _Side:
+class Version:
     """One version: its compiled cells, and how its configurations follow from each other."""
 
     def __init__(self, machine: Machine, catalogue: Catalogue, config: Mapping[str, Any],
@@ -97,21 +97,24 @@ class _Side:
     def _oracle(self, name: str) -> Any:
         return lambda *_: self.answers.get(f"{name}()", False)
 
-    def start(self) -> _Config:
+    def start(self) -> Configuration:
+        """The configuration of a session that was just made."""
         values = tuple(_frozen(variable.default) for variable in self.machine.variables.values())
         none: frozenset[str] = frozenset()
-        config = _Config(self.machine.initial, values, none, none, none, none, ())
+        config = Configuration(self.machine.initial, values, none, none, none, none, ())
         return config._replace(armed=frozenset(event for event, _ in self.arms(config)))
 
-    def arms(self, config: _Config) -> list[tuple[str, object]]:
+    def arms(self, config: Configuration) -> list[tuple[str, object]]:
+        """The ``after`` rows that are armed on entry of its state, with their delays."""
         stand = _Stand(self.names, config.values, self.answers)
         found = [(arm.event, arm.delay(stand)) for arm in self.compiled.after[config.state]]  # type: ignore[arg-type]
         return [(event, delay) for event, delay in found if delay is not None]
 
     def final(self, state: str) -> bool:
+        """Whether a session in this state has ended."""
         return state in self.compiled.finals
 
-    def can_come(self, config: _Config, event: str) -> bool:
+    def can_come(self, config: Configuration, event: str) -> bool:
         """Whether the event may be given to this version now."""
         known = self.machine.events.get(self.aliases.get(event, event))
         if known is None:
@@ -133,7 +136,7 @@ class _Side:
             case "child":
                 return known.name.rpartition(".")[0] in config.children
 
-    def take(self, config: _Config, event: str, payload: Mapping[str, object]) -> tuple[_Config, tuple[Taking, ...]]:
+    def take(self, config: Configuration, event: str, payload: Mapping[str, object]) -> tuple[Configuration, tuple[Reaction, ...]]:
         """Give the event, and whatever it releases of what was deferred."""
         config, taking = self._one(config, event, payload)
         takings = [taking]
@@ -145,7 +148,7 @@ class _Side:
                     takings.append(taking)
         return config, tuple(takings)
 
-    def _one(self, config: _Config, event: str, payload: Mapping[str, object]) -> tuple[_Config, Taking]:
+    def _one(self, config: Configuration, event: str, payload: Mapping[str, object]) -> tuple[Configuration, Reaction]:
         event = self.aliases.get(event, event)
         state = config.state
         cell = self.compiled.cells[state].get(event)
@@ -158,13 +161,13 @@ class _Side:
                 outcome = "not known"
             else:
                 outcome = "unhandled" if known.source in ("interface", "engine") else "stale"
-            return config, Taking("", outcome, (), (), (), state, state, over=False)
+            return config, Reaction("", outcome, (), (), (), state, state, over=False)
         row, changes, effects, publications = taken
         if row.kind != ROW:
             if row.kind == DEFER and len(config.deferred) < HELD:
                 config = config._replace(deferred=(*config.deferred, (event, tuple(payload.items()))))
             outcome = " ".join(filter(None, (row.outcome.kind, f"({row.outcome.detail})" if row.outcome.detail else "")))
-            return config, Taking(row.id, outcome, (), (), (), state, state, over=False)
+            return config, Reaction(row.id, outcome, (), (), (), state, state, over=False)
         values = dict(zip(self.names, config.values, strict=True))
         values.update(zip(row.variables, map(_frozen, changes), strict=True))
         config = config._replace(values=tuple(values.values()), state=row.next_state or state)
@@ -174,7 +177,7 @@ class _Side:
         if config.state != state:
             arms = self.arms(config)
             config = config._replace(armed=frozenset(name for name, _ in arms))
-        return config, Taking(
+        return config, Reaction(
             row.id, "taken",
             tuple((name, _frozen(parameters)) for name, parameters in effects),
             tuple((name, _frozen(fields)) for name, fields in publications),
@@ -186,7 +189,7 @@ class _Side:
         """The name that the old version has for an event of a renamed ``after`` row."""
         return next((old for old, new in self.aliases.items() if new == event), event)
 
-    def _ended(self, config: _Config, event: str) -> _Config:
+    def _ended(self, config: Configuration, event: str) -> Configuration:
         """What the arrival of an event uses up: a timer that fired, an outcome that was awaited, a child."""
         known = self.machine.events.get(event)
         if known is None:
@@ -204,7 +207,7 @@ class _Side:
                     return config if outcome.more else config._replace(awaited=config.awaited - {action})
         return config
 
-    def _performed(self, config: _Config, name: str, parameters: Mapping[str, Any]) -> _Config:
+    def _performed(self, config: Configuration, name: str, parameters: Mapping[str, Any]) -> Configuration:
         """What an effect opens or closes."""
         match name:
             case "timer.start":
@@ -250,7 +253,7 @@ def _domains(machine: Machine, catalogue: Catalogue) -> dict[str, tuple[object, 
     """For each variable that guards read, the values that make a difference."""
     guards = [row.guard for row in machine.rows.values() if row.guard is not None]
     found: dict[str, tuple[object, ...]] = {}
-    for subject in subjects(guards, Scope(machine, catalogue)):
+    for subject in subjects(guards, GuardTypes(machine, catalogue)):
         if isinstance(subject.node, x.Var):
             found[subject.node.name] = subject.domain
         elif isinstance(subject.node, x.Compare):

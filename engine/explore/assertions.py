@@ -44,7 +44,7 @@ KINDS = ("never", "always", "leads")
 NETWORK = {"network": ("silent", "busy"), "faults": ("none", "some")}
 
 
-class Stated(NamedTuple):
+class Assertion(NamedTuple):
     """One property. For ``leads``, ``condition`` is where it begins and ``goal`` where it has to lead."""
 
     name: str
@@ -63,7 +63,7 @@ class Stated(NamedTuple):
         return not self.compositions or composition.name in self.compositions
 
 
-def read_properties(text: str, file: str, known: Sequence[str]) -> list[Stated]:
+def read_properties(text: str, file: str, known: Sequence[str]) -> list[Assertion]:
     """The properties of a file; ``known`` are the names of compositions. Raises ``TableError`` with all problems."""
     problems: list[Problem] = []
 
@@ -101,7 +101,7 @@ def read_properties(text: str, file: str, known: Sequence[str]) -> list[Stated]:
                 continue
             begin, end = inside.mapping["from"], inside.mapping["to"]
         conditions = [_condition(one, wrong) for one in (begin, end)]
-        found.append(Stated(name, kind, conditions[0], conditions[1] if kind == "leads" else (), tuple(wanted)))
+        found.append(Assertion(name, kind, conditions[0], conditions[1] if kind == "leads" else (), tuple(wanted)))
     if problems:
         raise TableError(problems)
     return found
@@ -121,12 +121,12 @@ def _condition(node: Node, wrong: Callable[[Node, str, str], None]) -> Condition
 
 
 class Watch:
-    """Stated properties, ready to be asked of the states of one system.
+    """Assertion properties, ready to be asked of the states of one system.
 
     Raises LookupError where a property names a session or variable that the composition does not have.
     """
 
-    def __init__(self, stated: Sequence[Stated], system: System, composition: Composition) -> None:
+    def __init__(self, stated: Sequence[Assertion], system: System, composition: Composition) -> None:
         self.system = system
         self.stated = stated
         self.roots = {

@@ -4,7 +4,7 @@ A predicate is the application's, and what it says is not known here. So a call 
 same call has the same answer; each combination of answers is a branch of its own, as in the truth tables of the gates.
 (``office_hours(event.flat)`` and ``office_hours(flat)`` are two calls, whatever their arguments are.)
 
-An element works an input out again for each branch: ``Oracle.again`` goes on to the next one.
+An element works an input out again for each branch: ``Choices.again`` goes on to the next one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.check.subjects import Scope, subjects
+from calltable.engine.check.subjects import GuardTypes, subjects
 from calltable.engine.model import expressions as x
 from calltable.engine.model.text import literal, text
 
@@ -31,7 +31,7 @@ _TEXTS = ("one", "another")
 """What is tried where a predicate's answer is compared with no constant."""
 
 
-class Oracle:
+class Choices:
     """Answers calls of predicates by a path of choices, and knows the path after it."""
 
     def __init__(self) -> None:
@@ -77,14 +77,14 @@ class Oracle:
         return bool(self._path)
 
 
-ORACLE = Oracle()
+ORACLE = Choices()
 """The one of this process: compiled cells are shared by all elements, and one thing happens at a time."""
 
 
 def asking(machine: Machine, catalogue: Catalogue) -> tuple[Machine, dict[str, Callable[..., Any]]]:
     """The machine with every call of a predicate in a guard under a name of its own, and the functions of these names."""
     guards = [row.guard for row in machine.rows.values() if row.guard is not None]
-    known = {one.text: one.domain for one in subjects(guards, Scope(machine, catalogue)) if isinstance(one.node, x.Call)}
+    known = {one.text: one.domain for one in subjects(guards, GuardTypes(machine, catalogue)) if isinstance(one.node, x.Call)}
     functions: dict[str, Callable[..., Any]] = {
         name: _function(name, _domain(predicate.returns)) for name, predicate in catalogue.predicates.items()
     }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.adapters.sip.explore.commands import Plan
+    from calltable.adapters.sip.explore.commands import Wiring
     from calltable.adapters.sip.explore.transactions import Role
     from calltable.engine.explore.system import Wire
 
@@ -16,7 +16,7 @@ class Part(NamedTuple):
     """One element: its name, how its sessions meet the network, and what is started in it to begin with."""
 
     name: str
-    plan: Plan
+    plan: Wiring
     start: tuple[str, str] | None = None
     choices: tuple[Mapping[str, Any], ...] = ({},)
     """The parameters to start with: one initial state for each."""

@@ -24,7 +24,7 @@ from calltable.engine.run.compile import compile_machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from calltable.engine.explore.assertions import Stated
+    from calltable.engine.explore.assertions import Assertion
     from calltable.engine.explore.composition import Composition
     from calltable.engine.explore.element import Reaction
     from calltable.engine.explore.search import Result
@@ -102,7 +102,7 @@ def build(
 
 def search(
     composition: Composition, machines: Mapping[str, CompiledMachine], catalogue: Catalogue, bounds: Mapping[str, int],
-    *, stated: Sequence[Stated] = (), limit: int = LIMIT, progress: Callable[[int, int], None] | None = None,
+    *, stated: Sequence[Assertion] = (), limit: int = LIMIT, progress: Callable[[int, int], None] | None = None,
 ) -> Explored:  # fmt: skip
     """Search one composition within ``bounds``, with the built-in properties and those that are ``stated``."""
     of_this = [one for one in stated if one.concerns(composition)]
@@ -127,7 +127,7 @@ def search(
 
 def explore(
     machines: Mapping[str, Machine], catalogue: Catalogue, *, profile: str = "quick", only: Sequence[str] = (),
-    stated: Sequence[Stated] = (), progress: Callable[[str, int, int], None] | None = None, limit: int = LIMIT,
+    stated: Sequence[Assertion] = (), progress: Callable[[str, int, int], None] | None = None, limit: int = LIMIT,
     concerning: Collection[str] | None = None,
 ) -> Iterator[Explored]:  # fmt: skip
     """Search every composition that a table of ``machines`` takes part in (or those in ``only``), one after the other.

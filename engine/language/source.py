@@ -177,7 +177,7 @@ class _Builder:
     def _build(self, node: yaml.Node, depth: int) -> Node:
         position = self._position(node)
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(node, position, depth)
+            return self.mapping_text(node, position, depth)
         if isinstance(node, yaml.SequenceNode):
             return Node([self.build(item, depth + 1) for item in node.value], position, {}, "", None)
         text: str = node.value
@@ -192,7 +192,7 @@ class _Builder:
             inner = Position(position.file, position.line, position.column + 1)
         return Node(scalar(text) if plain else text, position, {}, text, inner)
 
-    def _mapping(self, node: yaml.MappingNode, position: Position, depth: int) -> Node:
+    def mapping_text(self, node: yaml.MappingNode, position: Position, depth: int) -> Node:
         value: dict[str, Node] = {}
         keys: dict[str, Position] = {}
         for key_node, value_node in node.value:

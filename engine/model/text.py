@@ -107,7 +107,8 @@ def format_literal(value: object) -> str:
             return str(value)
 
 
-def _mapping(items: object) -> str:
+def mapping_text(items: object) -> str:
+    """A mapping in flow style."""
     return "{" + ", ".join(f"{name}: {value_text(value)}" for name, value in items) + "}"  # type: ignore[attr-defined]
 
 
@@ -121,7 +122,7 @@ def value_text(value: x.Expression) -> str:
         case x.Config(name=name):
             return f"$config.{name}"
         case x.Mapping(items=items):
-            return _mapping(items)
+            return mapping_text(items)
         case x.Between(low=low, high=high):
             return f"{{between: [{value_text(low)}, {value_text(high)}]}}"
         case x.Literal(value=str() as literal):

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.engine.check.subjects import OTHER, Scope, subjects
+from calltable.engine.check.subjects import OTHER, GuardTypes, subjects
 from calltable.engine.model import expressions as x
 from calltable.engine.model.precedence import tiers
 from calltable.engine.observe.hits import Hits, merge
@@ -131,7 +131,7 @@ def guarded(machine: Machine, catalogue: Catalogue, state: str, event: str) -> l
     """What the guards of a cell ask about; nothing for ``after`` rows, whose guards are asked on entry."""
     rows = [row for tier in tiers(machine, state, event) for row in tier if row.after is None]
     guards = [row.guard for row in rows if row.guard is not None]
-    found = subjects(guards, Scope(machine, catalogue, event)) if guards else []
+    found = subjects(guards, GuardTypes(machine, catalogue, event)) if guards else []
     return [subject for subject in found if not isinstance(subject.node, x.Call)]
 
 

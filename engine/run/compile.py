@@ -16,7 +16,8 @@ import linecache
 from typing import TYPE_CHECKING, Any
 
 from calltable.engine.model import expressions as x
-from calltable.engine.run.program import Arm, CompiledMachine, Draw, RowCode
+from calltable.engine.model.precedence import cells as resolve_cells
+from calltable.engine.run.program import Arm, CompiledMachine, RandomDelay, RowCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +39,22 @@ def compile_machine(
 
     Raises KeyError naming a configuration value or predicate that is missing.
     """
-    return CompiledMachine(model, config, predicates or {})
+    compiled = CompiledMachine(model)
+    writer = _Writer(model, config, predicates or {}, compiled.rows)
+    for state, by_event in resolve_cells(model).items():
+        compiled.cells[state] = {event: writer.cell(state, event, tiers) for event, tiers in by_event.items()}
+    compiled.after = {state: writer.arms(state) for state in model.states}
+    for code in compiled.rows.values():
+        code.durable = model.durable
+        if code.variables:
+            code.assign, code.named = writer.assignment(code.variables)
+        if code.next_state is not None:
+            code.next_cells = compiled.cells[code.next_state]
+            code.final = code.next_state in compiled.finals
+            code.arms = compiled.after[code.next_state]
+    compiled.source = writer.source
+    compiled.begin = writer.beginning(compiled.defaults)
+    return compiled
 
 
 def _checked(kind: type, name: str) -> Callable[[Any], Any]:
@@ -81,7 +97,7 @@ class _Writer:
         self.source: dict[str, str] = {}
         self._shared: dict[tuple[tuple[str, ...], tuple[str, ...]], Callable[..., Any]] = {}
         self._assignments: dict[tuple[str, ...], tuple[Callable[..., Any], Callable[..., Any]]] = {}
-        self._names: dict[str, Any] = {"Draw": Draw}
+        self._names: dict[str, Any] = {"RandomDelay": RandomDelay}
         self._constants = 0
 
     # -- cells
@@ -247,7 +263,7 @@ class _Writer:
             case x.Mapping(items=pairs):
                 return self._mapping(pairs, fields)
             case x.Between(low=low, high=high):
-                return f"Draw({self.text(low, fields)}, {self.text(high, fields)})"
+                return f"RandomDelay({self.text(low, fields)}, {self.text(high, fields)})"
 
     def _nullable(self, node: x.Expression, fields: Mapping[str, Type]) -> bool:
         match node:

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.model.machine import FAILED, STARTED
 from calltable.engine.run.children import NOBODY, Children
-from calltable.engine.run.program import DEFER, REFUSE, ROW, CompiledMachine, Draw, RowCode
+from calltable.engine.run.program import DEFER, REFUSE, ROW, CompiledMachine, RandomDelay, RowCode
 from calltable.engine.run.records import ENDED, HISTORY, OVERFLOW, PENDING, QUEUED, STALE, UNHANDLED, Outcome, Receipt
 from calltable.engine.run.session import Owner, Session
 from calltable.engine.run.store import Conflict, MemoryStore, Record, Store
-from calltable.engine.run.timers import Alarms
+from calltable.engine.run.timers import Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,7 +81,7 @@ class Executor:
         self.scheduler = scheduler
         self.machines: dict[str, CompiledMachine] = {}
         self.sessions: dict[int, Session] = {}
-        self.alarms = Alarms(self)
+        self.alarms = Timers(self)
         self.timers = self.alarms.heap
         self.store = store if store is not None else MemoryStore()
         self.random = rng if rng is not None else random.Random()
@@ -310,7 +310,7 @@ class Executor:
                     waiting, session.deferred = session.deferred, None
                     self._queue.extendleft((session, *one) for one in reversed(waiting))
 
-    def seconds(self, delay: float | Draw) -> float:
+    def seconds(self, delay: float | RandomDelay) -> float:
         """A duration in seconds; one that an effect's row left open is drawn from the injected random source."""
         return self.alarms.seconds(delay)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from calltable.engine.model import expressions as x
 from calltable.engine.model.precedence import tiers
-from calltable.engine.run.program import Draw
+from calltable.engine.run.program import RandomDelay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,7 +97,7 @@ class Environment:
             case x.Mapping(items=pairs):
                 return {name: self.value(value) for name, value in pairs}
             case x.Between(low=low, high=high):
-                return Draw(self.value(low), self.value(high))
+                return RandomDelay(self.value(low), self.value(high))
 
 
 def _compare(operator: str, left: Any, right: Any) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.model.precedence import cells as resolve_cells
-from calltable.engine.run.compile import _Writer
 from calltable.engine.run.records import Outcome
 from calltable.engine.run.session import Session
 
@@ -20,7 +18,7 @@ _KINDS = {"row": ROW, "ignore": IGNORE, "refuse": REFUSE, "defer": DEFER}
 _OUTCOMES = {"row": "taken", "ignore": "ignored", "refuse": "refused", "defer": "deferred"}
 
 
-class Draw(NamedTuple):
+class RandomDelay(NamedTuple):
     """A duration yet to be drawn: the executor's random source picks between ``low`` and ``high`` seconds."""
 
     low: float
@@ -29,6 +27,10 @@ class Draw(NamedTuple):
 
 def _nothing_assigned(_session: Session, _values: tuple[Any, ...]) -> None:
     """A row that sets nothing."""
+
+
+def _nothing_begun(_session: Session) -> None:
+    """A machine without variables."""
 
 
 class RowCode:
@@ -64,7 +66,7 @@ class Arm(NamedTuple):
     """An ``after`` row of a state: its event, and a function that answers the delay, or None to leave it."""
 
     event: str
-    delay: Callable[[Session], float | Draw | None]
+    delay: Callable[[Session], float | RandomDelay | None]
 
 
 class CompiledMachine:
@@ -75,7 +77,8 @@ class CompiledMachine:
         "session", "source",
     )  # fmt: skip
 
-    def __init__(self, model: Machine, config: Mapping[str, Any], predicates: Mapping[str, Callable[..., Any]]) -> None:
+    def __init__(self, model: Machine) -> None:
+        """A machine without cells; ``compile_machine`` writes them."""
         self.model = model
         self.name = model.name
         self.digest = model.digest
@@ -86,29 +89,14 @@ class CompiledMachine:
         self.finals = frozenset(name for name, state in model.states.items() if state.final)
         self.rows = {row.id: RowCode(row) for row in model.rows.values()}
         self.cells: dict[str, dict[str, Callable[..., Any]]] = {}
-        writer = _Writer(model, config, predicates, self.rows)
-        for state, by_event in resolve_cells(model).items():
-            self.cells[state] = {event: writer.cell(state, event, tiers) for event, tiers in by_event.items()}
-        self.after: dict[str, tuple[Arm, ...]] = {state: writer.arms(state) for state in model.states}
-        for code in self.rows.values():
-            code.durable = model.durable
-            if code.variables:
-                code.assign, code.named = writer.assignment(code.variables)
-            if code.next_state is not None:
-                code.next_cells = self.cells[code.next_state]
-                code.final = code.next_state in self.finals
-                code.arms = self.after[code.next_state]
-        self.source = writer.source
+        self.after: dict[str, tuple[Arm, ...]] = {}
+        self.source: Mapping[str, str] = {}
+        """The generated text, by the name of the function."""
         self.defaults = {name: variable.default for name, variable in model.variables.items()}
-        self.begin: Callable[[Session], None] = writer.beginning(self.defaults)
+        self.begin: Callable[[Session], None] = _nothing_begun
         """Gives a new session's variables their defaults."""
         self.session: type[Session] = type(
-            "Session",
-            (Session,),
-            {
-                "__slots__": tuple("v_" + name for name in model.variables),
-                "machine": self,
-            },
+            "Session", (Session,), {"__slots__": tuple("v_" + name for name in model.variables), "machine": self}
         )
 
     def __repr__(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.run.program import Draw
+from calltable.engine.run.program import RandomDelay
 from calltable.engine.run.timer_heap import Repeat, Timer, TimerHeap
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NEVER = float("inf")
 
 
-class Alarms:
+class Timers:
     """The timers of one executor. ``late`` is set while one stands before the wake-up that was asked for."""
 
     __slots__ = ("_executor", "_wake", "_wake_at", "heap", "late")
@@ -33,9 +33,9 @@ class Alarms:
         self._wake: Any = None
         self._wake_at = NEVER
 
-    def seconds(self, delay: float | Draw) -> float:
+    def seconds(self, delay: float | RandomDelay) -> float:
         """A duration in seconds; one that was left open is drawn from the executor's random source."""
-        if type(delay) is Draw:
+        if type(delay) is RandomDelay:
             # RFC 3261 §14.1: units of 10 ms
             return round(self._executor.random.uniform(delay.low, delay.high), 2)
         return delay  # type: ignore[return-value]
@@ -86,8 +86,8 @@ class Alarms:
             self.heap.cancel(timer)
         session.timers = None
 
-    def _set(self, delay: float | Draw, session: Session, event: str, name: str) -> Timer:
-        when = self._executor.now + (self.seconds(delay) if type(delay) is Draw else delay)  # type: ignore[operator]
+    def _set(self, delay: float | RandomDelay, session: Session, event: str, name: str) -> Timer:
+        when = self._executor.now + (self.seconds(delay) if type(delay) is RandomDelay else delay)  # type: ignore[operator]
         if when < self._wake_at:
             self.late = True
         return self.heap.arm(when, session, event, name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from calltable.adapters.simulated.clock import VirtualClock
-from calltable.engine.check.flow import Flow, analyse
+from calltable.engine.check.flow import Reachability, analyse
 from calltable.engine.language.load import Library, load_tables
 from calltable.engine.run.compile import compile_machine
 from calltable.engine.run.executor import Executor, Step
@@ -26,7 +26,7 @@ class Shipped(NamedTuple):
     library: Library
     config: Mapping[str, Any]
     machines: Mapping[str, CompiledMachine]
-    flows: Mapping[str, Flow]
+    flows: Mapping[str, Reachability]
 
 
 @pytest.fixture(scope="session")

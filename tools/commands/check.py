@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from calltable.tools import OK, PROBLEMS, UsageError
-from calltable.tools.arguments import Overlay, _readable, given
+from calltable.tools.arguments import Overlay, given, readable
 from calltable.tools.problems import Paint, Report, as_json, github, sarif, text
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def examine(paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Report
     from calltable.engine.model.problems import TableError  # noqa: PLC0415
 
     for path in [*paths, *overlays]:
-        _readable(path)
+        readable(path)
     begin = perf_counter()
     try:
         library = load_tables(list(paths) or None, overlays=list(overlays))

@@ -88,7 +88,7 @@ async def show(options: argparse.Namespace, demo: Demo) -> int:
 
 
 def draw(demo: Demo, entries: list[Entry]) -> bool:
-    """Draw a call; True if it was answered, and its BYE was answered too on both sides."""
+    """RandomDelay a call; True if it was answered, and its BYE was answered too on both sides."""
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     width = max(shutil.get_terminal_size((140, 40)).columns, 100)
     print(ladder_text(entries, width=width, color=color, names=demo.names), flush=True)

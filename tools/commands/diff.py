@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from calltable.engine.compare.diff import LibraryDiff, MachineDiff, RowChange
     from calltable.engine.compare.lockstep import Comparison, Divergence
-    from calltable.engine.compare.version import Taking
+    from calltable.engine.compare.version import Reaction
     from calltable.engine.language.load import Library
     from calltable.engine.model.machine import Row
 
@@ -285,11 +285,11 @@ def _divergence(number: int, divergence: Divergence, paint: Any) -> Iterator[str
             yield f"        {paint(f'{label:<6}', code)}  {describe(one)}"
 
 
-def _short(one: Taking) -> str:
+def _short(one: Reaction) -> str:
     return f"{one.row or one.outcome}" + (f" → {one.after}" if one.after != one.before else "")
 
 
-def describe(one: Taking) -> str:
+def describe(one: Reaction) -> str:
     """What a version did with an event, on one line."""
     row = f"{_short(one)}" if one.row else ""
     parts = [] if one.outcome == "taken" else [one.outcome]

@@ -22,7 +22,7 @@ from calltable.tools.arguments import Overlay
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from calltable.engine.explore.assertions import Stated
+    from calltable.engine.explore.assertions import Assertion
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.language.load import Library
     from calltable.engine.model.problems import Problem
@@ -136,7 +136,7 @@ def _load(options: argparse.Namespace) -> Library:
         raise UsageError(str(error)) from error
 
 
-def _properties(path: Path, names: Sequence[str]) -> list[Stated]:
+def _properties(path: Path, names: Sequence[str]) -> list[Assertion]:
     from calltable.engine.explore.assertions import read_properties  # noqa: PLC0415
     from calltable.engine.model.problems import TableError  # noqa: PLC0415
 

@@ -38,7 +38,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "ladder",
         help="draw a traced call: every message, and the row behind it",
-        description="Draw a traced call as a ladder, in the terminal or (with -o call.html) as a page.",
+        description="RandomDelay a traced call as a ladder, in the terminal or (with -o call.html) as a page.",
     )
     parser.add_argument("trace", metavar="TRACE", help="a file of JSON lines; - for standard input")
     parser.add_argument("-o", "--output", metavar="FILE", help="write a page (.html) or text (.txt) instead of printing")

@@ -29,7 +29,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "render",
         help="draw tables as Mermaid, DOT, SVG or HTML",
-        description="Draw tables. Without TABLE: the shipped ones.",
+        description="RandomDelay tables. Without TABLE: the shipped ones.",
         epilog="Example: calltable render --all -o tables.html",
     )
     parser.add_argument("tables", nargs="*", metavar="TABLE", help="a machine (leg/uas), a file or a folder of tables")

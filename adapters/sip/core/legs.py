@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.client import ClientTransaction
-    from calltable.adapters.sip.transaction.sender import Way
+    from calltable.adapters.sip.transaction.sender import Destination
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.engine.run.session import Session
 
@@ -201,7 +201,7 @@ class Legs:
             failed(400)
             return
 
-        def go(ways: list[Way], reason: str) -> None:
+        def go(ways: list[Destination], reason: str) -> None:
             if method == "INVITE" and (leg.asking is not asking or leg.session.ended):
                 return  # withdrawn while the name was looked up
             if ways:
@@ -212,7 +212,7 @@ class Legs:
 
         self.stack.resolve(hop, dialog.source, go)
 
-    def _go(self, leg: Leg, method: str, source: Any, user: Any, hop: str, ways: list[Way]) -> None:
+    def _go(self, leg: Leg, method: str, source: Any, user: Any, hop: str, ways: list[Destination]) -> None:
         dialog = leg.dialog
         if dialog.source is None:
             local = ways[0].local
@@ -240,7 +240,7 @@ class Legs:
         request = leg.dialog.request("ACK", headers, body, cseq=response.cseq.number)
         cause = self.transactions.cause()
 
-        def go(ways: list[Way], reason: str) -> None:
+        def go(ways: list[Destination], reason: str) -> None:
             if not ways or transaction.session is None:
                 log.warning("%s ACK: %s", session.path, reason)
                 self.executor.post(session, FAILED, {"reason": f"the ACK has nowhere to go: {reason}"})

@@ -19,13 +19,13 @@ from calltable.adapters.sip.message.build import build_response, note_source
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.headers import BRANCH_COOKIE
 from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.sip.message.parse import AnswerableError, parse
 from calltable.adapters.sip.message.validate import check
-from calltable.adapters.sip.transaction.failover import Attempts
+from calltable.adapters.sip.transaction.failover import Failover
 from calltable.adapters.sip.transaction.keys import ack_key, merge_key, server_key
 from calltable.adapters.sip.transaction.layer import Transactions
 from calltable.adapters.sip.transaction.outgoing import Outgoing, Sent
-from calltable.adapters.sip.transaction.sender import Resolver, Traced, Way, _seeded, _unguessable
+from calltable.adapters.sip.transaction.sender import Destination, Resolver, Traced, seeded_tokens, unguessable_tokens
 from calltable.adapters.sip.transport.address import RELIABLE, Address, default_port
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Stack:
         self.resolver = resolver
         self.application = application
         self.screening = screening or Screening()
-        self._tokens = _seeded(rng) if rng is not None else _unguessable()
+        self._tokens = seeded_tokens(rng) if rng is not None else unguessable_tokens()
         self.counters = executor.counters
         self._host = host
         self._contacts: dict[Address, str] = {}
@@ -80,7 +80,7 @@ class Stack:
         """What stands as sent-by in the Vias we write."""
         self.tracers: list[Callable[[Traced], None]] = []
         self.transactions = Transactions(executor, self._transmit)
-        self.attempts = Attempts(self)
+        self.attempts = Failover(self)
         self.legs = Legs(self)
         self._salt = self.token()
         transport.start(self)
@@ -108,12 +108,12 @@ class Stack:
         transport = "" if local.transport == "udp" else f";transport={local.transport}"
         return f"<sip:{local.hostport}{transport}>"
 
-    def resolve(self, uri: str, source: Address | None, done: Callable[[list[Way], str], None]) -> None:
+    def resolve(self, uri: str, source: Address | None, done: Callable[[list[Destination], str], None]) -> None:
         """Find the ways that requests to ``uri`` go from the listener ``source``, best first; or none, and why."""
 
         def found(addresses: Sequence[Address], reason: str) -> None:
             local_for = self.transport.local_for
-            reached = [Way(to, local) for to in addresses if (local := local_for(to, source)) is not None]
+            reached = [Destination(to, local) for to in addresses if (local := local_for(to, source)) is not None]
             if not reached:
                 self.counters["unroutable requests"] += 1
             done(reached, reason or "no listener can reach it")
@@ -161,7 +161,7 @@ class Stack:
         except MessageError as error:
             self.counters["malformed"] += 1
             log.info("malformed message from %s: %s", source, error.reason)
-            if error.request is not None and error.status is not None:
+            if isinstance(error, AnswerableError) and error.status is not None:
                 self._refuse_statelessly(error.request, error.status, error.reason, (), source, local, flow)
             return
         rejection = check(message)

@@ -33,7 +33,7 @@ BRIEF = (Command("user.answer"), Command("user.reject", (("code", 486),)))
 """What one may ask who is there to take a call or not."""
 
 
-class Plan(NamedTuple):
+class Wiring(NamedTuple):
     """How sessions of an element meet the network.
 
     ``answers``: slot and machine that an INVITE outside a dialog starts. ``dials``: slot to the ports its INVITEs leave by: the

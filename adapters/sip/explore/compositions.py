@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from calltable.adapters.sip.explore.commands import BRIEF, COMMANDS, Plan
+from calltable.adapters.sip.explore.commands import BRIEF, COMMANDS, Wiring
 from calltable.adapters.sip.explore.contract import RELAYS
 from calltable.adapters.sip.explore.transactions import SLOT, Role
 from calltable.engine.explore.composition import Composition, Part
@@ -13,20 +13,20 @@ from calltable.engine.explore.system import Wire
 
 OFFERS = ({"offer": True}, {"offer": False})
 
-CALLER = Part("caller", Plan(dials={"caller": ("x",)}, owners={"caller": COMMANDS}), ("caller", "leg/uac"), OFFERS)
-CALLEE = Part("callee", Plan(answers=("callee", "leg/uas"), owners={"callee": COMMANDS}))
-SECOND = Part("second", Plan(answers=("second", "leg/uas"), owners={"second": BRIEF}))
+CALLER = Part("caller", Wiring(dials={"caller": ("x",)}, owners={"caller": COMMANDS}), ("caller", "leg/uac"), OFFERS)
+CALLEE = Part("callee", Wiring(answers=("callee", "leg/uas"), owners={"callee": COMMANDS}))
+SECOND = Part("second", Wiring(answers=("second", "leg/uas"), owners={"second": BRIEF}))
 """Who is called where a B2BUA calls again; it costs nothing where it does not."""
 
-BRIDGE = Part("b2bua", Plan(answers=("b2bua", "b2bua/bridge"), dials={"b2bua.b": ("b", "c")}, owners={"b2bua": ()}, relays=RELAYS))
+BRIDGE = Part("b2bua", Wiring(answers=("b2bua", "b2bua/bridge"), dials={"b2bua.b": ("b", "c")}, owners={"b2bua": ()}, relays=RELAYS))
 
 
 def _transactions(name: str, request: str, client: str, server: str, *, reliable: bool = False) -> Composition:
     """A client and a server transaction, over a channel that loses, doubles and reorders, or a reliable one."""
     started = {"message": (request,), "reliable": reliable}
     parts = (
-        Part("client", Plan(), (SLOT, client), (started,), Role(client, True, request, reliable)),
-        Part("server", Plan(), None, ({},), Role(server, False, request, reliable)),
+        Part("client", Wiring(), (SLOT, client), (started,), Role(client, True, request, reliable)),
+        Part("server", Wiring(), None, ({},), Role(server, False, request, reliable)),
     )
     user = {"client.command": 1, "server.command": 3}
     channel = {} if reliable else {"loss": 1, "duplicate": 1, "again": 1}

@@ -5,7 +5,7 @@ on, a call is torn down because of a retransmission. So, in the very step in whi
 
 - a leg tells its owner about it, as ``adapters`` post it: a response, an ACK, a BYE, a request (``Expected``);
 - a leg that hangs up, cancels or ends by itself says that its call is over, unless its owner has hung up or been told before;
-- a B2BUA gives what one leg publishes to the other leg (``Plan.relays``), and hangs up nobody without a reason. It may pass over
+- a B2BUA gives what one leg publishes to the other leg (``Wiring.relays``), and hangs up nobody without a reason. It may pass over
   that a leg has failed where it starts another in the same step;
 - no message is sent twice.
 """
@@ -21,7 +21,7 @@ from calltable.engine.model.machine import STARTED
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from calltable.adapters.sip.explore.dialogs import Line
+    from calltable.adapters.sip.explore.dialogs import DialogEnd
     from calltable.engine.explore.scene import Scene, Shown
 
 OVER = frozenset({"failed", "hungup", "cancelled"})
@@ -74,7 +74,7 @@ def told(scene: Scene, expected: Iterable[Expected]) -> None:
         raise Violation("untold", f"{one.slot} takes {one.event}, and its owner is not told ({' or '.join(one.names)})")
 
 
-def said_over(scene: Scene, port: str, line: Line, *, doomed: bool) -> None:
+def said_over(scene: Scene, port: str, line: DialogEnd, *, doomed: bool) -> None:
     """Raise ``Violation`` where a leg gives up its call by itself and says nothing. ``doomed``: before this step."""
     shown = [one for one in scene.shown if one.slot == line.leg]
     if doomed or not shown or line.leg.endswith("stray"):
@@ -88,14 +88,14 @@ def said_over(scene: Scene, port: str, line: Line, *, doomed: bool) -> None:
         raise Violation("untold", f"{line.leg} gives up its call on {shown[-1].event}, and its owner is not told")
 
 
-def cancelled(scene: Scene, line: Line) -> None:
+def cancelled(scene: Scene, line: DialogEnd) -> None:
     """Raise ``Violation`` where the owner withdraws an INVITE, the leg takes it, and the INVITE goes on."""
     asked = any(one.slot == line.leg and one.event == "user.cancel" and one.kind == "taken" for one in scene.shown)
     if asked and any(key[1] == "INVITE" and phase in {CALLING, PROCEEDING} for key, (phase, _) in line.clients.items()):
         raise Violation("unsent", f"{line.leg} is asked to cancel its INVITE, and does not")
 
 
-def withdrawn(scene: Scene, port: str, line: Line, waiting: int) -> None:
+def withdrawn(scene: Scene, port: str, line: DialogEnd, waiting: int) -> None:
     """Raise ``Violation`` where a leg refuses a re-INVITE (number ``waiting``) that its owner has been given, and does not say so."""
     refused = any(where == port and isinstance(m[0], int) and m[0] >= 300 and m[1:] == (waiting, "INVITE") for where, m in scene.sent)
     shown = [one for one in scene.shown if one.slot == line.leg]
@@ -105,7 +105,7 @@ def withdrawn(scene: Scene, port: str, line: Line, waiting: int) -> None:
         raise Violation("untold", f"{line.leg} refuses a re-INVITE by itself, and its owner is not told (reinvite_cancelled)")
 
 
-def relayed(scene: Scene, lines: Mapping[str, Line], before: Mapping[str, bool], relays: Mapping[str, tuple[str, ...]]) -> None:
+def relayed(scene: Scene, lines: Mapping[str, DialogEnd], before: Mapping[str, bool], relays: Mapping[str, tuple[str, ...]]) -> None:
     """Raise ``Violation`` where a publication of one leg of a B2BUA does not reach the other. ``before``: doomed legs by slot."""
     for one in scene.shown:
         parent = one.slot.rpartition(".")[0]

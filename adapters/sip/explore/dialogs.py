@@ -15,7 +15,7 @@ OPEN, HELD, LEFT, ACCEPTED = "open", "held", "left", "accepted"
 replaced, so that its sender has to wait in vain; a 2xx waits for its ACK."""
 
 
-class Line:
+class DialogEnd:
     """One end of a dialog, and the transactions open on it."""
 
     __slots__ = (
@@ -54,7 +54,7 @@ class Line:
         )  # fmt: skip
 
     @classmethod
-    def of(cls, code: tuple[Any, ...]) -> Line:
+    def of(cls, code: tuple[Any, ...]) -> DialogEnd:
         """The line that ``code`` came from."""
         line = cls(code[0])
         if not code[0]:

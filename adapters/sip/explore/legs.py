@@ -34,7 +34,7 @@ from calltable.adapters.sip.explore.dialogs import (
     OPEN,
     PROCEEDING,
     WITHDRAWN,
-    Line,
+    DialogEnd,
 )  # fmt: skip
 from calltable.engine.explore.scene import BEYOND, FORMER, TOKEN, EffectError, Violation, blank
 from calltable.engine.model.machine import FAILED
@@ -42,7 +42,7 @@ from calltable.engine.model.machine import FAILED
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
-    from calltable.adapters.sip.explore.commands import Plan
+    from calltable.adapters.sip.explore.commands import Wiring
     from calltable.engine.explore.scene import Actor, Input, Message, Scene
     from calltable.engine.model.catalogue import Catalogue
 
@@ -54,10 +54,10 @@ FAILURE = 480
 class Legs:
     """The adapter of elements whose sessions are legs, or own legs."""
 
-    def __init__(self, plan: Plan, catalogue: Catalogue) -> None:
+    def __init__(self, plan: Wiring, catalogue: Catalogue) -> None:
         self.plan = plan
         self.catalogue = catalogue
-        self.lines: dict[str, Line] = {}
+        self.lines: dict[str, DialogEnd] = {}
         self.awaited: tuple[tuple[str, str], ...] = ()
         """Slot and action of each effect whose outcome is still to come."""
         self.announced = False
@@ -71,7 +71,7 @@ class Legs:
     def load(self, code: Hashable) -> None:
         """Take up a state that ``code`` gave."""
         lines, self.awaited, self.announced = code if isinstance(code, tuple) else ((), (), False)
-        self.lines = {port: Line.of(line) for port, line in lines}
+        self.lines = {port: DialogEnd.of(line) for port, line in lines}
         self._expected = []
         self._doomed = {line.leg: line.doomed or not line.known for line in self.lines.values()}
         self._waiting = {
@@ -82,13 +82,13 @@ class Legs:
         """The state as one hashable value."""
         return tuple((port, line.code()) for port, line in sorted(self.lines.items())), self.awaited, self.announced
 
-    def _line(self, actor: Actor) -> tuple[str, Line]:
+    def _line(self, actor: Actor) -> tuple[str, DialogEnd]:
         for port, line in self.lines.items():
             if line.leg == actor.slot:
                 return port, line
         raise EffectError(f"{actor.slot} has no dialog")
 
-    def _tell(self, scene: Scene, line: Line, actor: Actor, event: str, payload: Mapping[str, Any], names: tuple[str, ...] = ()) -> None:
+    def _tell(self, scene: Scene, line: DialogEnd, actor: Actor, event: str, payload: Mapping[str, Any], names: tuple[str, ...] = ()) -> None:
         """Post an event; ``names`` is what its leg owes its owner for it."""
         scene.post(actor, event, payload)
         if names and not line.doomed and line.leg == actor.slot and not line.leg.endswith("stray"):
@@ -135,7 +135,7 @@ class Legs:
         port, number = handle
         line = self.lines.get(port)
         if line is None or not line.leg:
-            line = self.lines[port] = Line(actor.slot)
+            line = self.lines[port] = DialogEnd(actor.slot)
             line.heard = number
             line.learned = True
             line.servers[number, "INVITE"] = OPEN
@@ -149,14 +149,14 @@ class Legs:
             if not free:
                 raise Violation(BEYOND, f"{actor.slot} would need a network of its own") from None
             port = free[0]
-            line = self.lines[port] = Line(actor.slot)
+            line = self.lines[port] = DialogEnd(actor.slot)
         line.sent += 1
         line.clients[line.sent, "INVITE"] = (CALLING, None)
         # whether it carries an offer is known to its sender's table only; both are explored from the start
         offered = getattr(actor.session, "v_offered", True)
         scene.send(port, ("INVITE", line.sent, bool(offered)))
 
-    def _ask(self, scene: Scene, port: str, line: Line, method: str, handle: Any) -> None:
+    def _ask(self, scene: Scene, port: str, line: DialogEnd, method: str, handle: Any) -> None:
         line.sent += 1
         line.clients[line.sent, method] = (ASKED, handle)
         scene.send(port, (method, line.sent, method == "UPDATE"))
@@ -196,7 +196,7 @@ class Legs:
             key = known[0]
         self._answer(scene, port, line, key, code)
 
-    def _answer(self, scene: Scene, port: str, line: Line, key: tuple[int, str], code: int) -> None:
+    def _answer(self, scene: Scene, port: str, line: DialogEnd, key: tuple[int, str], code: int) -> None:
         if line.servers.get(key) in (None, ACCEPTED):
             raise Violation("answered-twice", f"the {key[1]} is answered with {code}, and has had its final response")
         held = line.servers[key] == HELD
@@ -260,7 +260,7 @@ class Legs:
                 self._tell(scene, line, actor, "sip.request.final", payload, ("response",))
 
     def _invite_response(
-        self, scene: Scene, port: str, line: Line, actor: Actor | None, code: int, number: int, phase: str
+        self, scene: Scene, port: str, line: DialogEnd, actor: Actor | None, code: int, number: int, phase: str
     ) -> None:
         key = (number, "INVITE")
         if code < 200:
@@ -324,14 +324,14 @@ class Legs:
         else:
             scene.post(actor, "sip.request", {**payload, "method": method, "offer": offer})
 
-    def _acknowledged(self, scene: Scene, line: Line | None, number: int) -> None:
+    def _acknowledged(self, scene: Scene, line: DialogEnd | None, number: int) -> None:
         if line is not None and line.servers.get((number, "INVITE")) == ACCEPTED:
             del line.servers[number, "INVITE"]
             actor = scene.actor(line.leg)
             if actor is not None:
                 self._tell(scene, line, actor, "sip.ack", {"message": TOKEN}, ("confirmed",))
 
-    def _cancelled(self, scene: Scene, port: str, line: Line | None, number: int) -> None:
+    def _cancelled(self, scene: Scene, port: str, line: DialogEnd | None, number: int) -> None:
         actor = scene.actor(line.leg) if line is not None else None
         if line is None:
             scene.send(port, (481, number, "CANCEL"))
@@ -435,7 +435,7 @@ class Legs:
                 self._settled(scene, port, line, actor)
                 line.known = False
 
-    def _settled(self, scene: Scene, port: str, line: Line, actor: Actor) -> None:
+    def _settled(self, scene: Scene, port: str, line: DialogEnd, actor: Actor) -> None:
         if line.unacknowledged:
             raise Violation("ack", f"{actor.slot} ends and has never acknowledged the 2xx to its INVITE")
         for key, phase in sorted(line.servers.items()):

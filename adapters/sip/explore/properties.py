@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.adapters.sip.explore.dialogs import ACCEPTED, HELD, LEFT, OPEN, Line
+from calltable.adapters.sip.explore.dialogs import ACCEPTED, HELD, LEFT, OPEN, DialogEnd
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ AT_ONCE = frozenset({"BYE", "CANCEL"})
 class End(NamedTuple):
     """One end of a wire, as the invariants see it."""
 
-    line: Line
+    line: DialogEnd
     begun: bool
     alive: bool
     name: str
@@ -137,7 +137,7 @@ def digest(element: Element, local: int) -> Digest:
     live: dict[str, Any] = {one[0]: one for one in actors}
     ends = {}
     for port, code in lines:
-        line = Line.of(code)
+        line = DialogEnd.of(code)
         ends[port] = End(line, line.leg != "" or not line.known, line.leg in live, line.leg or f"the leg on {element.name}.{port}")
     busy = bool(awaited) or any(end.line.abandoned for end in ends.values())
     return Digest(ends, busy, not live, _inside(live, over, ends))

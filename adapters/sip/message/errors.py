@@ -5,11 +5,6 @@ It knows how the fault is to be answered, so that whoever catches it needs no se
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from calltable.adapters.sip.message.message import Request
-
 _EXCERPT = 40
 
 
@@ -17,16 +12,14 @@ class MessageError(ValueError):
     """A SIP message, or a value inside one, breaks the grammar of RFC 3261 §25.
 
     ``reason`` says what is wrong in words fit for a reason phrase. ``status`` is the response that is due, or None
-    when none is: a broken response, an ACK, something that is not SIP. ``request`` is as much of the request as could
-    be read, so that the response can still be built (RFC 4475 §3.3.1); None when too little could.
+    when none is: a broken response, an ACK, something that is not SIP.
     """
 
-    def __init__(self, reason: str, status: int | None = 400, request: Request | None = None) -> None:
+    def __init__(self, reason: str, status: int | None = 400) -> None:
         """Keep the parts; the reason is the text of the error."""
         super().__init__(reason)
         self.reason = reason
         self.status = status
-        self.request = request
 
 
 class HeaderError(MessageError):

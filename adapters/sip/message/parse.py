@@ -17,6 +17,15 @@ _version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
 _status = re.compile(r"[1-6][0-9][0-9]")
 
 
+class AnswerableError(MessageError):
+    """A request that cannot be parsed whole, yet far enough to be answered (RFC 4475 §3.3.1)."""
+
+    def __init__(self, reason: str, status: int | None, request: Request) -> None:
+        """``request`` is as much of it as could be read."""
+        super().__init__(reason, status)
+        self.request = request
+
+
 def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     """Read one message: a datagram, or with ``stream`` what the framer cut out of a stream.
 
@@ -92,9 +101,8 @@ def _read_start_line(line: str, fields: list[tuple[str, str]]) -> Request | Resp
 def _blame(message: Message, fault: MessageError) -> MessageError:
     """Say in the fault whether it can be answered: nothing answers a response, an ACK, or a request without Via."""
     if isinstance(message, Request) and message.method != "ACK" and message.get("via"):
-        fault.request = message
-    else:
-        fault.status = None
+        return AnswerableError(fault.reason, fault.status, message)
+    fault.status = None
     return fault
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.sip.message.message import Request
 from calltable.adapters.sip.message.uri import parse_uri
-from calltable.adapters.sip.transaction.sender import Way
+from calltable.adapters.sip.transaction.sender import Destination
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,14 +33,14 @@ _REMEMBERED: Final = 600.0
 _MOST: Final = 10_000
 
 
-class Attempts:
+class Failover:
     """Sends requests of one stack, to the first address that takes them."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._without_tcp: dict[Address, float] = {}
 
-    def send(self, request: Request, hop: str, ways: Sequence[Way], user: ClientUser,
+    def send(self, request: Request, hop: str, ways: Sequence[Destination], user: ClientUser,
              started: Callable[[ClientTransaction], None] | None = None) -> None:
         """Send ``request``, which has no Via yet, to the first of ``ways``; later to the others, as far as need be.
 
@@ -51,7 +51,7 @@ class Attempts:
             ways = self._by_size(request, ways)
         self.attempt(request, ways, user, started)
 
-    def attempt(self, request: Request, ways: Sequence[Way], user: ClientUser,
+    def attempt(self, request: Request, ways: Sequence[Destination], user: ClientUser,
                 started: Callable[[ClientTransaction], None] | None) -> None:
         """Send to the first of ``ways`` as they are."""
         stack = self._stack
@@ -68,14 +68,14 @@ class Attempts:
         """Whether large requests have another way at all."""
         return any(listener.transport == "tcp" for listener in self._stack.transport.listeners)
 
-    def _by_size(self, request: Request, ways: Sequence[Way]) -> Sequence[Way]:
+    def _by_size(self, request: Request, ways: Sequence[Destination]) -> Sequence[Destination]:
         """Put TCP before UDP for a large request, where there is a listener to send it from."""
         size = _VIA + len(request.uri) + len(request.body)
         for name, value in request.headers:
             size += len(name) + len(value) + 4
         if size <= LARGE:
             return ways
-        sized: list[Way] = []
+        sized: list[Destination] = []
         now = self._stack.executor.scheduler.time()
         for way in ways:
             to, local = way
@@ -83,7 +83,7 @@ class Attempts:
                 stream = to._replace(transport="tcp")
                 listener = self._stack.transport.local_for(stream, local)
                 if listener is not None:
-                    sized.append(Way(stream, listener))
+                    sized.append(Destination(stream, listener))
             sized.append(way)
         return list(dict.fromkeys(sized))
 
@@ -101,7 +101,7 @@ class Attempt:
 
     __slots__ = ("_attempts", "_request", "_started", "_ways", "user")
 
-    def __init__(self, attempts: Attempts, request: Request, ways: Sequence[Way], user: ClientUser,
+    def __init__(self, attempts: Failover, request: Request, ways: Sequence[Destination], user: ClientUser,
                  started: Callable[[ClientTransaction], None] | None) -> None:
         self._attempts = attempts
         self._request = request

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transport.address import Address
 
 
-class Way(NamedTuple):
+class Destination(NamedTuple):
     """Where a request may go, and the listener that it would leave from."""
 
     to: Address
@@ -38,13 +38,13 @@ class Traced(NamedTuple):
     row: str
 
 
-def _seeded(rng: random.Random) -> Iterator[str]:
+def seeded_tokens(rng: random.Random) -> Iterator[str]:
     """Tokens that a seed repeats, for simulations."""
     while True:
         yield f"{rng.getrandbits(64):016x}"
 
 
-def _unguessable() -> Iterator[str]:
+def unguessable_tokens() -> Iterator[str]:
     """Tokens from the system's random source, drawn by the thousand: one system call for each costs more."""
     while True:
         drawn = os.urandom(8192).hex()

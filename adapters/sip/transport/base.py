@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 _log = logging.getLogger("calltable.sip.transport")
-_ROUTE_SECONDS: Final = 10.0
+ROUTE_SECONDS: Final = 10.0
 """How long the system's choice of a local address is remembered; a laptop changes networks."""
-_ROUTES: Final = 1024
+ROUTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import Final
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.headers import number
 from calltable.adapters.sip.message.message import MAX_HEAD, Request
-from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.sip.message.parse import AnswerableError, parse
 
 MAX_BODY: Final = 1 << 20
 """The largest body taken from a stream unless told otherwise, in bytes."""
@@ -42,13 +42,14 @@ class Keepalive(enum.Enum):
 class FramingError(MessageError):
     """The stream cannot be cut up any further; close the connection.
 
-    ``frames`` are the messages that were complete before the fault. ``status`` and ``request`` are as in MessageError:
-    the response to send before closing, where one can be built.
+    ``frames`` are the messages that were complete before the fault. ``status`` and ``request`` say which
+    response to send before closing, and to what, where one can be built.
     """
 
     def __init__(self, reason: str, status: int | None = None, request: Request | None = None) -> None:
         """Start with no frames; the framer adds them."""
-        super().__init__(reason, status, request)
+        super().__init__(reason, status)
+        self.request = request
         self.frames: list[bytes | Keepalive] = []
 
 
@@ -154,8 +155,10 @@ def _fault(head: bytes, reason: str, status: int) -> FramingError:
     """Name the fault, with the request that can be answered before the connection closes."""
     try:
         message = parse(head)
-    except MessageError as error:
-        return FramingError(reason, status if error.request else None, error.request)
+    except AnswerableError as error:
+        return FramingError(reason, status, error.request)
+    except MessageError:
+        return FramingError(reason)
     if isinstance(message, Request) and message.method != "ACK" and message.get("via"):
         return FramingError(reason, status, message)
     return FramingError(reason)

@@ -17,7 +17,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.sip.transport.address import Address, sockaddr
-from calltable.adapters.sip.transport.base import _ROUTE_SECONDS, _ROUTES, Kind, Limits, _log
+from calltable.adapters.sip.transport.base import ROUTE_SECONDS, ROUTES, Kind, Limits, _log
 from calltable.adapters.sip.transport.interface import TransportError, choose_listener, no_listener
 from calltable.adapters.sip.transport.tcp import TcpKind
 from calltable.adapters.sip.transport.udp import UdpKind
@@ -158,9 +158,9 @@ class SocketTransport:
             # Connecting a datagram socket sends nothing: it only asks the routing table.
             probe.connect(sockaddr(host, 9))
             local = probe.getsockname()[0]
-        if len(self._routes) >= _ROUTES:
+        if len(self._routes) >= ROUTES:
             self._routes.clear()
-        self._routes[host] = (now + _ROUTE_SECONDS, local)
+        self._routes[host] = (now + ROUTE_SECONDS, local)
         return local
 
 

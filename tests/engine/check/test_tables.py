@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from calltable.adapters.simulated.clock import VirtualClock
-from calltable.engine.check.subjects import OTHER, Scope, subjects, valuations
+from calltable.engine.check.subjects import OTHER, GuardTypes, subjects, valuations
 from calltable.engine.language.load import load_tables
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import STARTED
@@ -49,7 +49,7 @@ def situations(flow, state, event):
     model = flow.machine
     guards = [row.guard for tier in tiers(model, state, event) for row in tier if row.guard is not None]
     guards = [] if model.events[event].source == "after" else guards
-    found = subjects(guards, Scope(model, flow.catalogue, event))
+    found = subjects(guards, GuardTypes(model, flow.catalogue, event))
     for values in valuations(found):
         variables = {name: variable.default for name, variable in model.variables.items()}
         payload = {name: stock(kind) for name, kind in model.events[event].fields.items()}
@@ -169,7 +169,7 @@ def test_each_after_row_is_armed_in_its_state(shipped, name):
     for state in flow.machine.states:
         waiting = [row for row in flow.machine.in_state(state) if row.after is not None]
         guards = [row.guard for row in waiting if row.guard is not None]
-        found = subjects(guards, Scope(flow.machine, flow.catalogue))
+        found = subjects(guards, GuardTypes(flow.machine, flow.catalogue))
         armed = set()
         for values in valuations(found):
             session = machine.session(1, "", "", NOBODY)

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from calltable.engine.check.subjects import OTHER, Scope, TooWideError, subjects, valuations
+from calltable.engine.check.subjects import OTHER, GuardTypes, TooWideError, subjects, valuations
 from calltable.engine.check.truth import Truth
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import Event, Variable
@@ -32,7 +32,7 @@ def _scope(library):
         "last": Type("int", optional=True),
     }  # fmt: skip
     events = {"e": Event("e", fields, must_take=False, doc="", source="interface")}
-    return Scope(dataclasses.replace(machine, variables=variables, events=events), library.catalogue, "e")
+    return GuardTypes(dataclasses.replace(machine, variables=variables, events=events), library.catalogue, "e")
 
 
 def lit(value):

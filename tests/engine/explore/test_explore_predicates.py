@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from calltable import TableError, Tables
-from calltable.engine.explore.choices import ORACLE, Oracle
+from calltable.engine.explore.choices import ORACLE, Choices
 from calltable.engine.explore.explorer import compiled, explore
 from calltable.engine.explore.trace import lines
 from calltable.engine.language.load import load_tables
@@ -67,7 +67,7 @@ def test_a_trace_says_what_the_predicate_answered(tmp_path):
 
 
 def test_a_call_has_one_answer_in_a_cell_and_any_in_the_next():
-    oracle = Oracle()
+    oracle = Choices()
     seen = []
     oracle.begin()
     while True:

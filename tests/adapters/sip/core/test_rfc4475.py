@@ -32,7 +32,7 @@ def judge(data: bytes) -> tuple[Request | Response | None, Rejection | None]:
     try:
         message = parse(data)
     except MessageError as error:
-        return error.request, Rejection(error.status, error.reason)
+        return getattr(error, "request", None), Rejection(error.status, error.reason)
     return message, check(message)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from calltable.adapters.sip.message.build import build_ack, build_cancel, build_request, build_response, note_source
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.message import MAX_HEADERS, Request, Response
-from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.sip.message.parse import AnswerableError, parse
 from calltable.adapters.sip.message.validate import check
 
 SDP = b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 6000 RTP/AVP 0\r\n"
@@ -407,7 +407,7 @@ def drive(data: bytes) -> None:
             message = parse(data, stream=stream)
         except MessageError as error:
             assert "\n" not in error.reason  # noqa: PT017  most mutants are meant to parse
-            if error.request is not None:
+            if isinstance(error, AnswerableError):
                 bytes(build_response(error.request, error.status or 400, error.reason, to_tag="t"))
             continue
         stripped = data.lstrip(b"\r\n")
