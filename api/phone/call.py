@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.message.body import Content
     from calltable.adapters.sip.message.message import Message, Request
     from calltable.assembly import Engine
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
 
 
@@ -241,7 +241,7 @@ class Call:
         self.command("user.respond", transaction=fields["transaction"], code=code, message=content)
 
     # -- as the owner of the leg
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Keep what the leg says, do what a phone does by itself, tell whoever waits."""
         if name in ("answered", "confirmed", "reinvite_answered"):
             self._note_answer(fields.get("message"))
@@ -251,7 +251,7 @@ class Call:
             self._respond(fields)
         self._tell(CallEvent(executor.now, name, fields))
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """The call is over."""
         self.phone.calls.pop(child.id, None)
         self._tell(CallEvent(executor.now, ENDED, {}))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import calltable.tables as shipped
+from calltable.adapters.sip.explore.compositions import COMPOSITIONS
 from calltable.engine.explore.explorer import explore
 from calltable.engine.language.load import load_tables
 from calltable.engine.run.compile import compile_machine
@@ -203,7 +204,7 @@ def test_a_violation_that_no_call_shows_is_not_written_as_a_test():
     client = library.machines["transaction/client"]
     rows = {name: row for name, row in client.rows.items() if name != "client.waiting.final"}
     machines = {**library.machines, client.name: dataclasses.replace(client, rows=rows)}
-    (found,) = explore(machines, library.catalogue, only=["transaction"])
+    (found,) = explore(machines, library.catalogue, COMPOSITIONS, only=["transaction"])
     with pytest.raises(UsageError, match="does not show"):
         written(found)
 
