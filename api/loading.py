@@ -86,7 +86,14 @@ def _ungiven(library: Library, predicates: Mapping[str, Callable[..., Any]]) -> 
 
 
 def _whole(paths: Sequence[Path]) -> list[Path | str]:
-    """The given tables with the shipped machines that they do not bring: a server needs its transactions too."""
-    given = {source.name for source in load_tables(paths).sources if source.kind == "machine"}
-    shipped = [source for source in load_tables().sources if source.kind == "machine"]
-    return [*paths, *(source.file for source in shipped if source.name not in given)]
+    """The given tables with the shipped machines that they do not bring: a server needs its transactions too.
+
+    A catalogue of one's own need not include all that is shipped: a machine that receives what it does not know is left out.
+    """
+    given, shipped = load_tables(paths), load_tables()
+    brought = {source.name for source in given.sources if source.kind == "machine"}
+    known = given.catalogue.interfaces.keys()
+    return [*paths, *(
+        source.file for source in shipped.sources
+        if source.kind == "machine" and source.name not in brought and known >= set(shipped.machines[source.name].receives)
+    )]  # fmt: skip
