@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.check.check import check
+from calltable.engine.language.catalogue import load_catalogue
 from calltable.engine.language.load import Library, load_tables
 from calltable.engine.model.expressions import Call, walk
 from calltable.engine.model.problems import Problem, TableError
@@ -13,8 +15,8 @@ from calltable.engine.run.compile import compile_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
+    from calltable.engine.model.catalogue import Catalogue
     from calltable.engine.run.program import CompiledMachine
 
 
@@ -86,14 +88,24 @@ def _ungiven(library: Library, predicates: Mapping[str, Callable[..., Any]]) -> 
 
 
 def _whole(paths: Sequence[Path]) -> list[Path | str]:
-    """The given tables with the shipped machines that they do not bring: a server needs its transactions too.
+    """The given tables with what is shipped and they do not bring: a server needs its transactions, a program its phones too.
 
-    A catalogue of one's own need not include all that is shipped: a machine that receives what it does not know is left out.
+    A catalogue of one's own need not include all that is shipped. What it leaves out is added where it defines nothing of the same
+    name; a shipped machine that receives what is still unknown is left out.
     """
     given, shipped = load_tables(paths), load_tables()
-    brought = {source.name for source in given.sources if source.kind == "machine"}
-    known = given.catalogue.interfaces.keys()
-    return [*paths, *(
-        source.file for source in shipped.sources
-        if source.kind == "machine" and source.name not in brought and known >= set(shipped.machines[source.name].receives)
-    )]  # fmt: skip
+    brought = {(source.kind, source.name) for source in given.sources}
+    known = set(given.catalogue.interfaces)
+    more: list[str] = []
+    for source in shipped.sources:
+        if source.kind == "catalogue" and (source.kind, source.name) not in brought:
+            own = load_catalogue([Path(source.file)])
+            if not any(mine.keys() & theirs.keys() for mine, theirs in zip(_names(own), _names(given.catalogue), strict=True)):
+                known |= own.interfaces.keys()
+                more.append(source.file)
+    machines = [source for source in shipped.sources if source.kind == "machine" and (source.kind, source.name) not in brought]
+    return [*paths, *more, *(source.file for source in machines if known >= set(shipped.machines[source.name].receives))]
+
+
+def _names(catalogue: Catalogue) -> tuple[Mapping[str, object], ...]:
+    return catalogue.interfaces, catalogue.outcomes, catalogue.actions, catalogue.predicates, catalogue.config

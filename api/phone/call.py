@@ -234,7 +234,7 @@ class Call(LegOwner):
             done(self.phone.host)
 
     # -- as the owner of the session
-    def heard(self, event: CallEvent) -> None:
+    def notice(self, event: CallEvent) -> None:
         """Tell whoever waits."""
         if event.name == ENDED:
             self.phone.forget(self)

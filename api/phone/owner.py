@@ -72,8 +72,14 @@ class LegOwner:
     # -- the session
     def begin(self, machine: str, parameters: Mapping[str, Any], name: str = "") -> Session:
         """Start a root session of ``machine`` that this owner holds. Raises LookupError for an unknown machine."""
-        session = self._session = self.executor.create(machine, self, name)
+        session = self.adopt(self.executor.create(machine, self, name))
         self.executor.post(session, STARTED, parameters)
+        self._leg = self.leg
+        return session
+
+    def adopt(self, session: Session) -> Session:
+        """Hold a session that was created for this owner and is not started yet."""
+        self._session = session
         return session
 
     @property
@@ -110,7 +116,7 @@ class LegOwner:
     # -- commands
     def command(self, event: str, fields: Mapping[str, Any] = _NOTHING) -> None:
         """Give a command. Raises Refused where its table, or the table of the leg behind it, refuses it."""
-        session, state = self._session, self.state
+        session, state = self._session, self.state  # asking for the state also remembers the leg, before it may end
         if session is None:
             raise Refused(event, state, "the call has not begun")
         self._refusal = None
@@ -123,14 +129,14 @@ class LegOwner:
 
     # -- what is said
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Keep what the session says, and tell ``heard``."""
+        """Keep what the session says, and tell ``notice``."""
         event = CallEvent(executor.now, name, fields)
         if name == REFUSED:
             self._refusal = event
         self._keep(event)
 
     def child_ended(self, executor: Queue[Session], child: Session) -> None:  # noqa: ARG002
-        """Keep that it is over, and tell ``heard``."""
+        """Keep that it is over, and tell ``notice``."""
         self._keep(CallEvent(executor.now, ENDED, _NOTHING))
 
     def _keep(self, event: CallEvent) -> None:
@@ -140,7 +146,7 @@ class LegOwner:
             del self.events[0]
         if self._leg is None and event.name != ENDED:
             self._leg = self.leg
-        self.heard(event)
+        self.notice(event)
 
-    def heard(self, event: CallEvent) -> None:
+    def notice(self, event: CallEvent) -> None:
         """Told of each event once it is kept. Nothing to do here."""
