@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "transactions", "transactions_other", "addresses", "forks", "lenient", "basic", "rfc5407", "rfc5407_established", "rfc5407_glare", "races", "bridge", "bridge_within", "hygiene", "legs",
-    "failures",
+    "failures", "phones",
 )  # fmt: skip
 
 
