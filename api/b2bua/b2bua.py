@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.assembly import Engine
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
 
 BRIDGE = "b2bua/bridge"
@@ -63,11 +63,11 @@ class B2BUA:
         )
 
     # -- as the owner of calls
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Count what calls publish; observers of the executor see the rest."""
         executor.counters[f"calls {name}"] += 1
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """Forget a call that is over."""
         self.calls.pop(child.id, None)
         executor.counters["calls ended"] += 1

@@ -295,7 +295,7 @@ class _Literal:
     """Finds where URIs lead without any DNS: hosts of a simulation are addresses."""
 
     def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
-        """See ``Resolver``."""
+        """See ``Locator``."""
         try:
             host, port, transport = host_port(uri)
         except MessageError as error:

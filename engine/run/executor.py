@@ -81,18 +81,17 @@ class Executor:
         self.scheduler = scheduler
         self.machines: dict[str, CompiledMachine] = {}
         self.sessions: dict[int, Session] = {}
-        self.alarms = Timers(self)
-        self.timers = self.alarms.heap
         self.store = store if store is not None else MemoryStore()
         self.random = rng if rng is not None else random.Random()
+        self.alarms = Timers(scheduler, self.dispatch, self.random)
+        self.timers = self.alarms.heap
         self.counters: Counter[str] = Counter()
         self.observers: list[Callable[[Step], None]] = []
         self.on_end: list[Callable[[Session], None]] = []
-        self.now = scheduler.time()
         self.current: Session | None = None
         """The session whose effects are being carried out, and by which row: adapters log the cause."""
         self.row: RowCode | None = None
-        self.children = Children(self)
+        self.children = Children(self, self.create)
         self.handlers: dict[str, Callable[[Session, Mapping[str, Any]], None]] = {
             "timer.start": self.alarms.start,
             "timer.stop": self.alarms.stop,
@@ -107,6 +106,11 @@ class Executor:
         self._number = 0
         self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Any, Receipt]] = {}
         self._answer = self._committed
+
+    @property
+    def now(self) -> float:
+        """The moment of the step under way, or of the last one: seconds of the scheduler's clock."""
+        return self.alarms.now
 
     # -- machines
     def add(self, *machines: CompiledMachine) -> None:
@@ -144,14 +148,14 @@ class Executor:
             msg = f"no machine {machine!r}; there are {', '.join(sorted(self.machines))}"
             raise LookupError(msg)
         self._number += 1
-        session = compiled.session(self._number, name, prefix, owner)
+        session: Session = compiled.session(self._number, name, prefix, owner)
         session.context = context
         self.sessions[session.id] = session
         if compiled.durable:
             record = Record(compiled.name, compiled.digest, 0, session.state, dict(compiled.defaults))
             self.store.create(session.id, record)
         if compiled.after[compiled.initial]:
-            self.now = self.scheduler.time()
+            self.alarms.now = self.scheduler.time()
             self.alarms.arm(session, compiled.after[compiled.initial])
         return session
 
@@ -166,7 +170,7 @@ class Executor:
             return QUEUED
         self._draining = True
         self._drain += 1
-        self.now = self.scheduler.time()
+        self.alarms.now = self.scheduler.time()
         try:
             session.drain, session.followups = self._drain, 0
             outcome = self._take(session, event, payload, None)
@@ -244,7 +248,7 @@ class Executor:
         if row.durable:
             state = session.state
             receipt = _tuple(
-                Receipt, (session.id, session.version + 1, row.id, event, state, row.next_state or state, self.now)
+                Receipt, (session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
             )
             changes = row.named(taken[1]) if row.named is not None else _NOTHING
             try:
@@ -263,7 +267,7 @@ class Executor:
         row, changes, effects, publications = taken
         if receipt is None and (row.durable or self.observers):
             state = session.state
-            receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.now)
+            receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
         if changes:
             row.assign(session, changes)
         before = session.state
@@ -392,7 +396,7 @@ class Executor:
         """Do work that is not an event itself, as one external event."""
         self._draining = True
         self._drain += 1
-        self.now = self.scheduler.time()
+        self.alarms.now = self.scheduler.time()
         try:
             work()
             while self._queue:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.program import CompiledMachine
     from calltable.engine.run.records import Receipt
     from calltable.engine.run.timer_heap import Timer
@@ -24,10 +24,10 @@ Waiting: TypeAlias = "tuple[str, Mapping[str, Any], Session | None]"
 class Owner(Protocol):
     """Whoever started a session: another session, or an adapter or API object for a root."""
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:
         """``child`` published ``name``."""
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """``child`` reached a final state and is gone."""
 
 
@@ -49,8 +49,8 @@ class Session:
     version: int
     context: Any
     """The adapter's own; the engine never looks at it."""
-    timers: dict[str, Timer] | None
-    armed: list[Timer] | None
+    timers: dict[str, Timer[Session]] | None
+    armed: list[Timer[Session]] | None
     children: dict[str, Session] | None
     deferred: list[Waiting] | None
     inbox: list[Waiting] | None
@@ -75,13 +75,13 @@ class Session:
         machine.begin(self)
 
     # -- a session owns sessions: what they publish are its events
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:
         """A child's publication is an event of its parent: ``<child>.<name>``."""
         if "*" in child.prefix:
             fields = {**fields, "child": child.name}
         executor.queue(self, child.prefix + name, fields, child)
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """A child's end is an event of its parent: ``<child>.ended``."""
         if self.children is not None:
             self.children.pop(child.name, None)
@@ -124,5 +124,10 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<{self.machine.name} {self.path} in {self.state}>"
+
+
+def session_class(machine: CompiledMachine) -> type[Session]:
+    """The class of a machine's sessions, with a slot ``v_<name>`` for each variable."""
+    return type("Session", (Session,), {"__slots__": tuple("v_" + name for name in machine.model.variables), "machine": machine})
 
 
