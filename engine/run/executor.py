@@ -24,13 +24,13 @@ from calltable.engine.run.children import NOBODY, Children
 from calltable.engine.run.program import DEFER, REFUSE, ROW, CompiledMachine, RandomDelay, RowCode
 from calltable.engine.run.records import ENDED, HISTORY, OVERFLOW, PENDING, QUEUED, STALE, UNHANDLED, Outcome, Receipt
 from calltable.engine.run.session import Owner, Session
-from calltable.engine.run.store import Conflict, MemoryStore, Record, Store
+from calltable.engine.run.store import Commit, Conflict, MemoryStore, Record, Store
 from calltable.engine.run.timers import Timers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.engine.run.ports import Scheduler
+    from calltable.engine.run.ports import Change, Draw, Scheduler
 
 log = logging.getLogger("calltable.engine")
 
@@ -66,7 +66,8 @@ class Executor:
     """Runs sessions of compiled machines.
 
     ``handlers`` maps the name of each action to a function ``(session, parameters) -> None``; it may call
-    ``post`` to answer with an outcome, now or later. ``observers`` are called with every ``Step``;
+    ``post`` to answer with an outcome, now or later. ``draws`` holds, for those that need it, what is drawn before the commit and given to
+    the handler as the parameter ``drawn``: see ``ports.py``. ``observers`` are called with every ``Step``;
     ``on_end`` with every session that has ended. ``counters`` counts what is worth an eye.
     """
 
@@ -100,11 +101,13 @@ class Executor:
             "child.end": self.children.end,
             **(handlers or {}),
         }
-        self._queue: deque[tuple[Session, str, Mapping[str, Any], Session | None]] = deque()
+        self.draws: dict[str, Draw[Session]] = {}
+        self._queue: deque[tuple[Session, str, Mapping[str, Any], Session | None, Change | None]] = deque()
         self._draining = False
         self._drain = 0
         self._number = 0
-        self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Any, Receipt]] = {}
+        self._pending: dict[int, tuple[Session, Callable[[], object]]] = {}
+        """Sessions whose commit is under way, and what is done when the store has kept it."""
         self._answer = self._committed
 
     @property
@@ -116,13 +119,16 @@ class Executor:
     def add(self, *machines: CompiledMachine) -> None:
         """Let new sessions run these machines; running ones keep theirs.
 
-        Raises LookupError naming an action that no handler carries out: nothing is added then.
+        Raises LookupError naming an action that no handler carries out, or whose parameter would hide what it draws: nothing is added then.
         """
         for machine in machines:
             for row in machine.model.rows.values():
                 for action in row.actions:
                     if action.name not in self.handlers:
                         msg = f"{action.position}: no adapter carries out {action.name} (row {row.id})"
+                        raise LookupError(msg)
+                    if action.name in self.draws and "drawn" in action.parameters:
+                        msg = f"{action.position}: {action.name} draws, and is given that as drawn, so it cannot have a parameter of that name (row {row.id})"
                         raise LookupError(msg)
         self.machines.update({machine.name: machine for machine in machines})
 
@@ -137,10 +143,11 @@ class Executor:
         return session
 
     def create(self, machine: str, owner: Owner = NOBODY, name: str = "", prefix: str = "",
-               context: object = None) -> Session:
+               context: object = None, value: Any = None) -> Session:
         """Make a session without starting it; its first event has to be ``engine.started``.
 
-        ``prefix`` is put before what it publishes to an owner that is a session. Raises LookupError for an unknown machine.
+        ``prefix`` is put before what it publishes to an owner that is a session; ``value`` is the adapter's first value. Raises
+        LookupError for an unknown machine.
         """
         family = owner.machine.family if isinstance(owner, Session) else None
         compiled = (family or self.machines).get(machine)
@@ -150,9 +157,10 @@ class Executor:
         self._number += 1
         session: Session = compiled.session(self._number, name, prefix, owner)
         session.context = context
+        session.value = value
         self.sessions[session.id] = session
         if compiled.durable:
-            record = Record(compiled.name, compiled.digest, 0, session.state, dict(compiled.defaults))
+            record = Record(compiled.name, compiled.digest, 0, session.state, dict(compiled.defaults), value)
             self.store.create(session.id, record)
         if compiled.after[compiled.initial]:
             self.alarms.now = self.scheduler.time()
@@ -160,20 +168,20 @@ class Executor:
         return session
 
     # -- events
-    def dispatch(self, session: Session, event: str, payload: Mapping[str, Any] = _NOTHING) -> Outcome:
+    def dispatch(self, session: Session, event: str, payload: Mapping[str, Any] = _NOTHING, change: Change | None = None) -> Outcome:
         """Give a session an event from outside and carry everything through that follows from it.
 
-        From inside a step (a handler, an observer) the event is queued instead.
+        ``change`` is what the event makes of the session's value. From inside a step (a handler, an observer) the event is queued instead.
         """
         if self._draining:
-            self._queue.append((session, event, payload, None))
+            self._queue.append((session, event, payload, None, change))
             return QUEUED
         self._draining = True
         self._drain += 1
         self.alarms.now = self.scheduler.time()
         try:
             session.drain, session.followups = self._drain, 0
-            outcome = self._take(session, event, payload, None)
+            outcome = self._take(session, event, payload, None, change)
             queue = self._queue
             while queue:
                 self._follow(*queue.popleft())
@@ -183,21 +191,22 @@ class Executor:
             self.alarms.set()
         return outcome
 
-    def queue(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None = None) -> None:
+    def queue(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None = None,
+              change: Change | None = None) -> None:
         """Queue what follows from a step; only ever called from inside one.
 
         ``origin`` is the child the event comes from, or the owner who tells it.
         """
-        self._queue.append((session, event, payload, origin))
+        self._queue.append((session, event, payload, origin, change))
 
-    def post(self, session: Session, event: str, payload: Mapping[str, Any] = _NOTHING) -> None:
+    def post(self, session: Session, event: str, payload: Mapping[str, Any] = _NOTHING, change: Change | None = None) -> None:
         """Give a session an event without asking what became of it: an outcome, a child's publication."""
         if self._draining:
-            self._queue.append((session, event, payload, None))
+            self._queue.append((session, event, payload, None, change))
         else:
-            self.dispatch(session, event, payload)
+            self.dispatch(session, event, payload, change)
 
-    def _follow(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> None:
+    def _follow(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> None:
         """Take a queued event. ``origin`` is the child it comes from, or the owner who told it."""
         if session.drain != self._drain:
             session.drain, session.followups = self._drain, 1
@@ -210,40 +219,48 @@ class Executor:
                     self._end(session)
                 return
         if origin is None:
-            self._take(session, event, payload, None)
+            self._take(session, event, payload, None, change)
         elif session.owner is origin:
-            outcome = self._take(session, event, payload, origin)
+            outcome = self._take(session, event, payload, origin, change)
             if outcome.kind in ("refused", "unhandled"):
                 told = {"event": event, "reason": outcome.detail or "no row takes it", "child": session.name}
-                self._queue.append((origin, session.prefix + "refused", told, session))
+                self._queue.append((origin, session.prefix + "refused", told, session, None))
         elif origin.owner is session:
             if (session.children or {}).get(origin.name, origin) is origin:
-                self._take(session, event, payload, origin)
+                self._take(session, event, payload, origin, change)
             else:  # another child has taken its name
                 self.counters["stale"] += 1
         elif event.startswith(origin.prefix) and origin.prefix:  # the child was let go
             self.counters["stale"] += 1
         else:  # the owner has ended since: what it said last still counts, but nobody waits for an answer
-            self._take(session, event, payload, None)
+            self._take(session, event, payload, None, change)
 
-    def _take(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> Outcome:
+    def _take(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> Outcome:
         if session.ended:
             return ENDED
         if session.busy:
-            return self._wait(session, event, payload, origin)
+            return self._wait(session, event, payload, origin, change)
         cell = session.cells.get(event)
         if cell is None:
             return self._missing(session, event, payload)
         try:
             taken = cell(session, payload)
+            if taken is None:
+                return self._missing(session, event, payload)
+            row: RowCode = taken[0]
+            value = session.value if change is None else change(session.value)
+            drawn: tuple[Any, ...] = ()
+            if taken[2] and self.draws:
+                draws = self.draws
+                for effect in taken[2]:
+                    if effect[0] in draws:
+                        taken, value, drawn = self._draw(session, taken, value)
+                        break
         except Exception as error:
             log.exception("%r failed on %s", session, event)
             return self._fail(session, event, f"{event}: {error!r}")
-        if taken is None:
-            return self._missing(session, event, payload)
-        row: RowCode = taken[0]
         if row.kind != ROW:
-            return self._declared(session, event, payload, origin, row)
+            return self._declared(session, event, payload, origin, row, value)
         receipt = None
         if row.durable:
             state = session.state
@@ -252,19 +269,36 @@ class Executor:
             )
             changes = row.named(taken[1]) if row.named is not None else _NOTHING
             try:
-                kept = self.store.commit(receipt, changes, self._answer)
+                kept = self.store.commit(_tuple(Commit, (receipt, changes, value, drawn)), self._answer)
             except Exception as error:  # noqa: BLE001 - a store that is broken costs the session, not the engine
                 return self._lose(session, error)
             if not kept:
                 session.busy = True
-                self._pending[session.id] = session, event, payload, taken, receipt
+                self._pending[session.id] = session, partial(self._apply, session, event, payload, taken, receipt, value)
                 return PENDING
-        self._apply(session, event, payload, taken, receipt)
+        self._apply(session, event, payload, taken, receipt, value)
         return row.outcome
 
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None) -> None:
+    def _draw(self, session: Session, taken: Any, value: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+        """Let the effects of a row draw what they need: the row with it, the value that is left, and what was drawn."""
+        row, changes, effects, publications = taken
+        drawn: list[Any] = []
+        given = []
+        for name, parameters in effects:
+            draw = self.draws.get(name)
+            if draw is None:
+                drawn.append(None)
+                given.append((name, parameters))
+            else:
+                value, got = draw(session, parameters, value)
+                drawn.append(got)
+                given.append((name, {**parameters, "drawn": got}))
+        return (row, changes, given, publications), value, tuple(drawn)
+
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any) -> None:
         """Make a committed row true, then let its effects and publications go."""
         row, changes, effects, publications = taken
+        session.value = value
         if receipt is None and (row.durable or self.observers):
             state = session.state
             receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
@@ -312,7 +346,7 @@ class Executor:
                     self.alarms.arm(session, row.arms)
                 if session.deferred:
                     waiting, session.deferred = session.deferred, None
-                    self._queue.extendleft((session, *one) for one in reversed(waiting))
+                    self._queue.extendleft((session, *one, None) for one in reversed(waiting))
 
     def seconds(self, delay: float | RandomDelay) -> float:
         """A duration in seconds; one that an effect's row left open is drawn from the injected random source."""
@@ -321,10 +355,34 @@ class Executor:
     def _effect_failed(self, session: Session, row: RowCode, name: str, error: Exception) -> None:
         log.error("%r: %s in row %s failed", session, name, row.id, exc_info=error)
         self.counters["effects failed"] += 1
-        self._queue.append((session, FAILED, {"reason": f"{name}: {error!r}"}, None))
+        self._queue.append((session, FAILED, {"reason": f"{name}: {error!r}"}, None, None))
 
     # -- what is not a plain row
     def _declared(
+        self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode, value: Any
+    ) -> Outcome:
+        """An event that is ignored, refused or deferred: nothing changes but the session's value, which is committed then."""
+        if value is session.value or not row.durable:
+            session.value = value
+            return self._settled(session, event, payload, origin, row)
+        receipt = Receipt(session.id, session.version + 1, row.id, event, session.state, session.state, self.alarms.now)
+        try:
+            kept = self.store.commit(Commit(receipt, _NOTHING, value, ()), self._answer)
+        except Exception as error:  # noqa: BLE001 - as for a row that is taken
+            return self._lose(session, error)
+
+        def commit() -> Outcome:
+            session.value = value
+            session.version += 1
+            return self._settled(session, event, payload, origin, row)
+
+        if kept:
+            return commit()
+        session.busy = True
+        self._pending[session.id] = session, commit
+        return PENDING
+
+    def _settled(
         self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode
     ) -> Outcome:
         outcome = row.outcome
@@ -366,13 +424,13 @@ class Executor:
             log.exception("%r failed", call)
             self.counters["observers failed"] += 1
 
-    def _wait(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> Outcome:
+    def _wait(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> Outcome:
         if session.inbox is None:
             session.inbox = []
         if len(session.inbox) >= INBOX:
             self.counters["inbox refused"] += 1
             return OVERFLOW
-        session.inbox.append((event, payload, origin))
+        session.inbox.append((event, payload, origin, change))
         return QUEUED
 
     def _committed(self, key: int, error: Exception | None) -> None:
@@ -380,13 +438,13 @@ class Executor:
         if self._draining:  # in the middle of another step, or before it has said that it will answer later
             self.scheduler.call_at(self.scheduler.time(), self._committed, key, error)
             return
-        session, event, payload, taken, receipt = self._pending.pop(key)
+        session, work = self._pending.pop(key)
         session.busy = False
         if session.ended:
             return
         waiting, session.inbox = session.inbox or [], None
         if error is None:
-            self._inside(partial(self._apply, session, event, payload, taken, receipt))
+            self._inside(work)
         else:
             self._inside(partial(self._lose, session, error))
         for one in waiting:
@@ -412,7 +470,7 @@ class Executor:
         self.counters["sessions failed"] += 1
         log.error("%r failed: %s", session, reason)
         if event != FAILED and not session.busy:
-            outcome = self._take(session, FAILED, {"reason": reason}, None)
+            outcome = self._take(session, FAILED, {"reason": reason}, None, None)
             if outcome.kind in ("taken", "pending") or session.ended:
                 return outcome
         self._end(session)
@@ -430,7 +488,7 @@ class Executor:
             cell = session.cells.get(FAILED)
             taken = cell(session, payload) if cell is not None else None
             if taken is not None and taken[0].kind == ROW:
-                self._apply(session, FAILED, payload, taken, None)
+                self._apply(session, FAILED, payload, taken, None, session.value)
                 outcome = taken[0].outcome
         except Exception:
             log.exception("%r: its engine.failed row failed too", session)
