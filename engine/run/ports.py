@@ -42,6 +42,13 @@ class Draw(Protocol[S_contra]):
         """
 
 
+class Lost(Protocol[S_contra]):
+    """Is told of an event that reached no row (``executor.on_lost``); see ``failure.py``."""
+
+    def __call__(self, session: S_contra, event: str, payload: Mapping[str, Any], reason: str, /) -> None:
+        """Settle what the payload leaves open. Everything that the step led to is done; ``session`` may have ended."""
+
+
 class Scheduler(Protocol):
     """What the executor needs of time; ``asyncio.AbstractEventLoop`` has it. Seconds, monotonic."""
 
