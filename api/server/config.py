@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 from jsonschema import Draft202012Validator
 
 from calltable.adapters.sip.transport.address import Address, canonical_ip
-from calltable.adapters.sip.transport.base import Limits
+from calltable.adapters.sip.transport.limits import Limits
 from calltable.adapters.sip.transport.sockets import KINDS
 from calltable.b2bua.routes import Route, problems
 from calltable.engine.language.literals import UnreadableError, read_literal
@@ -286,7 +286,7 @@ class _Reader:
                 open_to_all = None  # once is enough
             if route is not None:
                 found.append(route)
-                if route.uri is None and route.source is None and route.header is None:
+                if route.open:
                     open_to_all = item
         return tuple(found)
 
