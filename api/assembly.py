@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.core.screening import Screening
     from calltable.adapters.sip.core.stack import Application
-    from calltable.adapters.sip.transaction.sender import Resolver
+    from calltable.adapters.sip.transaction.sender import Locator
     from calltable.adapters.sip.transport.interface import Transport
     from calltable.engine.run.ports import Scheduler
     from calltable.engine.run.store import Store
@@ -46,7 +46,7 @@ class Engine:
         tables: Tables,
         scheduler: Scheduler,
         transport: Transport,
-        resolver: Resolver,
+        resolver: Locator,
         *,
         application: Application | None = None,
         screening: Screening | None = None,

@@ -85,7 +85,7 @@ class Softphone:
     def number(self) -> int:
         """A number for the ``o=`` line of another call."""
         self._numbers += 1
-        return (crc32(self.engine.stack.token().encode()) << 16) + self._numbers
+        return (crc32(self.engine.stack.sender.token().encode()) << 16) + self._numbers
 
     def content(self, body: bytes = b"", content_type: str | None = None) -> Content:
         """A body with the header fields that say what this phone is."""
@@ -117,7 +117,7 @@ class Softphone:
             found.append((local.host if local is not None else self.host, reason))
 
         # a name that has to be asked for is answered when the description is written already
-        self.engine.stack.resolver.find(uri, done)
+        self.engine.stack.sender.locator.find(uri, done)
         return found[0] if found else (self.host, "")
 
     def hangup(self) -> None:

@@ -130,7 +130,7 @@ class Watch:
         self.system = system
         self.stated = stated
         self.roots = {
-            (part.start[0] if part.start is not None else part.plan.answers[0] if part.plan.answers else part.name): i
+            part.root: i
             for i, part in enumerate(composition.parts)
         }
         self._tests = {id(condition): self._test(condition) for one in stated for condition in (one.condition, one.goal)}

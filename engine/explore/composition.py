@@ -1,27 +1,51 @@
-"""A composition: which elements are joined to which, within which bounds. Data only."""
+"""A composition: which elements are joined to which, within which bounds. Data, and two factories.
+
+What a message or an action means is not the engine's business: a part brings the ``Adapter`` that gives its actions
+their meaning, a composition the properties that must hold in it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from calltable.adapters.sip.explore.commands import Wiring
-    from calltable.adapters.sip.explore.transactions import Role
-    from calltable.engine.explore.system import Wire
+    from calltable.engine.explore.scene import Adapter
+    from calltable.engine.explore.system import State, System, Wire
+    from calltable.engine.model.catalogue import Catalogue
+
+
+Broken = tuple[str, str]
+"""The name of a property, and how a state breaks it."""
+
+
+class Properties(Protocol):
+    """What must hold in the states of a system."""
+
+    def invariant(self, state: State) -> Broken | None:
+        """The property that a state breaks, or None."""
+
+    def final(self, state: State) -> bool:
+        """Whether everything is over in this state."""
 
 
 class Part(NamedTuple):
-    """One element: its name, how its sessions meet the network, and what is started in it to begin with."""
+    """One element: its name, the adapter of its sessions, and what is started in it to begin with."""
 
     name: str
-    plan: Wiring
+    adapter: Callable[[Catalogue], Adapter]
     start: tuple[str, str] | None = None
+    """Slot and machine of the session that is there from the beginning."""
     choices: tuple[Mapping[str, Any], ...] = ({},)
     """The parameters to start with: one initial state for each."""
-    role: Role | None = None
-    """For an element that is one transaction, instead of ``plan``."""
+    takes: str = ""
+    """The slot of the session that it begins when it is called."""
+
+    @property
+    def root(self) -> str:
+        """The slot of its first session."""
+        return self.start[0] if self.start is not None else self.takes or self.name
 
 
 class Composition(NamedTuple):
@@ -34,4 +58,7 @@ class Composition(NamedTuple):
     needs: tuple[str, ...]
     quick: Mapping[str, int] | None
     full: Mapping[str, int] | None
+    properties: Callable[[System, Sequence[Wire]], Properties]
     ordered: bool = True
+    calls: bool = True
+    """Whether its sessions are calls, which a simulation can repeat."""

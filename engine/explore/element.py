@@ -120,7 +120,7 @@ class Element:
 
     def scene(self, local: int) -> Scene:
         """The local state laid out."""
-        scene = Scene(self)
+        scene = Scene(self.machines, self.adapter)
         actors, over, adapter = self.codes[local]
         parents: list[tuple[Actor, str]] = []
         for slot, machine, state, values, armed, timers, deferred, parent, prefix, started in actors:
@@ -215,7 +215,7 @@ class Element:
         return made
 
     def _initial(self, slot: str, machine: str, fields: Mapping[str, Any]) -> Reaction:
-        scene = Scene(self)
+        scene = Scene(self.machines, self.adapter)
         self.adapter.load(None)
         problem = code = ""
         if slot:

@@ -7,12 +7,8 @@ the profile. It is lazy: results come one by one, so that a caller may stop at t
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from calltable.adapters.sip.explore.compositions import COMPOSITIONS
-from calltable.adapters.sip.explore.legs import Legs
-from calltable.adapters.sip.explore.properties import CallInvariants
-from calltable.adapters.sip.explore.transactions import Transaction, TransactionInvariants
 from calltable.engine.explore.assertions import Watch
 from calltable.engine.explore.choices import asking
 from calltable.engine.explore.element import Element
@@ -52,21 +48,23 @@ def compiled(machines: Mapping[str, Machine], catalogue: Catalogue) -> dict[str,
             for name, (machine, functions) in ((name, asking(one, catalogue)) for name, one in machines.items())}  # fmt: skip
 
 
-def concerned(given: Iterable[str], machines: Mapping[str, Machine]) -> tuple[set[str], list[str]]:
+def concerned(
+    given: Iterable[str], machines: Mapping[str, Machine], compositions: Sequence[Composition]
+) -> tuple[set[str], list[str]]:
     """The tables that a search is about, and those among the ``given`` ones that no composition contains.
 
     It is about the given ones, and about all that are not as they are shipped: an overlay or a fragment may have changed them.
     """
-    contained = {name for one in COMPOSITIONS for name in one.needs}
+    contained = {name for one in compositions for name in one.needs}
     shipped = load_tables().machines
     changed = {name for name, one in machines.items() if name not in shipped or shipped[name].digest != one.digest}
     return {*given, *changed}, sorted(set(given) - contained)
 
 
-def with_peers(machines: Mapping[str, Machine]) -> dict[str, Machine]:
+def with_peers(machines: Mapping[str, Machine], compositions: Sequence[Composition]) -> dict[str, Machine]:
     """The machines, and the shipped ones that compositions set them against."""
     wanted = {
-        name for one in COMPOSITIONS if any(given in machines for given in one.needs) for name in one.needs
+        name for one in compositions if any(given in machines for given in one.needs) for name in one.needs
     } - machines.keys()  # fmt: skip
     shipped = load_tables().machines if wanted else {}
     return {**{name: shipped[name] for name in sorted(wanted) if name in shipped}, **machines}
@@ -81,11 +79,7 @@ def build(
     ``watched`` names variables by machine that a state must hold though no guard reads them.
     """
     elements = [
-        Element(
-            part.name, machines,
-            Transaction(part.role) if part.role is not None else Legs(part.plan, catalogue),
-            watched=watched or {},
-        )
+        Element(part.name, machines, part.adapter(catalogue), watched=watched or {})
         for part in composition.parts
     ]  # fmt: skip
     system = System(elements, composition.wires, bounds, ordered=composition.ordered)
@@ -108,15 +102,11 @@ def search(
     of_this = [one for one in stated if one.concerns(composition)]
     watched = {name: frozenset(name for one in of_this for name in one.variables) for name in machines}
     system, initials = build(composition, machines, catalogue, bounds, watched=watched)
-    invariants: Any = (
-        TransactionInvariants(system) if composition.parts[0].role is not None
-        else CallInvariants(system, composition.wires)
-    )  # fmt: skip
+    invariants = composition.properties(system, composition.wires)
     watch = Watch(of_this, system, composition)
 
     def invariant(state: State) -> tuple[str, str] | None:
-        found: tuple[str, str] | None = invariants.invariant(state)
-        return found or watch.invariant(state)
+        return invariants.invariant(state) or watch.invariant(state)
 
     result = Search(
         system, invariant if of_this else invariants.invariant, invariants.final,
@@ -126,11 +116,11 @@ def search(
 
 
 def explore(
-    machines: Mapping[str, Machine], catalogue: Catalogue, *, profile: str = "quick", only: Sequence[str] = (),
+    machines: Mapping[str, Machine], catalogue: Catalogue, compositions: Sequence[Composition], *, profile: str = "quick", only: Sequence[str] = (),
     stated: Sequence[Assertion] = (), progress: Callable[[str, int, int], None] | None = None, limit: int = LIMIT,
     concerning: Collection[str] | None = None,
 ) -> Iterator[Explored]:  # fmt: skip
-    """Search every composition that a table of ``machines`` takes part in (or those in ``only``), one after the other.
+    """Search every one of the ``compositions`` that a table of ``machines`` takes part in (or those in ``only``), one after the other.
 
     With ``concerning``, only those that one of these tables takes part in.
 
@@ -138,8 +128,8 @@ def explore(
 
     ``progress`` is told the composition's name, the states found, and how many of them are still to be looked at.
     """
-    ready = compiled(with_peers(machines), catalogue)
-    for composition in COMPOSITIONS:
+    ready = compiled(with_peers(machines, compositions), catalogue)
+    for composition in compositions:
         bounds = composition.quick if profile == "quick" else composition.full
         if bounds is None or (only and composition.name not in only):
             continue

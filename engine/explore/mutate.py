@@ -13,7 +13,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
-from calltable.adapters.sip.explore.compositions import COMPOSITIONS
 from calltable.engine.check.check import check
 from calltable.engine.explore.explorer import compiled, search
 from calltable.engine.model import expressions as x
@@ -22,6 +21,7 @@ from calltable.engine.model.machine import FAILED, Action
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from calltable.engine.explore.composition import Composition
     from calltable.engine.explore.element import Element, Reaction
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.explore.scene import Input
@@ -158,8 +158,9 @@ def _call(action: Action) -> str:
 class Judge:
     """Gives mutants to the gates and to the explorer. The tables themselves have to be clean."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, compositions: Sequence[Composition]) -> None:
         self.library = library
+        self.compositions = compositions
         self.ready = compiled(library.machines, library.catalogue)
         self._clean: dict[str, Explored] = {}
 
@@ -176,7 +177,7 @@ class Judge:
             return Verdict(mutant, "compile", str(error))
         ready = {**self.ready, **broken}
         reached, changed = False, False
-        for composition in COMPOSITIONS:
+        for composition in self.compositions:
             if composition.quick is None or mutant.machine not in composition.needs:
                 continue
             if not all(name in ready for name in composition.needs):
@@ -198,7 +199,7 @@ class Judge:
 
     def _of_clean(self, name: str) -> Explored:
         if name not in self._clean:
-            composition = next(one for one in COMPOSITIONS if one.name == name)
+            composition = next(one for one in self.compositions if one.name == name)
             self._clean[name] = search(composition, self.ready, self.library.catalogue, composition.quick or {})
         return self._clean[name]
 
@@ -273,10 +274,11 @@ def _line(problem: Problem) -> str:
 
 
 def judged(
-    library: Library, chosen: Sequence[Mutant], progress: Callable[[int, Verdict], None] | None = None
+    library: Library, compositions: Sequence[Composition], chosen: Sequence[Mutant],
+    progress: Callable[[int, Verdict], None] | None = None,
 ) -> list[Verdict]:
     """The verdicts on mutants, one by one; ``progress`` is told how many are done, and the last one."""
-    judge = Judge(library)
+    judge = Judge(library, compositions)
     verdicts = []
     for number, mutant in enumerate(chosen, 1):
         verdicts.append(judge.judge(mutant))

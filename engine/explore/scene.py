@@ -17,11 +17,10 @@ from calltable.engine.run.program import DEFER, IGNORE, REFUSE
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
-    from calltable.engine.explore.element import Element
     from calltable.engine.model.machine import Machine
     from calltable.engine.model.types import Type
-    from calltable.engine.run.executor import Executor
-    from calltable.engine.run.program import RowCode
+    from calltable.engine.run.ports import Queue
+    from calltable.engine.run.program import CompiledMachine, RowCode
     from calltable.engine.run.session import Session
 
 TOKEN = "…"  # noqa: S105 - a stand-in for any message, URI or text, no secret
@@ -109,10 +108,10 @@ class Adapter(Protocol):
 class Nobody:
     """Sessions here have no owner that is called back: the scene carries what they publish."""
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:
         """Nothing."""
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """Nothing."""
 
 
@@ -147,11 +146,11 @@ ENDED = "ended"
 class Scene:
     """A local state laid out to work on: live sessions by slot, the queue, and what has left."""
 
-    def __init__(self, element: Element) -> None:
-        self.element = element
+    def __init__(self, machines: Mapping[str, CompiledMachine], adapter: Adapter) -> None:
+        self.machines = machines
         self.actors: dict[str, Actor] = {}
         self.over: list[str] = []
-        self.adapter = element.adapter
+        self.adapter = adapter
         self.queue: deque[tuple[Actor, str, Mapping[str, Any], Actor | None]] = deque()
         self.sent: list[tuple[str, Message]] = []
         self.shown: list[Shown] = []
@@ -178,7 +177,7 @@ class Scene:
             raise EffectError(f"{slot} is alive already")
         if slot in self.actors or slot in self.over:
             self._succeeded(slot)
-        compiled = self.element.machines[machine]
+        compiled = self.machines[machine]
         name = slot.rpartition(".")[2]
         actor = Actor(slot, compiled.session(0, name, "", NOBODY), parent)
         self.actors[slot] = actor

@@ -23,9 +23,9 @@ class Names:
     """Looks the name ``bob.example`` up; the rest are addresses."""
 
     def __init__(self, sim: Simulation, *ways: Address) -> None:
-        self.inner = sim.engines["b2bua"].stack.resolver
+        self.inner = sim.engines["b2bua"].stack.sender.locator
         self.ways = ways
-        sim.engines["b2bua"].stack.resolver = self
+        sim.engines["b2bua"].stack.sender.locator = self
 
     def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
         if "bob.example" in uri:

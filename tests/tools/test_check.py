@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from calltable import tables
+from calltable.adapters.sip.explore.compositions import COMPOSITIONS
 from calltable.engine.explore.explorer import concerned
 from calltable.engine.language.load import load_tables
 from calltable.tools.main import main
@@ -254,10 +255,10 @@ def test_a_table_that_no_composition_contains_is_not_said_to_be_explored(tmp_pat
 
 def test_what_is_not_shipped_is_explored_wherever_it_takes_part():
     given = load_tables([Path(__file__).parents[2] / "docs" / "examples" / "wakeup.yaml"])
-    assert concerned(["example/wakeup"], given.machines) == ({"example/wakeup"}, ["example/wakeup"])
+    assert concerned(["example/wakeup"], given.machines, COMPOSITIONS) == ({"example/wakeup"}, ["example/wakeup"])
     uac = given.machines["leg/uac"]
     changed = {**given.machines, "leg/uac": dataclasses.replace(uac, digest="another")}
-    assert concerned(["example/wakeup"], changed)[0] == {"example/wakeup", "leg/uac"}
+    assert concerned(["example/wakeup"], changed, COMPOSITIONS)[0] == {"example/wakeup", "leg/uac"}
 
 
 def test_what_is_counted_is_what_is_shown(tmp_path, capsys):

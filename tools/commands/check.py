@@ -61,11 +61,12 @@ def run(options: argparse.Namespace) -> int:
         paths, table = [*paths, Path(table)], ""  # `--matrix my-tables/`: every table there
     report = examine(paths, options.overlays)
     if options.explore and table is None and not report.problems and report.library is not None:
+        from calltable.adapters.sip.explore.compositions import COMPOSITIONS  # noqa: PLC0415
         from calltable.engine.explore.explorer import concerned  # noqa: PLC0415 - only where the gates are passed
         from calltable.tools.commands.explore import explored  # noqa: PLC0415
 
         begin = perf_counter()
-        concerning, report.alone = concerned([one.name for one in report.machines], report.library.machines)
+        concerning, report.alone = concerned([one.name for one in report.machines], report.library.machines, COMPOSITIONS)
         report.problems, report.states = explored(report.library, concerning)
         report.seconds += perf_counter() - begin
     if table is not None and report.library is not None:

@@ -90,16 +90,17 @@ def run(options: argparse.Namespace) -> int:
     stated = [one for path in options.properties for one in _properties(path, names)]
     begin = perf_counter()
     total = wrong = 0
+    from calltable.adapters.sip.explore.compositions import COMPOSITIONS  # noqa: PLC0415
     from calltable.engine.explore.explorer import concerned, explore  # noqa: PLC0415
     from calltable.tools.arguments import given  # noqa: PLC0415
 
     names = [machine.name for machine in given(library, options.paths)]
-    concerning, alone = concerned(names, library.machines)
+    concerning, alone = concerned(names, library.machines, COMPOSITIONS)
     progress = _progress(begin) if not options.quiet and sys.stderr.isatty() else None
     started = perf_counter()
     try:
         for found in explore(
-            library.machines, library.catalogue, profile=options.profile, only=options.only, stated=stated,
+            library.machines, library.catalogue, COMPOSITIONS, profile=options.profile, only=options.only, stated=stated,
             progress=progress, concerning=None if options.only else concerning,
         ):  # fmt: skip
             total += found.result.states
@@ -208,19 +209,20 @@ def explored(library: Library, concerning: Collection[str] | None = None) -> tup
 
     With ``concerning``, in the compositions that one of these tables takes part in.
     """
+    from calltable.adapters.sip.explore.compositions import COMPOSITIONS  # noqa: PLC0415
     from calltable.engine.explore.explorer import explore, with_peers  # noqa: PLC0415
     from calltable.engine.model.problems import Problem  # noqa: PLC0415
     from calltable.tools.ladder.text import ladder_text  # noqa: PLC0415
 
     problems, states = [], 0
-    for found in explore(library.machines, library.catalogue, concerning=concerning):
+    for found in explore(library.machines, library.catalogue, COMPOSITIONS, concerning=concerning):
         states += found.result.states
         finding = found.result.finding
         if finding is None:
             continue
         shown = [one for told in found.result.trace if told.reaction is not None for one in told.reaction.shown]
         last = shown[-1]
-        row = with_peers(library.machines)[last.machine].rows[last.row]
+        row = with_peers(library.machines, COMPOSITIONS)[last.machine].rows[last.row]
         ladder = ladder_text(entries(found), width=110).replace("\n", "\n      ").rstrip()
         problems.append(Problem(
             row.position, f"in the composition {found.composition.name}: {finding.text}", last.machine, last.row,

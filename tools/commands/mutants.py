@@ -25,6 +25,7 @@ def report(library: Library, options: argparse.Namespace) -> int:
 
     Raises UsageError for tables that do not exist or are not clean to begin with.
     """
+    from calltable.adapters.sip.explore.compositions import COMPOSITIONS  # noqa: PLC0415
     from calltable.engine.check.check import check  # noqa: PLC0415 - `--help` needs none of it
     from calltable.engine.explore.mutate import judged, mutants  # noqa: PLC0415
 
@@ -44,7 +45,7 @@ def report(library: Library, options: argparse.Namespace) -> int:
         if sys.stderr.isatty() and not options.quiet:
             print(f"\r\x1b[K{done}/{len(chosen)} {verdict.mutant.machine}", end="", file=sys.stderr, flush=True)
 
-    verdicts = judged(library, chosen, progress)
+    verdicts = judged(library, COMPOSITIONS, chosen, progress)
     if sys.stderr.isatty() and not options.quiet:
         print("\r\x1b[K", end="", file=sys.stderr)
     for line in summary(verdicts):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.transaction.failover import only_here
@@ -11,7 +11,6 @@ from calltable.engine.model.machine import FAILED
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.adapters.sip.core.legs import Legs
     from calltable.adapters.sip.dialog.dialog import Dialog
     from calltable.adapters.sip.message.message import Request, Response
     from calltable.adapters.sip.transaction.client import ClientTransaction
@@ -24,13 +23,23 @@ TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "R
 _GLARE: Final = 491
 
 
+class LegPort(Protocol):
+    """What a leg needs of those who carry its actions out."""
+
+    def post(self, session: Session, event: str, payload: Mapping[str, Any] = ...) -> None:
+        """Give the leg's session an event."""
+
+    def stray(self, leg: Leg, transaction: ClientTransaction, message: Response | None) -> None:
+        """A 2xx came that the leg does not wait for."""
+
+
 class Leg:
     """One side of a dialog and what is open in it."""
 
     __slots__ = ("adapter", "asking", "bye_server", "cancel_server", "dialog", "forks", "invite_client", "invite_server",
                  "open", "session", "unacknowledged")  # fmt: skip
 
-    def __init__(self, adapter: Legs, session: Session, dialog: Dialog) -> None:
+    def __init__(self, adapter: LegPort, session: Session, dialog: Dialog) -> None:
         self.adapter = adapter
         self.session = session
         self.dialog = dialog
@@ -54,7 +63,7 @@ class Leg:
 
     def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
         """What came of our INVITE becomes an event of the leg."""
-        post = self.adapter.executor.post
+        post = self.adapter.post
         session = self.session
         if kind == "forked" or (kind == "success" and session.ended):
             self.adapter.stray(self, transaction, message)
@@ -75,19 +84,19 @@ class Leg:
     def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:  # noqa: ARG002
         """The ACK to our 2xx, or that none came, becomes an event of the leg."""
         if message is None:
-            self.adapter.executor.post(self.session, "sip.unacknowledged")
+            self.adapter.post(self.session, "sip.unacknowledged")
         else:
-            self.adapter.executor.post(self.session, "sip.ack", {"message": message})
+            self.adapter.post(self.session, "sip.ack", {"message": message})
 
     def unreachable(self, transaction: ServerTransaction, reason: str) -> None:
         """The caller is gone: nobody is left to answer."""
         if transaction is self.invite_server:
-            self.adapter.executor.post(self.session, FAILED, {"reason": f"the INVITE cannot be answered: {reason}"})
+            self.adapter.post(self.session, FAILED, {"reason": f"the INVITE cannot be answered: {reason}"})
 
     # -- requests of the peer
     def requested(self, transaction: ServerTransaction, request: Request) -> None:
         """A request inside the dialog; its order has been checked (§12.2.2)."""
-        post = self.adapter.executor.post
+        post = self.adapter.post
         if request.method == "BYE":
             only_here(self.invite_client)
             self.bye_server = transaction
@@ -122,4 +131,4 @@ class _Ask:
             fields["message"] = message
             if kind == "success" and message is not None and message.cseq.method in TARGET_REFRESH:
                 leg.dialog.learn(message)
-        leg.adapter.executor.post(leg.session, self.event, fields)
+        leg.adapter.post(leg.session, self.event, fields)

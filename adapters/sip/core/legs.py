@@ -23,10 +23,12 @@ from calltable.engine.model.machine import FAILED
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.client import ClientTransaction
-    from calltable.adapters.sip.transaction.sender import Destination
+    from calltable.adapters.sip.transaction.failover import Failover
+    from calltable.adapters.sip.transaction.layer import Transactions
+    from calltable.adapters.sip.transaction.sender import Destination, Sender
     from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.engine.run.executor import Executor
     from calltable.engine.run.session import Session
 
 log = logging.getLogger("calltable.sip")
@@ -35,10 +37,12 @@ log = logging.getLogger("calltable.sip")
 class Legs:
     """Carries out the actions of leg tables."""
 
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.executor = stack.executor
-        self.transactions = stack.transactions
+    def __init__(self, executor: Executor, sender: Sender, transactions: Transactions, failover: Failover) -> None:
+        self.executor = executor
+        self.sender = sender
+        self.transactions = transactions
+        self.failover = failover
+        self.post = executor.post
         self.dialogs: dict[str, Leg] = {}
         """Call-ID and local tag, to the leg; with the remote tag behind for the strays of a forked INVITE."""
         self.executor.on_end.append(self._ended)
@@ -92,9 +96,9 @@ class Legs:
             if request is None:
                 msg = "the INVITE was answered before a leg took it"
                 raise ValueError(msg)
-            leg = Leg(self, session, Dialog.of_request(request, self.stack.token()))
+            leg = Leg(self, session, Dialog.of_request(request, self.sender.token()))
             leg.dialog.source = transaction.local
-            leg.dialog.contact = self.stack.contact(self.stack.transport.local_for(transaction.to, transaction.local))
+            leg.dialog.contact = self.sender.contact(self.sender.transport.local_for(transaction.to, transaction.local))
             self._enter(leg)
         leg.invite_server = transaction
         transaction.user = leg
@@ -130,13 +134,13 @@ class Legs:
         own: list[tuple[str, str]] = []
         if 100 < code < 300:
             if "record-route" in request.first:
-                own = [("Record-Route", value) for value in request.all("record-route")]
+                own = [("Record-Route", value) for value in request.record_routes]
             if request.method in TARGET_REFRESH:
                 own.append(("Contact", leg.dialog.contact))
                 if code >= 200:
                     leg.dialog.refresh(request)  # not by a request that is refused: RFC 6141 §4.6
         elif (300 <= code < 400 or code == 485) and isinstance(source, Response):
-            own = [("Contact", value) for value in source.all("contact")]
+            own = [("Contact", value) for value in source.contacts]
         if retry_after is not None:
             own.append(("Retry-After", str(max(0, round(self.executor.seconds(retry_after))))))
         if leg.open and code >= 200 and transaction in leg.open:
@@ -158,7 +162,7 @@ class Legs:
             return
         tag = leg.forks.get(other)
         if tag is None:
-            tag = leg.forks[other] = self.stack.token()
+            tag = leg.forks[other] = self.sender.token()
             self.dialogs[f"{dialog.call_id}|{tag}"] = leg
         dialog.local_tag = tag
 
@@ -185,7 +189,7 @@ class Legs:
         display = ""
         if local is None and isinstance(source, Request):
             local, display = source.from_.uri, source.from_.display
-        dialog = Dialog(f"{self.stack.token()}@{self.stack.host}", "", self.stack.token(), f"<{target}>", target)
+        dialog = Dialog(f"{self.sender.token()}@{self.sender.host}", "", self.sender.token(), f"<{target}>", target)
         dialog.local = local or ""
         dialog.contact = display
         return dialog
@@ -210,14 +214,14 @@ class Legs:
                 log.warning("%s %s to %s: %s", leg.session.path, method, hop, reason)
                 failed(503)
 
-        self.stack.resolve(hop, dialog.source, go)
+        self.sender.resolve(hop, dialog.source, go)
 
     def _go(self, leg: Leg, method: str, source: Any, user: Any, hop: str, ways: list[Destination]) -> None:
         dialog = leg.dialog
         if dialog.source is None:
             local = ways[0].local
             dialog.local = identity(dialog.local, dialog.contact, local)
-            dialog.contact = self.stack.contact(local)
+            dialog.contact = self.sender.contact(local)
             dialog.source = local
         headers, body = lent(source)
         hops = MAX_FORWARDS
@@ -225,7 +229,7 @@ class Legs:
             hops = max(0, left - 1)
         request = dialog.request(method, headers, body, max_forwards=hops)
         started = leg.inviting if method == "INVITE" else None
-        self.stack.attempts.send(request, hop, ways, user, started)
+        self.failover.send(request, hop, ways, user, started)
 
     def _acknowledge(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
@@ -245,10 +249,10 @@ class Legs:
                 log.warning("%s ACK: %s", session.path, reason)
                 self.executor.post(session, FAILED, {"reason": f"the ACK has nowhere to go: {reason}"})
                 return
-            _, outgoing = self.stack.outgoing(request, *ways[0], cause)
+            _, outgoing = self.sender.outgoing(request, *ways[0], cause)
             self.executor.post(transaction.session, "user.acknowledge", {"message": outgoing})
 
-        self.stack.resolve(leg.dialog.next_hop(), leg.dialog.source, go)
+        self.sender.resolve(leg.dialog.next_hop(), leg.dialog.source, go)
 
     def _cancel(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context

@@ -17,20 +17,17 @@ from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.message.build import build_response, note_source
 from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.headers import BRANCH_COOKIE
 from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.parse import AnswerableError, parse
 from calltable.adapters.sip.message.validate import check
 from calltable.adapters.sip.transaction.failover import Failover
 from calltable.adapters.sip.transaction.keys import ack_key, merge_key, server_key
 from calltable.adapters.sip.transaction.layer import Transactions
-from calltable.adapters.sip.transaction.outgoing import Outgoing, Sent
-from calltable.adapters.sip.transaction.sender import Destination, Resolver, Traced, seeded_tokens, unguessable_tokens
+from calltable.adapters.sip.transaction.sender import Locator, Sender, seeded_tokens, unguessable_tokens
 from calltable.adapters.sip.transport.address import RELIABLE, Address, default_port
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable, Sequence
 
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.adapters.sip.transport.interface import Flow, Transport
@@ -59,7 +56,7 @@ class Stack:
         self,
         executor: Executor,
         transport: Transport,
-        resolver: Resolver,
+        locator: Locator,
         *,
         application: Application | None = None,
         screening: Screening | None = None,
@@ -68,86 +65,23 @@ class Stack:
     ) -> None:
         self.executor = executor
         self.transport = transport
-        self.resolver = resolver
         self.application = application
         self.screening = screening or Screening()
-        self._tokens = seeded_tokens(rng) if rng is not None else unguessable_tokens()
         self.counters = executor.counters
-        self._host = host
-        self._contacts: dict[Address, str] = {}
-        self._sent_by: dict[Address, str] = {}
-        self._names: set[str] = set()
-        """What stands as sent-by in the Vias we write."""
-        self.tracers: list[Callable[[Traced], None]] = []
-        self.transactions = Transactions(executor, self._transmit)
-        self.attempts = Failover(self)
-        self.legs = Legs(self)
-        self._salt = self.token()
+        tokens = seeded_tokens(rng) if rng is not None else unguessable_tokens()
+        self.sender = Sender(transport, locator, executor.scheduler, self.counters, tokens, host)
+        self.tracers = self.sender.tracers
+        self.transactions = Transactions(executor, self.sender.transmit)
+        self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions))
+        self._salt = self.sender.token()
         transport.start(self)
 
-    # -- names
-    @property
-    def host(self) -> str:
-        """What stands behind the @ of our Call-IDs: the name given, else the first listener."""
-        return self._host or next((address.hostport for address in self.transport.listeners), "localhost")
-
-    def token(self) -> str:
-        """A random token of 64 bits (§19.3)."""
-        return next(self._tokens)
-
-    def contact(self, local: Address | None) -> str:
-        """The Contact value of messages that leave from ``local``."""
-        if local is None:
-            return f"<sip:{self.host}>"
-        known = self._contacts.get(local)
-        if known is None:
-            known = self._contacts[local] = self._contact(local)
-        return known
-
-    def _contact(self, local: Address) -> str:
-        transport = "" if local.transport == "udp" else f";transport={local.transport}"
-        return f"<sip:{local.hostport}{transport}>"
-
-    def resolve(self, uri: str, source: Address | None, done: Callable[[list[Destination], str], None]) -> None:
-        """Find the ways that requests to ``uri`` go from the listener ``source``, best first; or none, and why."""
-
-        def found(addresses: Sequence[Address], reason: str) -> None:
-            local_for = self.transport.local_for
-            reached = [Destination(to, local) for to in addresses if (local := local_for(to, source)) is not None]
-            if not reached:
-                self.counters["unroutable requests"] += 1
-            done(reached, reason or "no listener can reach it")
-
-        self.resolver.find(uri, found)
-
     # -- out
-    def outgoing(self, request: Request, to: Address, local: Address, cause: str) -> tuple[str, Outgoing]:
-        """Give a new request its Via (§8.1.1.7, RFC 3581) and its way."""
-        branch = f"{BRANCH_COOKIE}{self.token()}"
-        sent_by = self._sent_by.get(local)
-        if sent_by is None:
-            sent_by = self._sent_by[local] = f"SIP/2.0/{local.transport.upper()} {local.hostport};branch="
-            self._names.add(local.hostport.lower())
-        via = f"{sent_by}{branch};rport"
-        request._headers.insert(0, ("Via", via))  # noqa: SLF001 - nobody has read the message yet
-        return branch, Outgoing(request, to, local, None, cause)
-
-    def _transmit(self, outgoing: Outgoing, row: str) -> None:
-        message = outgoing.message
-        if self.tracers:
-            if isinstance(message, Sent):
-                message = parse(message.data)
-            label = ", ".join(dict.fromkeys(r for r in (outgoing.cause, row) if r))
-            local = outgoing.source or outgoing.to
-            for trace in self.tracers:
-                trace(Traced(self.executor.scheduler.time(), "out", message, local, outgoing.to, label))
-        self.transport.send(bytes(message), outgoing.to, outgoing.source, outgoing.flow)
-
     def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None,
                headers: tuple[tuple[str, str], ...] = ()) -> None:
         """Answer a request that no leg takes."""
         if transaction.request is not None:
-            tag = self.token()
+            tag = self.sender.token()
             response = build_response(transaction.request, code, reason, to_tag=tag, headers=headers)
             self.transactions.respond(transaction, response, tag)
 
@@ -174,10 +108,9 @@ class Stack:
                 )
             return
         if self.tracers:
-            for trace in self.tracers:
-                trace(Traced(self.executor.scheduler.time(), "in", message, local, source, ""))
+            self.sender.trace("in", message, local, source, "")
         if isinstance(message, Response):
-            if message.via.sent_by not in self._names or not self.transactions.response(message):  # §18.1.2
+            if not self.sender.wrote(message.via.sent_by) or not self.transactions.response(message):  # §18.1.2
                 self.counters["stray responses"] += 1
             return
         note_source(message, source.host, source.port)
@@ -280,13 +213,9 @@ class Stack:
         tag = hashlib.blake2s(f"{self._salt}{request.all('via')}".encode(errors="surrogateescape"), digest_size=8)
         try:
             response = build_response(request, status, reason, to_tag=tag.hexdigest(), headers=headers)
-            data = bytes(response)
+            self.sender.respond_statelessly(response, to, local, flow)
         except ValueError:
             self.counters["unanswerable"] += 1
-            return
-        for trace in self.tracers:
-            trace(Traced(self.executor.scheduler.time(), "out", response, local, to, ""))
-        self.transport.send(data, to, local, flow)
 
     # -- what the transport tells
     def transport_failed(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:  # noqa: ARG002

@@ -22,10 +22,10 @@ from calltable.adapters.sip.explore.dialogs import ACCEPTED, HELD, LEFT, OPEN, D
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from calltable.engine.explore.composition import Broken
     from calltable.engine.explore.element import Element
     from calltable.engine.explore.system import State, System, Wire
 
-Finding = tuple[str, str]
 
 AT_ONCE = frozenset({"BYE", "CANCEL"})
 """Requests that are answered in the step that takes them."""
@@ -48,7 +48,7 @@ class Digest(NamedTuple):
     """An outcome is awaited, or an INVITE was given up: nothing is promised then."""
     over: bool
     """No session is left."""
-    finding: Finding | None
+    finding: Broken | None
     """What is wrong inside the element once the network is silent."""
 
 
@@ -74,7 +74,7 @@ class CallInvariants:
             self.digest(i, state[i]).over for i in range(len(self.system.elements))
         )
 
-    def invariant(self, state: State) -> Finding | None:
+    def invariant(self, state: State) -> Broken | None:
         """What is wrong in a state, or None."""
         if not self.system.silent(state) or self.system.tainted(state):
             return None
@@ -94,7 +94,7 @@ class CallInvariants:
         return None
 
 
-def _wire(a: End, b: End | None) -> Finding | None:
+def _wire(a: End, b: End | None) -> Broken | None:
     found = _asked(a, b)
     if found is not None or b is None:
         return found
@@ -111,7 +111,7 @@ def _wire(a: End, b: End | None) -> Finding | None:
     return None
 
 
-def _asked(a: End, b: End | None) -> Finding | None:
+def _asked(a: End, b: End | None) -> Broken | None:
     """The requests of ``a`` wait for somebody."""
     for key in a.line.clients:
         if b is None or b.line.servers.get(key) not in (OPEN, HELD, LEFT):
@@ -123,7 +123,7 @@ def _asked(a: End, b: End | None) -> Finding | None:
     return None
 
 
-def _acknowledged(a: End, b: End) -> Finding | None:
+def _acknowledged(a: End, b: End) -> Broken | None:
     """The 2xx of ``a`` have been acknowledged by ``b``, or ``b`` still may."""
     for (number, method), phase in a.line.servers.items():
         if phase == ACCEPTED and not (b.alive and b.line.unacknowledged == number):
@@ -143,7 +143,7 @@ def digest(element: Element, local: int) -> Digest:
     return Digest(ends, busy, not live, _inside(live, over, ends))
 
 
-def _inside(live: Mapping[str, Any], over: Sequence[str], ends: Mapping[str, End]) -> Finding | None:
+def _inside(live: Mapping[str, Any], over: Sequence[str], ends: Mapping[str, End]) -> Broken | None:
     for slot, actor in live.items():
         parent = actor[7]
         deferred = actor[6]

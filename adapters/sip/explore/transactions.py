@@ -15,7 +15,7 @@ from calltable.engine.explore.scene import TOKEN, EffectError, Violation
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
 
-    from calltable.adapters.sip.explore.properties import Finding
+    from calltable.engine.explore.composition import Broken
     from calltable.engine.explore.element import Element
     from calltable.engine.explore.scene import Actor, Input, Message, Scene
     from calltable.engine.explore.system import State, System
@@ -270,7 +270,7 @@ class TransactionInvariants:
             not one.codes[state[i]][0] for i, one in enumerate(self.system.elements)
         )
 
-    def invariant(self, state: State) -> Finding | None:
+    def invariant(self, state: State) -> Broken | None:
         """What is wrong in a state, or None."""
         if any(state[at] < full for at, full in self._at):
             return None

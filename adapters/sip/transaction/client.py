@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from calltable.adapters.sip.message.status import SUCCESS
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Mapping
 
     from calltable.adapters.sip.message.message import Response
-    from calltable.adapters.sip.transaction.layer import Transactions
     from calltable.adapters.sip.transaction.outgoing import Outgoing
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
 
 
@@ -23,13 +23,20 @@ class ClientUser(Protocol):
         """``kind`` is provisional, success, failure, forked. Without a message: 408 timeout, 487, 503."""
 
 
+class ClientKeeper(Protocol):
+    """Who finds client transactions by their keys."""
+
+    counters: Counter[str]
+    clients: dict[str, ClientTransaction]
+
+
 class ClientTransaction:
     """A request we sent; the owner of its session."""
 
-    __slots__ = ("acks", "branch", "key", "last", "layer", "outgoing", "session", "tags", "user")
+    __slots__ = ("acks", "branch", "keeper", "key", "last", "outgoing", "session", "tags", "user")
 
-    def __init__(self, layer: Transactions, user: ClientUser, outgoing: Outgoing, branch: str, method: str) -> None:
-        self.layer = layer
+    def __init__(self, keeper: ClientKeeper, user: ClientUser, outgoing: Outgoing, branch: str, method: str) -> None:
+        self.keeper = keeper
         self.user = user
         self.outgoing: Outgoing | None = outgoing
         self.branch = branch
@@ -39,7 +46,7 @@ class ClientTransaction:
         self.acks: dict[str, Outgoing] | None = None
         self.session: Session | None = None
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Pass on to whoever sent the request what its transaction says."""
         user = self.user
         if name in ("provisional", "success", "failure", "forked"):
@@ -49,7 +56,7 @@ class ClientTransaction:
             message = fields["message"]
             user.responded(self, "success" if message.status < SUCCESS else "failure", message.status, message)
         elif name == "timeout":
-            self.layer.counters["client timeouts"] += 1
+            self.keeper.counters["client timeouts"] += 1
             user.responded(self, "failure", 408, None)
         elif name == "cancelled":
             user.responded(self, "failure", 487, None)
@@ -58,17 +65,17 @@ class ClientTransaction:
         if name in ("success", "failure", "final"):
             self.outgoing = None  # nothing is built from the request any more: a held call keeps no INVITE
 
-    def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:  # noqa: ARG002
         """Forget the transaction."""
-        self.layer.clients.pop(self.key, None)
-        self.user, self.session = _NOBODY, None  # no circles: a call is freed when it ends, not when the collector runs
+        self.keeper.clients.pop(self.key, None)
+        self.user, self.session = NOBODY, None  # no circles: a call is freed when it ends, not when the collector runs
 
 
-class _Nobody:
+class Nobody:
     """The user of a CANCEL: its response changes nothing, the INVITE's does (§9.1)."""
 
     def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
-        pass
+        """Hear it, and do nothing."""
 
 
-_NOBODY = _Nobody()
+NOBODY = Nobody()

@@ -19,9 +19,10 @@ from calltable.adapters.sip.transaction.sender import Destination
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.message.message import Response
     from calltable.adapters.sip.transaction.client import ClientTransaction, ClientUser
+    from calltable.adapters.sip.transaction.layer import Transactions
+    from calltable.adapters.sip.transaction.sender import Sender
     from calltable.adapters.sip.transport.address import Address
 
 LARGE: Final = 1300
@@ -34,10 +35,11 @@ _MOST: Final = 10_000
 
 
 class Failover:
-    """Sends requests of one stack, to the first address that takes them."""
+    """Sends requests of one SIP element, to the first address that takes them."""
 
-    def __init__(self, stack: Stack) -> None:
-        self._stack = stack
+    def __init__(self, sender: Sender, transactions: Transactions) -> None:
+        self._sender = sender
+        self._transactions = transactions
         self._without_tcp: dict[Address, float] = {}
 
     def send(self, request: Request, hop: str, ways: Sequence[Destination], user: ClientUser,
@@ -54,19 +56,19 @@ class Failover:
     def attempt(self, request: Request, ways: Sequence[Destination], user: ClientUser,
                 started: Callable[[ClientTransaction], None] | None) -> None:
         """Send to the first of ``ways`` as they are."""
-        stack = self._stack
+        transactions = self._transactions
         if len(ways) > 1:
             kept = Request(request.method, request.uri, list(request.headers), request.body)
             user = Attempt(self, kept, ways, user, started)
         to, local = ways[0]
-        branch, outgoing = stack.outgoing(request, to, local, stack.transactions.cause())
-        transaction = stack.transactions.request(user, outgoing, branch, request.method)
+        branch, outgoing = self._sender.outgoing(request, to, local, transactions.cause())
+        transaction = transactions.request(user, outgoing, branch, request.method)
         if started is not None:
             started(transaction)
 
     def _streams(self) -> bool:
         """Whether large requests have another way at all."""
-        return any(listener.transport == "tcp" for listener in self._stack.transport.listeners)
+        return any(listener.transport == "tcp" for listener in self._sender.transport.listeners)
 
     def _by_size(self, request: Request, ways: Sequence[Destination]) -> Sequence[Destination]:
         """Put TCP before UDP for a large request, where there is a listener to send it from."""
@@ -76,12 +78,12 @@ class Failover:
         if size <= LARGE:
             return ways
         sized: list[Destination] = []
-        now = self._stack.executor.scheduler.time()
+        now = self._sender.clock.time()
         for way in ways:
             to, local = way
             if to.transport == "udp" and self._without_tcp.get(to, now) <= now:
                 stream = to._replace(transport="tcp")
-                listener = self._stack.transport.local_for(stream, local)
+                listener = self._sender.transport.local_for(stream, local)
                 if listener is not None:
                     sized.append(Destination(stream, listener))
             sized.append(way)
@@ -89,11 +91,11 @@ class Failover:
 
     def failed(self, tried: Address, following: Address) -> None:
         """Note that an address took no connection, where its UDP is tried next."""
-        self._stack.counters["next addresses tried"] += 1
+        self._sender.counters["next addresses tried"] += 1
         if tried.transport == "tcp" and following == tried._replace(transport="udp"):
             if len(self._without_tcp) >= _MOST:
                 self._without_tcp.clear()
-            self._without_tcp[following] = self._stack.executor.scheduler.time() + _REMEMBERED
+            self._without_tcp[following] = self._sender.clock.time() + _REMEMBERED
 
 
 class Attempt:

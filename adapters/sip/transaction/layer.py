@@ -16,12 +16,13 @@ from calltable.adapters.sip.message.headers import parse_via
 from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.parse import parse
 from calltable.adapters.sip.message.status import PROVISIONAL, SUCCESS
-from calltable.adapters.sip.transaction.client import _NOBODY, ClientTransaction, ClientUser
+from calltable.adapters.sip.transaction.client import NOBODY, ClientTransaction, ClientUser
 from calltable.adapters.sip.transaction.keys import ack_key
 from calltable.adapters.sip.transaction.outgoing import Outgoing
 from calltable.adapters.sip.transaction.server import ServerTransaction
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Callable, Mapping
 
     from calltable.adapters.sip.transport.address import Address
@@ -36,7 +37,7 @@ class Transactions:
     def __init__(self, executor: Executor, transmit: Callable[[Outgoing, str], None]) -> None:
         self.executor = executor
         self.transmit = transmit
-        self.counters = executor.counters
+        self.counters: Counter[str] = executor.counters
         self.clients: dict[str, ClientTransaction] = {}
         self.servers: dict[str, ServerTransaction] = {}
         self.requests: dict[str, str] = {}
@@ -94,6 +95,14 @@ class Transactions:
         event = "user.provisional" if status < PROVISIONAL else "user.success" if status < SUCCESS else "user.failure"
         self.executor.post(session, event, {"message": outgoing})
         return True
+
+    def forget(self, transaction: ServerTransaction) -> None:
+        """A server transaction is over."""
+        self.servers.pop(transaction.key, None)
+        if transaction.merged:
+            self.requests.pop(transaction.merged, None)
+        if transaction.ack_key:
+            self.acks.pop(transaction.ack_key, None)
 
     def cause(self) -> str:
         """The row whose effect is being carried out, for the call's ladder."""
@@ -194,10 +203,8 @@ class Transactions:
         sent = transaction.outgoing
         if sent is not None and isinstance(sent.message, Request):
             cancel = sent._replace(message=build_cancel(sent.message, reasons(p.get("message"))), cause=self.cause())
-            self.request(_NOBODY, cancel, transaction.branch, "CANCEL")
+            self.request(NOBODY, cancel, transaction.branch, "CANCEL")
 
 
 _top_via = re.compile(rb"^(?:via|v)[ \t]*:[ \t]*(?P<via>[^,\r\n]+)", re.IGNORECASE | re.MULTILINE)
 _cseq = re.compile(rb"^cseq[ \t]*:[ \t]*[0-9]+[ \t]+(?P<method>[A-Za-z0-9\-.!%*_+`'~]+)[ \t]*\r", re.IGNORECASE | re.MULTILINE)
-
-

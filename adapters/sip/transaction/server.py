@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Mapping
 
     from calltable.adapters.sip.message.message import Request
-    from calltable.adapters.sip.transaction.layer import Transactions
     from calltable.adapters.sip.transaction.outgoing import Outgoing
     from calltable.adapters.sip.transport.address import Address
     from calltable.adapters.sip.transport.interface import Flow
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
 
 
@@ -26,13 +26,22 @@ class ServerUser(Protocol):
         """A response could not be delivered, and no final one will be (§17.2.4)."""
 
 
+class ServerKeeper(Protocol):
+    """Who finds server transactions by their keys."""
+
+    counters: Counter[str]
+
+    def forget(self, transaction: ServerTransaction) -> None:
+        """The transaction is over: no message belongs to it any more."""
+
+
 class ServerTransaction:
     """A request we received; the owner of its session and the handle that tables pass around."""
 
-    __slots__ = ("ack_key", "flow", "key", "last", "layer", "local", "merged", "method", "request", "session", "to", "user")
+    __slots__ = ("ack_key", "flow", "keeper", "key", "last", "local", "merged", "method", "request", "session", "to", "user")
 
-    def __init__(self, layer: Transactions, request: Request, key: str, to: Address, local: Address, flow: Flow) -> None:
-        self.layer = layer
+    def __init__(self, keeper: ServerKeeper, request: Request, key: str, to: Address, local: Address, flow: Flow) -> None:
+        self.keeper = keeper
         self.request: Request | None = request
         self.method = request.method
         self.key = key
@@ -50,7 +59,7 @@ class ServerTransaction:
         """Whether a final response is still owed."""
         return self.request is not None
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Pass on to whoever answers the request what its transaction says."""
         if name == "acknowledged":
             self.last = None  # the 2xx is never sent again
@@ -59,16 +68,11 @@ class ServerTransaction:
         elif name == "unacknowledged" and self.user is not None:
             self.user.acknowledged(self, None)
         elif name == "transport_error":
-            self.layer.counters["responses undeliverable"] += 1
+            self.keeper.counters["responses undeliverable"] += 1
             if self.user is not None and self.open:
                 self.user.unreachable(self, fields["reason"])
 
-    def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:  # noqa: ARG002
         """Forget the transaction."""
-        layer = self.layer
-        layer.servers.pop(self.key, None)
-        if self.merged:
-            layer.requests.pop(self.merged, None)
-        if self.ack_key:
-            layer.acks.pop(self.ack_key, None)
+        self.keeper.forget(self)
         self.request = self.last = self.user = self.session = None

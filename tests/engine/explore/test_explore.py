@@ -41,7 +41,7 @@ def run(library, name="call", change=None, stated=()):
         if changes is not None:
             rows[row] = dataclasses.replace(rows[row], **changes)
         machines[machine] = dataclasses.replace(model, rows=rows)
-    (found,) = explore(machines, library.catalogue, only=[name], stated=stated)
+    (found,) = explore(machines, library.catalogue, COMPOSITIONS, only=[name], stated=stated)
     return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from calltable import TableError, Tables
+from calltable.adapters.sip.explore.compositions import COMPOSITIONS
 from calltable.engine.explore.choices import ORACLE, Choices
 from calltable.engine.explore.explorer import compiled, explore
 from calltable.engine.explore.trace import lines
@@ -51,14 +52,14 @@ def overlaid(tmp_path, overlay):
 @pytest.mark.slow
 def test_both_answers_of_a_predicate_are_tried(tmp_path):
     library = overlaid(tmp_path, NIGHT)
-    (found,) = explore(library.machines, library.catalogue, only=["bridge-failing"])
+    (found,) = explore(library.machines, library.catalogue, COMPOSITIONS, only=["bridge-failing"])
     assert found.result.ok
     assert {("b2bua/bridge", "night.closed"), ("b2bua/bridge", "bridge.routing.target")} <= found.result.rows
 
 
 def test_a_trace_says_what_the_predicate_answered(tmp_path):
     library = overlaid(tmp_path, BROKEN)
-    (found,) = explore(library.machines, library.catalogue, only=["bridge"])
+    (found,) = explore(library.machines, library.catalogue, COMPOSITIONS, only=["bridge"])
     assert found.result.finding is not None
     texts = [line.text for line in lines(found.system, found.result.trace)]
     assert "closed(invite) is true" in texts

@@ -7,6 +7,7 @@ from collections import Counter
 
 import pytest
 
+from calltable.adapters.sip.explore.compositions import COMPOSITIONS
 from calltable.engine.explore.mutate import MISSED, UNCHANGED, Judge, mutants, tally
 from calltable.engine.language.load import load_tables
 from calltable.tools.commands.mutants import share, summary
@@ -19,7 +20,7 @@ def _library():
 
 @pytest.fixture(scope="module", name="judge")
 def _judge(library):
-    return Judge(library)
+    return Judge(library, COMPOSITIONS)
 
 
 def mutant(library, machine, row, what):

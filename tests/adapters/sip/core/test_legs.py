@@ -96,6 +96,6 @@ def test_every_contact_can_be_read():
     for address in (OURS, Address("tcp", "10.0.0.1", 5060), Address("udp", "2001:db8::1", 5062)):
         sim = Simulation(str(address))
         engine = sim.engine("x", str(address))
-        contact = parse_uri(engine.stack.contact(address).strip("<>"))
+        contact = parse_uri(engine.stack.sender.contact(address).strip("<>"))
         assert (contact.host, contact.port) == (address.host, address.port)
         assert contact.transport == (None if address.transport == "udp" else address.transport)

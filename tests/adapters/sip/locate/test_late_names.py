@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from calltable.adapters.simulated.clock import VirtualClock
-    from calltable.adapters.sip.transaction.sender import Resolver
+    from calltable.adapters.sip.transaction.sender import Locator
     from calltable.adapters.sip.transport.address import Address
 
 
 class Slow:
     """A resolver that answers after a second."""
 
-    def __init__(self, clock: VirtualClock, inner: Resolver) -> None:
+    def __init__(self, clock: VirtualClock, inner: Locator) -> None:
         self.clock = clock
         self.inner = inner
 
@@ -27,7 +27,7 @@ class Slow:
 
 def slow(sim: Simulation, name: str) -> None:
     stack = sim.engines[name].stack
-    stack.resolver = Slow(sim.clock, stack.resolver)
+    stack.sender.locator = Slow(sim.clock, stack.sender.locator)
 
 
 def test_a_call_waits_for_its_name() -> None:
