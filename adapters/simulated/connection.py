@@ -8,13 +8,64 @@ everything behind it too, as in a stream. Closing travels behind the data; break
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from calltable.adapters.simulated.packet import Delay, Drop, Held, Link, Packet
 
 if TYPE_CHECKING:
-    from calltable.adapters.simulated.network import SimulatedTransport
+    from collections import Counter
+    from collections.abc import Mapping
+
+    from calltable.adapters.simulated.clock import VirtualClock
+    from calltable.adapters.simulated.packet import Verdict
     from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.transport.interface import Flow, Receiver
+
+
+class Wires(Protocol):
+    """What a connection uses of the network it runs through."""
+
+    clock: VirtualClock
+    icmp: bool
+    connect_timeout: float
+    stalled: list[SimulatedConnection]
+
+    @property
+    def nodes(self) -> Mapping[Address, End]:
+        """Who listens where."""
+
+    def link(self, source: Address, destination: Address) -> Link:
+        """One direction between two listeners."""
+
+    def note(self, data: bytes, source: Address, destination: Address) -> Packet:
+        """Put a packet on record."""
+
+    def judge(self, packet: Packet) -> Verdict | None:
+        """What the filters say."""
+
+    def draw_delay(self, link: Link) -> float:
+        """One delay of a link, seconds."""
+
+    def passing_port(self) -> int:
+        """A port for the connecting side of a connection."""
+
+
+class End(Protocol):
+    """What a connection uses of the transport it belongs to."""
+
+    stats: Counter[str]
+    receiver: Receiver | None
+    connections: dict[Address, SimulatedConnection]
+
+    @property
+    def network(self) -> Wires:
+        """The network it is attached to."""
+
+    def fail(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:
+        """Tell the receiver of a failure now."""
+
+    def accept(self, other: SimulatedConnection) -> SimulatedConnection | None:
+        """The far end for a connection that arrives; None if nobody listens."""
 
 
 class SimulatedConnection:
@@ -26,7 +77,7 @@ class SimulatedConnection:
     )  # fmt: skip
 
     def __init__(
-        self, transport: SimulatedTransport, local: Address, remote: Address, peer: SimulatedConnection | None = None
+        self, transport: End, local: Address, remote: Address, peer: SimulatedConnection | None = None
     ) -> None:
         """``peer`` is the connecting end, for an accepted connection."""
         self._transport = transport

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.assembly import Engine
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
     from calltable.replay.calls import Call, Spoken
 
@@ -45,12 +45,12 @@ class LegOwner:
         )
 
     # -- as the leg's owner
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Remember what waits for an answer."""
         if name == "request":
             self._asked[fields["method"]] = fields["transaction"]
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """The leg is over."""
 
     # -- what was said

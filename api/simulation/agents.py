@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
 
 SDP = "application/sdp"
@@ -235,7 +235,7 @@ class AgentCall:
         self.tell("user.respond", transaction=transaction, code=code, message=Content(body, None, (headers or {}).items()))
 
     # -- as the owner of the leg
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Hear what the leg says, and react a moment later."""
         self.events.append(Heard(self.agent.clock.time(), name, fields))
         message: Request | Response | None = fields.get("message")
@@ -255,7 +255,7 @@ class AgentCall:
         if not self.manual:
             self.agent.clock.call_soon(self._react, name, fields)
 
-    def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:  # noqa: ARG002
         """The leg is over."""
         self.ended = True
         self.end_time = self.agent.clock.time()

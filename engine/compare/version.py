@@ -107,7 +107,7 @@ class Version:
     def arms(self, config: Configuration) -> list[tuple[str, object]]:
         """The ``after`` rows that are armed on entry of its state, with their delays."""
         stand = _Stand(self.names, config.values, self.answers)
-        found = [(arm.event, arm.delay(stand)) for arm in self.compiled.after[config.state]]  # type: ignore[arg-type]
+        found = [(arm.event, arm.delay(stand)) for arm in self.compiled.after[config.state]]
         return [(event, delay) for event, delay in found if delay is not None]
 
     def final(self, state: str) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from calltable.engine.model.machine import Machine
     from calltable.engine.model.types import Type
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.program import CompiledMachine, RowCode
     from calltable.engine.run.session import Session
 
@@ -108,10 +108,10 @@ class Adapter(Protocol):
 class Nobody:
     """Sessions here have no owner that is called back: the scene carries what they publish."""
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:
         """Nothing."""
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """Nothing."""
 
 

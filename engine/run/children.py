@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from calltable.engine.model.machine import HANGUP, STARTED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
 
 _NOTHING: Mapping[str, Any] = {}
@@ -22,10 +22,10 @@ _NOTHING: Mapping[str, Any] = {}
 class Nobody:
     """The owner of sessions whose owner is gone: what they publish concerns no one."""
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:
         """Nobody listens."""
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """Nobody waits."""
 
 
@@ -33,12 +33,16 @@ NOBODY = Nobody()
 
 
 class Children:
-    """The actions of one executor that concern children; what they lead to is queued."""
+    """The actions of one executor that concern children; what they lead to is queued.
 
-    __slots__ = ("_executor",)
+    ``create`` makes a session of a machine for an owner, by name and with the prefix of what it publishes.
+    """
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
+    __slots__ = ("_create", "_queue")
+
+    def __init__(self, queue: Queue[Session], create: Callable[[str, Session, str, str], Session]) -> None:
+        self._queue = queue
+        self._create = create
 
     def start(self, session: Session, p: Mapping[str, Any]) -> None:
         """The action ``child.start``. Raises ValueError where a child of that name lives."""
@@ -53,8 +57,8 @@ class Children:
         elif name in children:
             msg = f"child {name} is alive already"
             raise ValueError(msg)
-        child = children[name] = self._executor.create(p["machine"], session, name, prefix)
-        self._executor.queue(child, STARTED, p.get("with") or _NOTHING)
+        child = children[name] = self._create(p["machine"], session, name, prefix)
+        self._queue.queue(child, STARTED, p.get("with") or _NOTHING)
 
     def tell(self, session: Session, p: Mapping[str, Any]) -> None:
         """The action ``child.tell``; a child that is gone is told nothing, which is counted."""
@@ -66,9 +70,9 @@ class Children:
         else:
             told = [children[to]] if to in children else []
             if not told:
-                self._executor.counters["told too late"] += 1
+                self._queue.counters["told too late"] += 1
         for child in told:
-            self._executor.queue(child, p["event"], payload, session)
+            self._queue.queue(child, p["event"], payload, session)
 
     def end(self, session: Session, p: Mapping[str, Any]) -> None:
         """The action ``child.end``."""
@@ -85,4 +89,4 @@ class Children:
     def _orphan(self, child: Session) -> None:
         child.owner = NOBODY
         if HANGUP in child.machine.model.events:
-            self._executor.queue(child, HANGUP, _NOTHING)
+            self._queue.queue(child, HANGUP, _NOTHING)

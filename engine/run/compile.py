@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from calltable.engine.model import expressions as x
 from calltable.engine.model.precedence import cells as resolve_cells
 from calltable.engine.run.program import Arm, CompiledMachine, RandomDelay, RowCode
+from calltable.engine.run.session import Session, session_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from calltable.engine.model.machine import Machine, Row
     from calltable.engine.model.precedence import Tier
     from calltable.engine.model.types import Type
-    from calltable.engine.run.session import Session
 
 Predicates = "Mapping[str, Callable[..., Any]]"
 
@@ -40,6 +40,7 @@ def compile_machine(
     Raises KeyError naming a configuration value or predicate that is missing.
     """
     compiled = CompiledMachine(model)
+    compiled.session = session_class(compiled)
     writer = _Writer(model, config, predicates or {}, compiled.rows)
     for state, by_event in resolve_cells(model).items():
         compiled.cells[state] = {event: writer.cell(state, event, tiers) for event, tiers in by_event.items()}

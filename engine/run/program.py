@@ -1,11 +1,13 @@
-"""A compiled machine as data: its cells, its rows, the delays it arms. ``compile.py`` fills it, the executor runs it."""
+"""A compiled machine as data: its cells, its rows, the delays it arms. ``compile.py`` fills it, the executor runs it.
+
+Nothing here imports ``session.py``: a session knows its machine, a machine only the class of its sessions.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.run.records import Outcome
-from calltable.engine.run.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,11 +27,11 @@ class RandomDelay(NamedTuple):
     high: float
 
 
-def _nothing_assigned(_session: Session, _values: tuple[Any, ...]) -> None:
+def _nothing_assigned(_session: object, _values: tuple[Any, ...]) -> None:
     """A row that sets nothing."""
 
 
-def _nothing_begun(_session: Session) -> None:
+def _nothing_begun(_session: object) -> None:
     """A machine without variables."""
 
 
@@ -53,7 +55,7 @@ class RowCode:
         self.final = False
         self.arms: tuple[Arm, ...] = ()
         self.durable = False
-        self.assign: Callable[[Session, tuple[Any, ...]], None] = _nothing_assigned
+        self.assign: Callable[[Any, tuple[Any, ...]], None] = _nothing_assigned
         """Puts the values of a taken row into their slots."""
         self.named: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None
         """The same values by variable, for a store; None where the row sets nothing."""
@@ -66,7 +68,7 @@ class Arm(NamedTuple):
     """An ``after`` row of a state: its event, and a function that answers the delay, or None to leave it."""
 
     event: str
-    delay: Callable[[Session], float | RandomDelay | None]
+    delay: Callable[[Any], float | RandomDelay | None]
 
 
 class CompiledMachine:
@@ -93,11 +95,10 @@ class CompiledMachine:
         self.source: Mapping[str, str] = {}
         """The generated text, by the name of the function."""
         self.defaults = {name: variable.default for name, variable in model.variables.items()}
-        self.begin: Callable[[Session], None] = _nothing_begun
+        self.begin: Callable[[Any], None] = _nothing_begun
         """Gives a new session's variables their defaults."""
-        self.session: type[Session] = type(
-            "Session", (Session,), {"__slots__": tuple("v_" + name for name in model.variables), "machine": self}
-        )
+        self.session: type[Any] = object
+        """The class of its sessions, which ``session.py`` makes: with a slot for each variable."""
 
     def __repr__(self) -> str:
         return f"<machine {self.name} {self.digest[:8]}>"

@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Change, Queue
     from calltable.engine.run.program import CompiledMachine
     from calltable.engine.run.records import Receipt
     from calltable.engine.run.timer_heap import Timer
 
 Payload = "Mapping[str, Any]"
-Waiting: TypeAlias = "tuple[str, Mapping[str, Any], Session | None]"
+Deferred: TypeAlias = "tuple[str, Mapping[str, Any], Session | None]"
+Waiting: TypeAlias = "tuple[str, Mapping[str, Any], Session | None, Change | None]"
 
 
 class Owner(Protocol):
     """Whoever started a session: another session, or an adapter or API object for a root."""
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:
         """``child`` published ``name``."""
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """``child`` reached a final state and is gone."""
 
 
@@ -36,7 +37,7 @@ class Session:
 
     __slots__ = (
         "armed", "busy", "cells", "children", "context", "deferred", "drain", "ended", "followups", "history",
-        "id", "inbox", "name", "owner", "prefix", "started", "state", "timers", "version",
+        "id", "inbox", "name", "owner", "prefix", "started", "state", "timers", "value", "version",
     )  # fmt: skip
 
     machine: ClassVar[CompiledMachine]
@@ -48,11 +49,13 @@ class Session:
     cells: dict[str, Callable[[Session, Mapping[str, Any]], Any]]
     version: int
     context: Any
-    """The adapter's own; the engine never looks at it."""
-    timers: dict[str, Timer] | None
-    armed: list[Timer] | None
+    """The adapter's own; the engine never looks at it, nor keeps it."""
+    value: Any
+    """The adapter's own too, but immutable and committed with the session: see ``ports.py``."""
+    timers: dict[str, Timer[Session]] | None
+    armed: list[Timer[Session]] | None
     children: dict[str, Session] | None
-    deferred: list[Waiting] | None
+    deferred: list[Deferred] | None
     inbox: list[Waiting] | None
     history: list[Receipt] | None
     started: int
@@ -70,18 +73,18 @@ class Session:
         self.state = machine.initial
         self.cells = machine.cells[machine.initial]
         self.version = self.started = self.followups = self.drain = 0
-        self.context = self.timers = self.armed = self.children = self.deferred = self.inbox = self.history = None
+        self.context = self.value = self.timers = self.armed = self.children = self.deferred = self.inbox = self.history = None
         self.busy = self.ended = False
         machine.begin(self)
 
     # -- a session owns sessions: what they publish are its events
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:
         """A child's publication is an event of its parent: ``<child>.<name>``."""
         if "*" in child.prefix:
             fields = {**fields, "child": child.name}
         executor.queue(self, child.prefix + name, fields, child)
 
-    def child_ended(self, executor: Executor, child: Session) -> None:
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """A child's end is an event of its parent: ``<child>.ended``."""
         if self.children is not None:
             self.children.pop(child.name, None)
@@ -124,5 +127,10 @@ class Session:
 
     def __repr__(self) -> str:
         return f"<{self.machine.name} {self.path} in {self.state}>"
+
+
+def session_class(machine: CompiledMachine) -> type[Session]:
+    """The class of a machine's sessions, with a slot ``v_<name>`` for each variable."""
+    return type("Session", (Session,), {"__slots__": tuple("v_" + name for name in machine.model.variables), "machine": machine})
 
 

@@ -7,25 +7,26 @@ outnumber the live ones. The heap knows no clock: it is asked what is due at a g
 from __future__ import annotations
 
 import heapq
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from calltable.engine.run.session import Session
+T = TypeVar("T")
+"""What timers are set for: sessions."""
 
 COMPACT = 512
 """Below this many cancelled timers, sweeping is not worth the work."""
 
 
-class Timer:
+class Timer(Generic[T]):
     """One armed timer; ``repeat`` says how a repeating one goes on."""
 
     __slots__ = ("event", "name", "repeat", "session", "when")
 
-    def __init__(self, when: float, session: Session, event: str, name: str) -> None:
+    def __init__(self, when: float, session: T, event: str, name: str) -> None:
         self.when = when
-        self.session: Session | None = session
+        self.session: T | None = session
         self.event = event
         self.name = name
         self.repeat: Repeat | None = None
@@ -47,11 +48,11 @@ class Repeat:
         return self.interval
 
 
-class TimerHeap:
+class TimerHeap(Generic[T]):
     """Timers in order of their moment; those of one moment in the order they were armed."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
+        self._heap: list[tuple[float, int, Timer[T]]] = []
         self._order = 0
         self._dead = 0
 
@@ -59,23 +60,23 @@ class TimerHeap:
         """How many timers run."""
         return len(self._heap) - self._dead
 
-    def __iter__(self) -> Iterator[Timer]:
+    def __iter__(self) -> Iterator[Timer[T]]:
         return (timer for _, _, timer in sorted(self._heap) if timer.session is not None)
 
-    def arm(self, when: float, session: Session, event: str, name: str = "") -> Timer:
+    def arm(self, when: float, session: T, event: str, name: str = "") -> Timer[T]:
         """Arm a timer that gives ``session`` the ``event`` at ``when`` (seconds, absolute)."""
         self._order += 1
         timer = Timer(when, session, event, name)
         heapq.heappush(self._heap, (when, self._order, timer))
         return timer
 
-    def again(self, timer: Timer, when: float) -> None:
+    def again(self, timer: Timer[T], when: float) -> None:
         """Put a timer that has just come up back for another round."""
         self._order += 1
         timer.when = when
         heapq.heappush(self._heap, (when, self._order, timer))
 
-    def cancel(self, timer: Timer) -> None:
+    def cancel(self, timer: Timer[T]) -> None:
         """Cancel a timer; one that already came up or was cancelled is left alone."""
         if timer.session is None:
             return
@@ -101,7 +102,7 @@ class TimerHeap:
         """The place in the order of arming of the timer that was armed last."""
         return self._order
 
-    def due(self, now: float, newest: int) -> Timer | None:
+    def due(self, now: float, newest: int) -> Timer[T] | None:
         """Take the earliest timer whose moment is not after ``now``, if there is one that was armed before ``newest``, or is it."""
         when = self.next()
         if when is None or when > now or self._heap[0][1] > newest:

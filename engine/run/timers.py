@@ -12,9 +12,10 @@ from calltable.engine.run.program import RandomDelay
 from calltable.engine.run.timer_heap import Repeat, Timer, TimerHeap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import random
+    from collections.abc import Callable, Iterable, Mapping
 
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Scheduler
     from calltable.engine.run.program import Arm
     from calltable.engine.run.session import Session
 
@@ -22,13 +23,20 @@ NEVER = float("inf")
 
 
 class Timers:
-    """The timers of one executor. ``late`` is set while one stands before the wake-up that was asked for."""
+    """The timers of one executor; ``fire`` gives a session the event of a timer that is due.
 
-    __slots__ = ("_executor", "_wake", "_wake_at", "heap", "late")
+    ``now`` is the moment of the step under way, from which its timers count: the executor sets it. ``late`` is set while a timer
+    stands before the wake-up that was asked for.
+    """
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-        self.heap = TimerHeap()
+    __slots__ = ("_fire", "_random", "_scheduler", "_wake", "_wake_at", "heap", "late", "now")
+
+    def __init__(self, scheduler: Scheduler, fire: Callable[[Session, str], object], rng: random.Random) -> None:
+        self._scheduler = scheduler
+        self._fire = fire
+        self._random = rng
+        self.now = scheduler.time()
+        self.heap: TimerHeap[Session] = TimerHeap()
         self.late = False
         self._wake: Any = None
         self._wake_at = NEVER
@@ -37,7 +45,7 @@ class Timers:
         """A duration in seconds; one that was left open is drawn from the executor's random source."""
         if type(delay) is RandomDelay:
             # RFC 3261 §14.1: units of 10 ms
-            return round(self._executor.random.uniform(delay.low, delay.high), 2)
+            return round(self._random.uniform(delay.low, delay.high), 2)
         return delay  # type: ignore[return-value]
 
     # -- arming
@@ -86,8 +94,8 @@ class Timers:
             self.heap.cancel(timer)
         session.timers = None
 
-    def _set(self, delay: float | RandomDelay, session: Session, event: str, name: str) -> Timer:
-        when = self._executor.now + (self.seconds(delay) if type(delay) is RandomDelay else delay)  # type: ignore[operator]
+    def _set(self, delay: float | RandomDelay, session: Session, event: str, name: str) -> Timer[Session]:
+        when = self.now + (self.seconds(delay) if type(delay) is RandomDelay else delay)  # type: ignore[operator]
         if when < self._wake_at:
             self.late = True
         return self.heap.arm(when, session, event, name)
@@ -95,10 +103,10 @@ class Timers:
     # -- waking
     def expire(self) -> None:
         """Fire every timer that is due. Called by the scheduler; harmless at any time."""
-        executor, heap = self._executor, self.heap
+        heap = self.heap
         self._wake = None
         self._wake_at = -NEVER  # what is armed meanwhile needs no wake-up before the end of this one
-        now = executor.scheduler.time()
+        now = self._scheduler.time()
         newest = heap.newest  # a timer of no seconds waits for the next round: others have their turn first
         try:
             while (timer := heap.due(now, newest)) is not None:
@@ -111,7 +119,7 @@ class Timers:
                     timer.session = None
                     if timer.name and session.timers is not None:
                         session.timers.pop(timer.name, None)
-                executor.dispatch(session, timer.event)
+                self._fire(session, timer.event)
         finally:
             self._wake_at = NEVER
             self.set()
@@ -125,4 +133,4 @@ class Timers:
         if self._wake is not None:
             self._wake.cancel()
         self._wake_at = when
-        self._wake = self._executor.scheduler.call_at(when, self.expire)
+        self._wake = self._scheduler.call_at(when, self.expire)

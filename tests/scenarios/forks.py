@@ -301,3 +301,26 @@ def open_requests_are_bounded(sim: Simulation) -> None:
     bridge.hangup()
     sim.run(0.1)
     assert len(bridge.alice.arrivals(481, "INFO")) == Bounds().open_requests
+
+
+@scenario("RFC 3261 §21.5.7", "More header fields or a larger body than may pass: 513, in and outside the call; a BYE is taken, and a 200 passes without the rest")
+def what_passes_is_bounded(sim: Simulation) -> None:
+    bounds = Bounds()
+    many = [("X-Filler", str(number)) for number in range(bounds.header_fields)]
+    huge = b"x" * (bounds.body + 1)
+    bridge = joined(sim)
+    bridge.a.request("INFO", headers=many)
+    bridge.alice.expect(513, "INFO")
+    bridge.a.request("INFO", body=huge)
+    bridge.alice.expect(513, "INFO")
+    other = bridge.alice.call("b2bua", sim.uri("b2bua", "bob"))
+    other.request("INVITE", headers=many)
+    other.ack(bridge.alice.expect_response(513, "INVITE"))
+    bridge.a.request("INFO")
+    bridge.b.respond(bridge.bob.expect_request("INFO"), 200, headers=many * 2, body=huge)
+    passed = bridge.alice.expect_response(200, "INFO")
+    assert len(passed.all("x-filler")) == bounds.header_fields
+    assert (passed.body, passed.get("content-type")) == (b"", None)
+    bridge.a.request("BYE", headers=many)
+    bridge.alice.expect(200, "BYE")
+    bridge.bob_gets_bye()

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from calltable.adapters.sip.message.message import Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +24,7 @@ class Bounds:
     """Bytes of a body that a message lends to the other leg; a request with more gets 513, a response passes on without it."""
     referred: int = 16
     """REFERs of one dialog whose numbers are kept, so that ``Event: refer;id=`` can be translated (RFC 3515 §2.4.6)."""
+
+    def exceeded(self, request: Request) -> bool:
+        """Whether a request has more than may pass on to another leg (RFC 3261 §21.5.7)."""
+        return len(request.headers) > self.header_fields or len(request.body) > self.body

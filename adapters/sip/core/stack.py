@@ -186,6 +186,8 @@ class Stack:
         if last is not None and number <= last:
             self.counters["out of order"] += 1
             self.refuse(transaction, 500, "CSeq Out Of Order", (("Retry-After", "1"),))  # §12.2.2
+        elif request.method != "BYE" and self.bounds.exceeded(request):
+            self.refuse(transaction, 513)
         elif request.method != "BYE" and len(leg.open or ()) >= self.bounds.open_requests:
             self.counters["requests above the bound"] += 1
             self.refuse(transaction, 500, "Too Many Requests Wait", (("Retry-After", "1"),))
@@ -196,6 +198,8 @@ class Stack:
         refusal = self.screening.outside(request)
         if refusal is not None:
             self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
+        elif self.bounds.exceeded(request):
+            self.refuse(transaction, 513)
         elif self.application is None:
             self.refuse(transaction, 480)
         else:

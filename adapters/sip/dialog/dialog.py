@@ -52,7 +52,7 @@ class Dialog(NamedTuple):
         return cls(
             request.call_id, _untagged(request.get("to") or ""), local_tag, _untagged(request.get("from") or ""),
             _target(request.contact_uri or request.from_.uri), request.from_tag or "",
-            tuple(request.values("record-route")), 0, request.cseq.number, False, contact, source,
+            tuple(request.record_routes), 0, request.cseq.number, False, contact, source,
         )  # fmt: skip
 
     def answered(self, response: Response) -> Dialog:
@@ -66,7 +66,7 @@ class Dialog(NamedTuple):
             return self.refreshed(response) if success else self
         contact = response.contact_uri
         return self._replace(
-            remote_tag=response.to_tag or "", route_set=tuple(reversed(response.values("record-route"))), confirmed=success,
+            remote_tag=response.to_tag or "", route_set=tuple(reversed(response.record_routes)), confirmed=success,
             target=_target(contact) if contact and contact != "*" else self.target,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.message.message import Response
     from calltable.adapters.sip.transaction.outgoing import Outgoing
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
 
 
@@ -46,7 +46,7 @@ class ClientTransaction:
         self.acks: dict[str, Outgoing] | None = None
         self.session: Session | None = None
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Pass on to whoever sent the request what its transaction says."""
         user = self.user
         if name in ("provisional", "success", "failure", "forked"):
@@ -65,7 +65,7 @@ class ClientTransaction:
         if name in ("success", "failure", "final"):
             self.outgoing = None  # nothing is built from the request any more: a held call keeps no INVITE
 
-    def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:  # noqa: ARG002
         """Forget the transaction."""
         self.keeper.clients.pop(self.key, None)
         self.user, self.session = NOBODY, None  # no circles: a call is freed when it ends, not when the collector runs

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transaction.outgoing import Outgoing
     from calltable.adapters.sip.transport.address import Address
     from calltable.adapters.sip.transport.interface import Flow
-    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
 
 
@@ -59,7 +59,7 @@ class ServerTransaction:
         """Whether a final response is still owed."""
         return self.request is not None
 
-    def published(self, executor: Executor, child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Pass on to whoever answers the request what its transaction says."""
         if name == "acknowledged":
             self.last = None  # the 2xx is never sent again
@@ -72,7 +72,7 @@ class ServerTransaction:
             if self.user is not None and self.open:
                 self.user.unreachable(self, fields["reason"])
 
-    def child_ended(self, executor: Executor, child: Session) -> None:  # noqa: ARG002
+    def child_ended(self, executor: Queue[Session], child: Session) -> None:  # noqa: ARG002
         """Forget the transaction."""
         self.keeper.forget(self)
         self.request = self.last = self.user = self.session = None

@@ -1,45 +1,104 @@
-"""What all kinds of sockets share: limits, the shape of a kind, opening a socket."""
+"""What all kinds of sockets share: the base of the transport they belong to, the shape of a kind, opening a socket.
+
+The kinds (``udp.py``, ``tcp.py``) know :class:`SocketBase` only; ``sockets.py``, which knows the kinds, builds the
+``Transport`` on it.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import socket
-from dataclasses import dataclass
+from collections import Counter
 from typing import TYPE_CHECKING, Final, Protocol
 
-if TYPE_CHECKING:
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.adapters.sip.transport.interface import Flow
+from calltable.adapters.sip.transport.address import Address, sockaddr
+from calltable.adapters.sip.transport.interface import choose_listener, no_listener
+from calltable.adapters.sip.transport.limits import Limits
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from calltable.adapters.sip.transport.interface import Flow, Receiver
 
 _log = logging.getLogger("calltable.sip.transport")
-ROUTE_SECONDS: Final = 10.0
+_ROUTE_SECONDS: Final = 10.0
 """How long the system's choice of a local address is remembered; a laptop changes networks."""
-ROUTES: Final = 1024
+_ROUTES: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Bounds of the socket transports. Times in seconds, sizes in bytes."""
+class SocketBase:
+    """What a kind uses of the transport it belongs to: the loop, the limits, the counters, the receiver, the choice of a listener.
 
-    udp_burst: int = 64
-    """Datagrams read before other work gets its turn."""
-    udp_backlog: int = 1024
-    """Datagrams kept while the kernel's send buffer is full; more are dropped, as the network would."""
-    udp_receive_buffer: int = 4 << 20
-    """Asked of the kernel, which may give less (``net.core.rmem_max``)."""
-    tcp_connections: int = 10_000
-    """Open connections in both directions."""
-    tcp_connect_timeout: float = 5.0
-    tcp_idle_timeout: float | None = 900.0
-    """A connection without a whole message or keep-alive for so long is closed; None never does. RFC 3261 §18 wants
-    more than 64*T1 = 32 s."""
-    tcp_first_message_timeout: float = 32.0
-    """An accepted connection must bring a whole message within this time."""
-    tcp_write_buffer: int = 1 << 20
-    """Unsent bytes of a connection; a peer that lets more pile up is cut off."""
-    tcp_backlog: int = 512
-    tcp_max_body: int = 1 << 20
+    Nothing that goes wrong with the network or in the receiver ever reaches the loop as an exception.
+    """
+
+    def __init__(self, *, limits: Limits | None = None, reuse_port: bool = False) -> None:
+        """``reuse_port`` lets several processes share a listener (SO_REUSEPORT). Must be made inside a running loop."""
+        self.loop = asyncio.get_running_loop()
+        self.limits = limits or Limits()
+        self.reuse_port = reuse_port
+        self.stats: Counter[str] = Counter()
+        self._listeners: list[Address] = []
+        self._receiver: Receiver | None = None
+        self._routes: dict[str, tuple[float, str | None]] = {}
+
+    @property
+    def receiver(self) -> Receiver:
+        """Who is told; raises RuntimeError before ``start``."""
+        if self._receiver is None:
+            raise RuntimeError("the transport has no receiver yet: call start(receiver) before listen()")
+        return self._receiver
+
+    def start(self, receiver: Receiver) -> None:
+        """Say who is to be told. Must come before ``listen``."""
+        self._receiver = receiver
+
+    def choose(self, to: Address, source: Address | None) -> Address | None:
+        """The listener to send from."""
+        return choose_listener(self._listeners, to, source, self._route)
+
+    def no_listener(self, to: Address) -> str:
+        """The reason when ``choose`` gives None."""
+        return no_listener(to, self._listeners)
+
+    def fail(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:
+        """Report a failure, once the present callback is over."""
+        self.stats["failed"] += 1
+        if not self.loop.is_closed():
+            self.loop.call_soon(self.tell, self.receiver.transport_failed, remote, flow, reason, data)
+
+    def tell(self, method: Callable[..., None], *args: object) -> None:
+        """Call the receiver, keeping its exceptions from the loop."""
+        try:
+            method(*args)
+        except Exception:  # noqa: BLE001 - logged there
+            self.receiver_failed()
+
+    def receiver_failed(self) -> None:
+        """Note the exception being handled: a bug in the receiver must not stop the transport."""
+        self.stats["receiver_errors"] += 1
+        _log.exception("the receiver of a transport raised")
+
+    def _route(self, host: str) -> str | None:
+        """The local address packets to ``host`` leave from, by the system's routing; None if it has no route."""
+        now = self.loop.time()
+        known = self._routes.get(host)
+        if known is not None and known[0] > now:
+            return known[1]
+        local: str | None = None
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe,
+        ):
+            # Connecting a datagram socket sends nothing: it only asks the routing table.
+            probe.connect(sockaddr(host, 9))
+            local = probe.getsockname()[0]
+        if len(self._routes) >= _ROUTES:
+            self._routes.clear()
+        self._routes[host] = (now + _ROUTE_SECONDS, local)
+        return local
 
 
 class Kind(Protocol):

@@ -1,34 +1,30 @@
 """The ``Transport`` on real sockets: listeners of several kinds (UDP, TCP) on one asyncio loop.
 
 Each transport name has a *kind*, the class that opens its listeners and sends its messages; ``KINDS`` maps
-names to kinds, so another transport is one more entry. What the kinds share is here: the list of listeners, the
-counters, the choice of a listener, and the rule that nothing that goes wrong with the network or in the
-receiver ever reaches the loop as an exception.
+names to kinds, so another transport is one more entry. What the kinds use in their turn is in ``base.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import os
-import socket
-from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.transport.address import Address, sockaddr
-from calltable.adapters.sip.transport.base import ROUTE_SECONDS, ROUTES, Kind, Limits, _log
-from calltable.adapters.sip.transport.interface import TransportError, choose_listener, no_listener
+from calltable.adapters.sip.transport.address import Address
+from calltable.adapters.sip.transport.base import Kind, SocketBase
+from calltable.adapters.sip.transport.interface import TransportError, no_listener
 from calltable.adapters.sip.transport.tcp import TcpKind
 from calltable.adapters.sip.transport.udp import UdpKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from calltable.adapters.sip.transport.interface import Flow, Receiver
+    from calltable.adapters.sip.transport.interface import Flow
+    from calltable.adapters.sip.transport.limits import Limits
 
 
-class SocketTransport:
+class SocketTransport(SocketBase):
     """Real sockets. Make it inside a running loop, ``start`` it with its receiver, then ``listen``.
 
     ``stats`` counts, for each transport name: ``<name>_received``, ``<name>_sent`` (messages), ``<name>_errors``,
@@ -37,31 +33,14 @@ class SocketTransport:
 
     def __init__(self, *, limits: Limits | None = None, reuse_port: bool = False) -> None:
         """``reuse_port`` lets several processes share a listener (SO_REUSEPORT)."""
-        self.loop = asyncio.get_running_loop()
-        self.limits = limits or Limits()
-        self.reuse_port = reuse_port
-        self.stats: Counter[str] = Counter()
-        self._listeners: list[Address] = []
-        self._receiver: Receiver | None = None
+        super().__init__(limits=limits, reuse_port=reuse_port)
         self._kinds: dict[str, Kind] = {}
-        self._routes: dict[str, tuple[float, str | None]] = {}
         self._closed = False
 
     @property
     def listeners(self) -> Sequence[Address]:
         """The bound addresses, in the order they were opened."""
         return tuple(self._listeners)
-
-    @property
-    def receiver(self) -> Receiver:
-        """Who is told; raises RuntimeError before ``start``."""
-        if self._receiver is None:
-            raise RuntimeError("the transport has no receiver yet: call start(receiver) before listen()")
-        return self._receiver
-
-    def start(self, receiver: Receiver) -> None:
-        """Say who is to be told. Must come before ``listen``."""
-        self._receiver = receiver
 
     async def listen(self, address: Address | str) -> Address:
         """Open a listener; port 0 takes a free one. Gives the address it is bound to.
@@ -115,53 +94,6 @@ class SocketTransport:
         self._closed = True
         await asyncio.gather(*(kind.close() for kind in self._kinds.values()))
         self._listeners.clear()
-
-    # What the kinds use.
-
-    def choose(self, to: Address, source: Address | None) -> Address | None:
-        """The listener to send from."""
-        return choose_listener(self._listeners, to, source, self._route)
-
-    def no_listener(self, to: Address) -> str:
-        """The reason when ``choose`` gives None."""
-        return no_listener(to, self._listeners)
-
-    def fail(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:
-        """Report a failure, once the present callback is over."""
-        self.stats["failed"] += 1
-        if not self.loop.is_closed():
-            self.loop.call_soon(self.tell, self.receiver.transport_failed, remote, flow, reason, data)
-
-    def tell(self, method: Callable[..., None], *args: object) -> None:
-        """Call the receiver, keeping its exceptions from the loop."""
-        try:
-            method(*args)
-        except Exception:  # noqa: BLE001 - logged there
-            self.receiver_failed()
-
-    def receiver_failed(self) -> None:
-        """Note the exception being handled: a bug in the receiver must not stop the transport."""
-        self.stats["receiver_errors"] += 1
-        _log.exception("the receiver of a transport raised")
-
-    def _route(self, host: str) -> str | None:
-        """The local address packets to ``host`` leave from, by the system's routing; None if it has no route."""
-        now = self.loop.time()
-        known = self._routes.get(host)
-        if known is not None and known[0] > now:
-            return known[1]
-        local: str | None = None
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as probe,
-        ):
-            # Connecting a datagram socket sends nothing: it only asks the routing table.
-            probe.connect(sockaddr(host, 9))
-            local = probe.getsockname()[0]
-        if len(self._routes) >= ROUTES:
-            self._routes.clear()
-        self._routes[host] = (now + ROUTE_SECONDS, local)
-        return local
 
 
 def _why_not(error: OSError) -> str:

@@ -20,12 +20,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 from calltable.adapters.sip.message.build import build_response
 from calltable.adapters.sip.transport.address import Address, sockaddr
-from calltable.adapters.sip.transport.base import open_socket
+from calltable.adapters.sip.transport.base import SocketBase, open_socket
 from calltable.adapters.sip.transport.framing import Framer, FramingError, Keepalive
 
 if TYPE_CHECKING:
     from calltable.adapters.sip.transport.interface import Flow
-    from calltable.adapters.sip.transport.sockets import SocketTransport
 
 _CLOSE_SECONDS: Final = 1.0
 _PONG: Final = b"\r\n"
@@ -199,7 +198,7 @@ class TcpConnection(asyncio.Protocol):
 class TcpKind:
     """All TCP listeners and connections of a transport."""
 
-    def __init__(self, hub: SocketTransport) -> None:
+    def __init__(self, hub: SocketBase) -> None:
         """Begin with nothing."""
         self.hub = hub
         self._servers: list[asyncio.Server] = []

@@ -22,11 +22,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.sip.transport.address import Address, sockaddr
-from calltable.adapters.sip.transport.base import open_socket
+from calltable.adapters.sip.transport.base import SocketBase, open_socket
 
 if TYPE_CHECKING:
     from calltable.adapters.sip.transport.interface import Flow
-    from calltable.adapters.sip.transport.sockets import SocketTransport
 
 _MAX_DATAGRAM: Final = 65535
 _REMEMBERED: Final = 8192
@@ -50,7 +49,7 @@ class UdpListener:
 
     __slots__ = ("_addresses", "_backlog", "_hub", "_sendto", "_sockaddrs", "_socket", "closed", "local")
 
-    def __init__(self, hub: SocketTransport, sock: socket.socket, local: Address) -> None:
+    def __init__(self, hub: SocketBase, sock: socket.socket, local: Address) -> None:
         """Take over a bound, non-blocking socket and begin to read."""
         self._hub = hub
         self._socket = sock
@@ -201,7 +200,7 @@ class UdpListener:
 class UdpKind:
     """All UDP listeners of a transport."""
 
-    def __init__(self, hub: SocketTransport) -> None:
+    def __init__(self, hub: SocketBase) -> None:
         """Begin with no listener."""
         self._hub = hub
         self._listeners: dict[Address, UdpListener] = {}

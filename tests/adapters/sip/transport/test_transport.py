@@ -10,8 +10,8 @@ import socket
 import pytest
 
 from calltable.adapters.sip.transport.address import Address
-from calltable.adapters.sip.transport.base import Limits
 from calltable.adapters.sip.transport.interface import TransportError, choose_listener
+from calltable.adapters.sip.transport.limits import Limits
 from calltable.adapters.sip.transport.sockets import SocketTransport
 
 
