@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from calltable.adapters.media.signalling import SignallingMedia
 from calltable.adapters.sip.core.leg import Leg
@@ -16,10 +16,12 @@ from calltable.engine.model.problems import suggestion
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
+    from calltable.adapters.media.signalling import Direction
+    from calltable.adapters.sip.message.body import Content
     from calltable.adapters.sip.message.message import Message, Request
+    from calltable.assembly import Engine
     from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
-    from calltable.phone.softphone import Softphone
 
 
 ALLOWED: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "NOTIFY")
@@ -61,6 +63,24 @@ class CallEvent(NamedTuple):
         return str(self.fields.get("by") or "")
 
 
+class Phone(Protocol):
+    """What a call needs of the phone that it belongs to."""
+
+    engine: Engine
+    direction: Direction
+    calls: dict[int, Call]
+
+    @property
+    def host(self) -> str:
+        """The address that stands in descriptions until the call has one of its own."""
+
+    def number(self) -> int:
+        """A number for the ``o=`` line of another call."""
+
+    def content(self, body: bytes = ..., content_type: str | None = ...) -> Content:
+        """A body with the header fields of the phone."""
+
+
 class Call:
     """One call of a softphone, and no other: it holds on to its own session, whose commands it gives.
 
@@ -68,7 +88,7 @@ class Call:
     comes last and once).
     """
 
-    def __init__(self, phone: Softphone, *, outgoing: bool, remote: str) -> None:
+    def __init__(self, phone: Phone, *, outgoing: bool, remote: str) -> None:
         self.phone = phone
         self.outgoing = outgoing
         self.remote = remote

@@ -6,6 +6,7 @@ infers what a leg's owner must have told it, and ``walk.py`` plays it all to the
 
 from __future__ import annotations
 
-from calltable.replay.walk import Replayed, Walked, replay, root_of
+from calltable.replay.steps import Walked
+from calltable.replay.walk import Replayed, replay, root_of
 
 __all__ = ["Replayed", "Walked", "replay", "root_of"]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 from calltable.adapters.sip.message.message import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from calltable.replay.walk import Replay
+    from calltable.replay.calls import Call, Spoken
+    from calltable.replay.steps import Sent, Walked
 
 
 LATE: Final = 0.5
@@ -35,44 +36,49 @@ class Divergence:
         return f"at {self.time:.3f} s, after {self.after}: the capture {self.captured}; the tables {self.tables}{row}"
 
 
-def find_divergence(running: Replay) -> Divergence | None:
-    """The earliest difference on the wire or, for traces of ours, between the rows."""
-    unsent = min(_unsent(running), key=lambda one: one.time, default=None)
-    unheard = min(_unheard(running), key=lambda one: one.time, default=None)
+def find_divergence(
+    call: Call, missing: Sequence[Spoken], sent: Sequence[Sent], steps: Sequence[Walked]
+) -> Divergence | None:  # fmt: skip
+    """The earliest difference on the wire or, for traces of ours, between the rows.
+
+    ``missing`` are the captured messages that the tables have not sent, ``sent`` those that they have, ``steps`` the way.
+    """
+    unsent = min(_unsent(call, missing), key=lambda one: one.time, default=None)
+    unheard = min(_unheard(call, sent), key=lambda one: one.time, default=None)
     if unsent is not None and unheard is not None and abs(unsent.time - unheard.time) <= LATE:
         # the one stands in the place of the other
         unheard, unsent = replace(unheard, captured=unsent.captured), None
-    found = [one for one in (unsent, unheard, *_other_rows(running)) if one is not None]
+    found = [one for one in (unsent, unheard, *_other_rows(call, steps)) if one is not None]
     return min(found, key=lambda one: one.time, default=None)
 
 
-def _unsent(running: Replay) -> Iterator[Divergence]:
+def _unsent(call: Call, missing: Sequence[Spoken]) -> Iterator[Divergence]:
     """Captured, and not sent by the tables (in time)."""
-    start = running.call.start
-    for one in running._waiting:  # noqa: SLF001 - the same module
+    start = call.start
+    for one in missing:
         if not _trying(one.message):
             yield Divergence(
-                one.time - start, f"has {one.label} to {one.remote.hostport}", "send nothing of the kind", _before(running, one.time)
+                one.time - start, f"has {one.label} to {one.remote.hostport}", "send nothing of the kind", _before(call, one.time)
             )
 
 
-def _unheard(running: Replay) -> Iterator[Divergence]:
+def _unheard(call: Call, sent: Sequence[Sent]) -> Iterator[Divergence]:
     """Sent by the tables while the capture goes on, and not captured."""
-    end = running.call.messages[-1].time - running.call.start
-    for sent in running.sent:
-        if sent.pair is None and not _trying(sent.message) and sent.time <= end + 1e-6:
+    end = call.messages[-1].time - call.start
+    for one in sent:
+        if one.pair is None and not _trying(one.message) and one.time <= end + 1e-6:
             yield Divergence(
-                sent.time, "has nothing of the kind", f"send {sent.label} to {sent.to.hostport}",
-                _before(running, running.call.start + sent.time, inclusive=True), sent.rows,
+                one.time, "has nothing of the kind", f"send {one.label} to {one.to.hostport}",
+                _before(call, call.start + one.time, inclusive=True), one.rows,
             )
 
 
-def _other_rows(running: Replay) -> Iterator[Divergence]:
+def _other_rows(call: Call, steps: Sequence[Walked]) -> Iterator[Divergence]:
     """The first row that a trace of ours has otherwise."""
-    logged = [step for step in running.call.steps if step.row]
+    logged = [step for step in call.steps if step.row]
     if not logged:
         return
-    walked = [step for step in running.steps if step.row]
+    walked = [step for step in steps if step.row]
     for then, now in zip(logged, walked, strict=False):
         if (then.machine, then.row) != (now.machine, now.row):
             yield Divergence(
@@ -83,8 +89,8 @@ def _other_rows(running: Replay) -> Iterator[Divergence]:
     if len(walked) < len(logged):
         missing = logged[len(walked)]
         yield Divergence(
-            missing.time - running.call.start, f"took {missing.row} ({missing.machine}) on {missing.event}",
-            "take no row any more", _before(running, missing.time),
+            missing.time - call.start, f"took {missing.row} ({missing.machine}) on {missing.event}",
+            "take no row any more", _before(call, missing.time),
         )
 
 
@@ -92,6 +98,6 @@ def _trying(message: Request | Response) -> bool:
     return isinstance(message, Response) and message.status == 100
 
 
-def _before(running: Replay, time: float, *, inclusive: bool = False) -> str:
-    heard = [one for one in running.call.messages if not one.out and (one.time < time or (inclusive and one.time <= time))]
+def _before(call: Call, time: float, *, inclusive: bool = False) -> str:
+    heard = [one for one in call.messages if not one.out and (one.time < time or (inclusive and one.time <= time))]
     return f"{heard[-1].label} from {heard[-1].remote.hostport}" if heard else "the start"

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.simulated.clock import VirtualClock
 from calltable.adapters.simulated.packet import SimulatedListener
@@ -31,11 +31,12 @@ from calltable.replay.calls import hangup
 from calltable.replay.divergence import LATE, Divergence, find_divergence
 from calltable.replay.names import Names
 from calltable.replay.owner import LegOwner
+from calltable.replay.steps import Cause, Sent, Walked
 from calltable.replay.surroundings import Lookup, Routes, Wire
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from calltable.adapters.sip.transaction.sender import Traced
     from calltable.adapters.sip.transport.address import Address
@@ -45,52 +46,6 @@ if TYPE_CHECKING:
 
 REST: Final = 40.0
 """Seconds that go on after the last captured message: transactions come to their end (64*T1 and a little)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """What a step follows from: a message that came in, a command, or time. ``number`` counts from 1."""
-
-    number: int
-    time: float
-    text: str
-    message: Spoken | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Walked:
-    """One step of the replay. ``values`` are what guards of the machine read, as they were before the step."""
-
-    cause: Cause
-    time: float
-    session: str
-    machine: str
-    event: str
-    outcome: str
-    row: str
-    before: str
-    after: str
-    payload: Mapping[str, Any]
-    values: Mapping[str, Any]
-    counts: Mapping[tuple[str, str | None], int]
-    publications: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """One message that the tables sent, repetitions left out. ``pair`` is the captured message it stands for."""
-
-    time: float
-    message: Request | Response
-    to: Address
-    rows: str
-    pair: Spoken | None
-
-    @property
-    def label(self) -> str:
-        """What it is: ``INVITE``, ``180 (INVITE)``."""
-        message = self.message
-        return message.method if isinstance(message, Request) else f"{message.status} ({message.cseq.method})"
 
 
 @dataclass(slots=True)
@@ -128,7 +83,7 @@ class Replay:
         call = self.call
         self.clock = VirtualClock(call.start)
         self.names = Names()
-        self._waiting = _distinct(one for one in call.messages if one.out)
+        self.unsent = _distinct(one for one in call.messages if one.out)
         self._repeated: set[bytes] = set()
         self._memory = Memory()
         self._causes = 0
@@ -143,7 +98,7 @@ class Replay:
             self.engine.run()
             self.owner = LegOwner(self.engine, call)
         else:
-            B2BUA(self.engine, Routes(call), machine=self.machine)  # type: ignore[arg-type]  # it only needs find
+            B2BUA(self.engine, Routes(call), machine=self.machine)
         if self.machine not in self.engine.executor.machines:
             known = ", ".join(sorted(self.engine.executor.machines))
             msg = f"no machine {self.machine} to replay with; there are {known}"
@@ -198,12 +153,12 @@ class Replay:
 
     def _hang_up(self, first: Spoken) -> None:
         """An operator must have hung up, unless the tables have ended the call by themselves."""
-        if first in self._waiting:
+        if first in self.unsent:
             self._command("user.hangup")
 
     def _say(self, one: Spoken) -> None:
         """What the owner of the leg must have said, unless the tables have sent this message by themselves."""
-        if one in self._waiting and self.owner is not None:
+        if one in self.unsent and self.owner is not None:
             self._because(f"the owner, who wants {one.label}", None)
             self.owner.wants(one)
 
@@ -234,7 +189,7 @@ class Replay:
         message = parse(data)
         pair = self._pair_of(message)
         if pair is not None:
-            self._waiting.remove(pair)
+            self.unsent.remove(pair)
             self.names.learn(pair.message, message)
         self.sent.append(Sent(self.clock.time() - self.call.start, message, to, self._rows, pair))
 
@@ -242,7 +197,7 @@ class Replay:
         """The captured message that this one stands for: the first of its kind in its dialog that has none yet."""
         call_id = self.names.theirs.get(message.call_id, message.call_id)
         known = {one.message.call_id for one in self.call.messages}
-        for one in self._waiting:
+        for one in self.unsent:
             other = one.message
             if type(other) is not type(message) or other.cseq.method != message.cseq.method:
                 continue
@@ -277,7 +232,8 @@ def replay(call: Call, tables: Tables | None = None, *, machine: str = "") -> Re
     running = Replay(call, loaded, machine)
     running.run()
     return Replayed(
-        call, loaded, machine, running.steps, running.sent, running.entries, find_divergence(running),
+        call, loaded, machine, running.steps, running.sent, running.entries,
+        find_divergence(call, running.unsent, running.sent, running.steps),
         running.engine.executor.counters,
     )
 
@@ -294,8 +250,3 @@ def root_of(call: Call) -> str:
         and one.message.status > 100 for one in call.messages
     )  # fmt: skip
     return BRIDGE if call.placed or not answered else "leg/uas"
-
-
-# --------------------------------------------------------------------------- where they part
-
-

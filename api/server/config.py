@@ -301,7 +301,7 @@ class _Reader:
                 open_to_all = None  # once is enough
             if route is not None:
                 found.append(route)
-                if route.uri is None and route.source is None and route.header is None:
+                if route.open:
                     open_to_all = item
         return tuple(found)
 

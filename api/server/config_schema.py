@@ -71,7 +71,7 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
                     "type": "integer", "minimum": 1, "maximum": 100,
                     "description": "How much of `calls` one source may hold, in percent. Default 50.",
                 },
-                "emergency": _list(_text("The user part of a Request-URI."),
+                "emergency": _list({"type": ["string", "integer"], "description": "The user part of a Request-URI."},
                                    "Numbers of emergency calls, beside urn:service:sos: no limit of its source refuses them. Default 112, 911."),
                 "shed": _time("New calls are refused while the process is late by more than that; 0 never. Default 500ms."),
             }),

@@ -8,7 +8,7 @@ so. That is what it is for: to do what no table of ours would ever do, at the ve
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from calltable.adapters.sip.message.build import build_response
 from calltable.adapters.sip.message.errors import MessageError
@@ -16,20 +16,42 @@ from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.parse import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    import random
+    from collections.abc import Callable, Iterable, Mapping
 
     from calltable.adapters.simulated.network import SimulatedTransport
     from calltable.adapters.sip.transport.address import Address
     from calltable.adapters.sip.transport.interface import Flow
-    from calltable.simulation.world import Simulation
 
 Headers: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"
+
+
+class World(Protocol):
+    """What a raw peer needs to know of the world it lives in: the time, the other nodes, and a source of random values."""
+
+    addresses: dict[str, Address]
+
+    @property
+    def now(self) -> float:
+        """Seconds since the start."""
+
+    def until(self, done: Callable[[], object], within: float = ...) -> None:
+        """Go on until ``done()`` is true. Raises ``SimulationError`` where it is not within so many seconds."""
+
+    def uri(self, name: str, user: str | None = None) -> str:
+        """The SIP URI of a node."""
+
+    def listeners(self, name: str) -> tuple[Address, ...]:
+        """Every address of a node."""
+
+    def random(self, name: str) -> random.Random:
+        """A random source of its own for a name."""
 
 
 class RawPeer:
     """A peer at one address. ``inbox`` holds what has come and was not yet expected."""
 
-    def __init__(self, name: str, simulation: Simulation, transport: SimulatedTransport) -> None:
+    def __init__(self, name: str, simulation: World, transport: SimulatedTransport) -> None:
         self.name = name
         self.simulation = simulation
         self.transport = transport

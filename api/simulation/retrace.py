@@ -74,7 +74,8 @@ class Retrace:
         self.seen: set[bytes] = set()
         self.free = False
         self.lost: set[tuple[str, str, str]] = set()
-        self.unacknowledged: list[str] = []
+        self.wrong: list[str] = []
+        """What went wrong that the engines' counters do not tell apart from what may be."""
         for name in parties:
             if name == "b2bua":
                 self.simulation.b2bua(name)
@@ -96,7 +97,10 @@ class Retrace:
 
     def _observe(self, name: str, step: Step) -> None:
         if step.event == "sip.unacknowledged":
-            self.unacknowledged.append(f"{name}: {step.session!r} never had its 2xx acknowledged")
+            self.wrong.append(f"{name}: {step.session!r} never had its 2xx acknowledged")
+        elif step.outcome.kind == "stale":
+            # the counter `stale` also counts what a child says that was replaced, as every fail-over does
+            self.wrong.append(f"{name}: {step.session!r} has no row for {step.event}")
 
     def _filter(self, data: bytes, source: Address, destination: Address) -> Verdict | None:
         """Keep a message for the script; swallow its repetitions as long as the script goes on."""
@@ -135,10 +139,10 @@ class Retrace:
         simulation.finish(hangup=True)
 
     def _wrong(self, *, over: bool, heard: dict[str, Sequence[str]]) -> list[str]:
-        found = list(self.unacknowledged)
+        found = list(self.wrong)
         for name, engine in self.simulation.engines.items():
             counters = engine.executor.counters
-            found += [f"{name}: {what}: {counters[what]}" for what in (*TROUBLE, "stale") if counters[what]]
+            found += [f"{name}: {what}: {counters[what]}" for what in TROUBLE if counters[what]]
             if counters["client timeouts"] and not self.lost:
                 found.append(f"{name}: a request was never answered")
         for agent in self.simulation.agents.values():

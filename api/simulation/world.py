@@ -129,7 +129,7 @@ class Simulation:
         ``bob`` (or ``bob-17``) goes to the node of that name, and one for nobody gets 404.
         """
         engine = self.engine(name, address, tables=tables, screening=screening, sources=sources, capacity=max_calls)
-        self.servers[name] = server = B2BUA(engine, _Names(self, routes or {}), machine=machine, max_calls=max_calls)  # type: ignore[arg-type]  # it only needs find
+        self.servers[name] = server = B2BUA(engine, _Names(self, routes or {}), machine=machine, max_calls=max_calls)
         return server
 
     def agent(self, name: str, address: str = "", *, tables: Tables | None = None,

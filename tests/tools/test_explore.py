@@ -13,8 +13,9 @@ import calltable.tables as shipped
 from calltable.adapters.sip.explore.compositions import COMPOSITIONS
 from calltable.engine.explore.explorer import explore
 from calltable.engine.language.load import load_tables
-from calltable.simulation import SimulationError
-from calltable.simulation.retrace import retrace
+from calltable.engine.run.compile import compile_machine
+from calltable.simulation import SimulationError, shipped_tables
+from calltable.simulation.retrace import Retrace, retrace
 from calltable.tools import UsageError
 from calltable.tools.commands.written import written
 from calltable.tools.main import main
@@ -159,6 +160,43 @@ def test_a_replay_of_a_good_call_finds_nothing():
 def test_a_replay_tells_what_goes_on(overlay):
     with pytest.raises(SimulationError, match="goes on, though it was hung up"):
         retrace("caller: call\ncaller -> callee: INVITE 1\ncaller: user.hangup", overlays=[overlay], over=True)
+
+
+def test_a_replaced_leg_that_still_speaks_is_no_trouble(tmp_path):
+    """Every fail-over lets a leg go and starts another under its name: what the first one still says is stale by design."""
+    divert = (Path(__file__).parents[2] / "docs" / "examples" / "divert.yaml").read_text(encoding="utf-8")
+    overlay = tmp_path / "divert.yaml"
+    overlay.write_text(divert.replace("sip:voicemail@127.0.0.1:5172", "sip:second@10.0.0.4:5060"), encoding="utf-8")
+    simulation = retrace("""
+        caller: call
+        caller -> b2bua: INVITE 1
+        b2bua -> callee: INVITE 1
+        callee: user.reject 486
+        callee -> b2bua: 486 INVITE 1
+        b2bua -> second: INVITE 1
+        second: user.answer
+        second -> b2bua: 200 INVITE 1
+        b2bua -> caller: 200 INVITE 1
+        caller: user.hangup
+    """, overlays=[overlay], over=True)
+    assert simulation.reached["b2bua/bridge", "divert.busy"] == 1
+    assert simulation.engines["b2bua"].executor.counters["stale"] > 0
+
+
+def test_an_outcome_that_no_row_handles_is_trouble(tmp_path):
+    """The row that acknowledges a late 200 is gone: the engine counts the 200 as stale, the test must fail."""
+    text = (Path(shipped.__file__).parent / "leg" / "uac.yaml").read_text(encoding="utf-8")
+    begin = text.index("  - {id: uac.cancelling.failure")
+    broken = text[:begin] + text[text.index("\n", begin) + 1 :]
+    library = load_tables(texts={"uac.yaml": broken})
+    assert "uac.cancelling.failure" not in library.machines["leg/uac"].rows
+    played = Retrace("caller: call\ncaller -> callee: INVITE 1\ncallee: user.progress 180\ncallee -> caller: 180 INVITE 1\ncaller: user.hangup",
+                     shipped_tables())  # fmt: skip
+    machine = compile_machine(library.machines["leg/uac"], shipped_tables().config)
+    played.simulation.engines["caller"].executor.add(machine)
+    played.walk()
+    with pytest.raises(SimulationError, match=r"has no row for sip\.invite\.failure"):
+        played.settle()
 
 
 def test_a_violation_that_no_call_shows_is_not_written_as_a_test():

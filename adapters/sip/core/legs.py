@@ -134,13 +134,13 @@ class Legs:
         own: list[tuple[str, str]] = []
         if 100 < code < 300:
             if "record-route" in request.first:
-                own = [("Record-Route", value) for value in request.all("record-route")]
+                own = [("Record-Route", value) for value in request.record_routes]
             if request.method in TARGET_REFRESH:
                 own.append(("Contact", leg.dialog.contact))
                 if code >= 200:
                     leg.dialog.refresh(request)  # not by a request that is refused: RFC 6141 §4.6
         elif (300 <= code < 400 or code == 485) and isinstance(source, Response):
-            own = [("Contact", value) for value in source.all("contact")]
+            own = [("Contact", value) for value in source.contacts]
         if retry_after is not None:
             own.append(("Retry-After", str(max(0, round(self.executor.seconds(retry_after))))))
         if leg.open and code >= 200 and transaction in leg.open:

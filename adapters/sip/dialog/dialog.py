@@ -54,7 +54,7 @@ class Dialog:
         )  # fmt: skip
         dialog.remote_tag = request.from_tag or ""
         dialog.remote_cseq = request.cseq.number
-        dialog.route_set = tuple(request.values("record-route"))
+        dialog.route_set = tuple(request.record_routes)
         return dialog
 
     def learn(self, response: Response) -> None:
@@ -68,7 +68,7 @@ class Dialog:
             if tag != self.remote_tag:
                 self.remote_cseq = None  # another fork: a dialog of its own, which counts for itself (§12.1.2)
             self.remote_tag = tag
-            self.route_set = tuple(reversed(response.values("record-route")))
+            self.route_set = tuple(reversed(response.record_routes))
             self.confirmed = success
         contact = response.contact_uri
         if contact and contact != "*":

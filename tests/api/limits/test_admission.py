@@ -51,7 +51,7 @@ def test_a_burst_passes_and_then_the_rate():
     for _ in range(3):
         ask(sim, method="OPTIONS")
     sim.run(0.1)
-    assert sorted(statuses(sim))[-1] == 503
+    assert max(statuses(sim)) == 503
     assert statuses(sim).count(503) == 1
     sim.finish()
 
@@ -184,8 +184,10 @@ def test_what_belongs_to_nothing_is_dropped_beyond_its_rate():
     for number in range(30):
         for text in (
             f"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bK{number}\r\nCSeq: 1 BYE\r\n\r\n",
-            f"BYE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bK{number}\r\nFrom: <sip:a>;tag=1\r\n"
-            f"To: <sip:b>;tag=2\r\nCall-ID: {number}\r\nCSeq: 1 BYE\r\n\r\n",
+            (
+                f"BYE sip:x SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2:5060;branch=z9hG4bK{number}\r\nFrom: <sip:a>;tag=1\r\n"
+                f"To: <sip:b>;tag=2\r\nCall-ID: {number}\r\nCSeq: 1 BYE\r\n\r\n"
+            ),
             "what?",
         ):
             sim.peers["mallory"].send(text, "b2bua")
