@@ -37,6 +37,7 @@ class Legs:
         self.bounds = bounds
         self.post = executor.post
         self.index = Index()
+        self.find = self.index.find
         self.answering = Answering(self, executor, sender, transactions, self.index, bounds)
         self.asking = Asking(self, executor, sender, transactions, failover, self.index, bounds)
         executor.on_end.append(self._ended)
