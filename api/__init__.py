@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from calltable.assembly import Engine, Refused
     from calltable.b2bua.b2bua import B2BUA
-    from calltable.b2bua.routes import Route, RouteError, Router
+    from calltable.b2bua.routes import Route, Routed, RouteError, Router
     from calltable.engine.model.problems import TableError
     from calltable.loading import Tables
     from calltable.observe.entry import Entry, TraceFile
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "B2BUA", "Call", "CallEvent", "CallFailed", "Config", "ConfigError", "Endpoint", "Engine", "Entry", "Refused", "Route",
-    "RouteError", "Router", "Server", "Softphone", "TableError", "Tables", "TraceFile", "Tracer", "read_config",
+    "RouteError", "Routed", "Router", "Server", "Softphone", "TableError", "Tables", "TraceFile", "Tracer", "read_config",
 ]  # fmt: skip
 
 _HOMES = {
     "assembly": ("Engine", "Refused"),
     "b2bua.b2bua": ("B2BUA",),
-    "b2bua.routes": ("Route", "RouteError", "Router"),
+    "b2bua.routes": ("Route", "RouteError", "Routed", "Router"),
     "engine.model.problems": ("TableError",),
     "loading": ("Tables",),
     "observe.entry": ("Entry", "TraceFile"),

@@ -79,7 +79,7 @@ def test_every_folder_of_the_package_is_mapped(project):
 
 def test_everything_that_is_imported_is_declared(project):
     """What the product imports, it also asks for; and asks for nothing that it does not import."""
-    modules = {"dnspython": "dns", "pyyaml": "yaml"}
+    modules = {"dnspython": "dns", "google-re2": "re2", "pyyaml": "yaml"}
     declared = {
         modules.get(word, word)
         for text in project["project"]["dependencies"] + project["project"]["optional-dependencies"]["diagrams"]

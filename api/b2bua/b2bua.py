@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from calltable.adapters.sip.message.message import Request
+from calltable.b2bua.routes import Finder, Routed
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from calltable.adapters.sip.core.stack import Stack
-    from calltable.adapters.sip.message.message import Request
+    from calltable.adapters.sip.transaction.account import Account
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.assembly import Engine
-    from calltable.b2bua.routes import Router
     from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
 
@@ -23,20 +25,25 @@ BRIDGE = "b2bua/bridge"
 
 
 class B2BUA:
-    """Runs one session of ``machine`` for each incoming call.
+    """Runs one session of ``machine`` for each incoming call, and asks ``router`` where it goes: any object with such a ``find``.
 
-    ``max_calls`` bounds the calls that are up at once; more get 503 with Retry-After (RFC 3261 §21.5.4). ``ended`` is
+    Raises TypeError for a router without one. ``max_calls`` bounds the calls that are up at once; more get 503 with Retry-After (RFC 3261 §21.5.4). ``ended`` is
     called with each call that is over.
     """
 
-    def __init__(self, engine: Engine, router: Router, *, machine: str = BRIDGE, max_calls: int = 10_000,
+    def __init__(self, engine: Engine, router: Finder, *, machine: str = BRIDGE, max_calls: int = 10_000,
                  retry_after: int = 5) -> None:
+        if not callable(getattr(router, "find", None)):
+            msg = f"B2BUA: {router!r} is not a router: it has no method find(request, source)"
+            raise TypeError(msg)
         self.engine = engine
         self.router = router
         self.machine = machine
         self.max_calls = max_calls
         self.retry_after = retry_after
         self.calls: dict[int, Session] = {}
+        self._accounts: dict[int, Account] = {}
+        """Whom each call counts for, where sources are counted."""
         self.draining = False
         self.ended: list[Callable[[Session], None]] = []
         engine.stack.application = self
@@ -53,6 +60,10 @@ class B2BUA:
         counters["calls"] += 1
         session = stack.executor.create(self.machine, self)
         self.calls[session.id] = session
+        account = transaction.account
+        if account is not None:
+            account.took_call()
+            self._accounts[session.id] = account
         session.context = transaction.to
         stack.executor.dispatch(
             session, "engine.started", {"transaction": transaction, "message": request, "offer": offer}
@@ -66,6 +77,9 @@ class B2BUA:
     def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """Forget a call that is over."""
         self.calls.pop(child.id, None)
+        account = self._accounts.pop(child.id, None)
+        if account is not None:
+            account.lost_call()
         executor.counters["calls ended"] += 1
         for tell in self.ended:
             tell(child)
@@ -76,8 +90,24 @@ class B2BUA:
             self.engine.executor.dispatch(session, "user.hangup")
 
     def _find(self, session: Session, p: Mapping[str, Any]) -> None:
-        found = self.router.find(p["message"], session.context)
+        message: Request = p["message"]
+        found = self.router.find(message, session.context)
         if isinstance(found, int):
-            self.engine.executor.post(session, "route.rejected", {"code": found})
+            found = Routed(reject=found)
+        elif isinstance(found, str):
+            found = Routed(found)
+        if found.target is None:
+            self.engine.executor.post(session, "route.rejected", {"code": found.reject})
         else:
-            self.engine.executor.post(session, "route.target", {"target": found})
+            sent = _with(message, found.headers) if found.headers else message
+            self.engine.executor.post(session, "route.target", {"target": found.target, "message": sent})
+
+
+def _with(message: Request, headers: tuple[tuple[str, str], ...]) -> Request:
+    """The request with these header fields in place of its own of the same names; the one that came in stays as it is."""
+    made = Request(message.method, message.uri, list(message.headers), message.body, version=message.version)
+    for name, _ in headers:
+        made.remove(name)
+    for name, value in headers:
+        made.add(name, value)
+    return made

@@ -1,19 +1,22 @@
-"""Where calls go: an ordered list of routes, the first that matches wins.
+"""Where calls go: an ordered list of routes, the first that matches takes the call.
 
-A route names what it looks at (Request-URI, source address, or a header field), a pattern, and a target. The target
-may use ``{user}`` (the user part of the Request-URI) and named groups of the pattern.
+A route names what it looks at (Request-URI, source address, or a header field), a pattern, and a target (``target.py``) that
+may use ``{user}``, the user part of the Request-URI, and named groups of the patterns. Patterns are matched in linear time
+(``patterns.py``), because strangers write the text. ``Router`` is one way to find a target; a B2BUA takes any object with such a ``find``.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.uri import parse_uri
 from calltable.adapters.sip.transport.sockets import KINDS
+from calltable.b2bua.patterns import Pattern, PatternError
+from calltable.b2bua.target import USER, Groups, TargetError, Template
 from calltable.engine.model.problems import close_matches
 
 if TYPE_CHECKING:
@@ -23,17 +26,18 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.message.uri import Uri
     from calltable.adapters.sip.transport.address import Address
 
+log = logging.getLogger("calltable.routes")
+
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _BRACES = re.compile(r"\{[^{}]*\}?|\}")
 _SOMETHING: Final = "1"
 """Stands for a placeholder while a target is checked: it may be a user, a host or a port."""
-_COMPARED_WITHOUT_CASE: Final = frozenset({"isub", "ext", "phone-context"})
-_USER_SAFE: Final = "-_.!~*'()&=+$,;?/%"
-"""Characters that stand in the user part of a SIP URI as they are (RFC 3261 §25.1), and the ``%`` of what is escaped already."""
+NOT_FOUND: Final = 404
+_HOW: Final = "write sip:host, or sip:user@host:port"
 
 
 class RouteError(ValueError):
-    """A route that cannot work; the text says which and why, ``hint`` the mend. ``key`` is the part at fault, if it is one."""
+    """A route that cannot work; the text says which and why, ``hint`` the fix. ``key`` is the part at fault, if it is one."""
 
     def __init__(self, message: str, key: str = "", hint: str = "") -> None:
         super().__init__(message)
@@ -41,12 +45,31 @@ class RouteError(ValueError):
         self.hint = hint
 
 
+class Routed(NamedTuple):
+    """Where a call goes. ``target``: a SIP URI, or None where the call is answered with the status ``reject`` instead.
+
+    ``headers`` are set on the INVITE in place of the caller's fields of these names; ``route`` is the name that logs give.
+    """
+
+    target: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    reject: int = NOT_FOUND
+    route: str = ""
+
+
+class Finder(Protocol):
+    """What finds a call's target. ``find`` is called on the loop and must not wait."""
+
+    def find(self, request: Request, source: Address | None) -> str | int | Routed:
+        """A target URI, a status (300 to 699) to answer with, or both with more as ``Routed``."""
+
+
 @dataclass(frozen=True)
 class Route:
-    """One route. All patterns given must match (regular expressions, anywhere in the value unless anchored).
+    """One route. All patterns given must match (regular expressions in RE2 syntax, anywhere in the value unless anchored).
 
-    ``target`` is a SIP URI. One without a user part gets the user part of the Request-URI. ``reject`` answers with a
-    status instead. Raises RouteError.
+    ``target`` is a SIP URI. One without a user part gets the user part of the Request-URI; header fields behind ``?`` are set
+    on the INVITE that is sent there. ``reject`` answers with a status instead. Raises RouteError.
     """
 
     target: str | None = None
@@ -55,13 +78,22 @@ class Route:
     header: tuple[str, str] | None = None
     reject: int | None = None
     name: str = ""
-    _patterns: tuple[tuple[str, re.Pattern[str]], ...] = field(default=(), init=False, repr=False)
+    _patterns: tuple[tuple[str, Pattern], ...] = field(default=(), init=False, repr=False, compare=False)
+    _template: Template | None = field(default=None, init=False, repr=False, compare=False)
+    _escaped: frozenset[str] = field(default=frozenset(), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for problem in problems(self.target, self.uri, self.source, self.header, self.reject, self.name):
             raise problem
         wanted = _wanted(self.uri, self.source, self.header)
-        object.__setattr__(self, "_patterns", tuple((what, re.compile(text)) for _, what, text in wanted))
+        object.__setattr__(self, "_patterns", tuple((what, Pattern(text)) for _, what, text in wanted))
+        object.__setattr__(self, "_template", None if self.target is None else Template(self.target))
+        object.__setattr__(self, "_escaped", frozenset(name for what, one in self._patterns if what == "uri" for name in one.groups))
+
+    @property
+    def open(self) -> bool:
+        """Whether it takes every call."""
+        return not self._patterns
 
     def match(self, request: Request, source: Address | None) -> dict[str, str] | None:
         """The named groups of all patterns, or None where one does not match."""
@@ -73,11 +105,40 @@ class Route:
                 value = source.hostport if source is not None else ""
             else:
                 value = ", ".join(request.all(what.removeprefix("header ")))
-            match = pattern.search(value)
-            if match is None:
+            groups = pattern.search(value)
+            if groups is None:
                 return None
-            found.update({name: text or "" for name, text in match.groupdict().items()})
+            found.update(groups)
         return found
+
+    def fill(self, request: Request, groups: dict[str, str]) -> Routed:
+        """Where a request goes that it matches with these groups; 404 where a group does not fit its place in the target."""
+        if self._template is None:
+            return Routed(reject=self.reject or NOT_FOUND, route=self.name)
+        try:
+            target, headers = self._template.fill(request.uri, Groups(groups, self._escaped))
+        except TargetError as error:
+            log.warning("a call was answered 404: its target does not fit", extra={"parts": {"route": self.name, "reason": str(error)}})
+            return Routed(route=self.name)
+        return Routed(target, headers, route=self.name)
+
+
+class Router:
+    """An ordered list of routes."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+
+    def find(self, request: Request, source: Address | None = None) -> Routed:
+        """Where a request goes by the first route that matches; without one, 404."""
+        for route in self.routes:
+            groups = route.match(request, source)
+            if groups is not None:
+                return route.fill(request, groups)
+        return Routed()
+
+
+# --------------------------------------------------------------------------- what can be wrong with a route
 
 
 def problems(target: str | None = None, uri: str | None = None, source: str | None = None, header: tuple[str, str] | None = None,
@@ -88,15 +149,20 @@ def problems(target: str | None = None, uri: str | None = None, source: str | No
         yield RouteError(f"{label}: give either a target or a status to reject with")
     if reject is not None and not 300 <= reject <= 699:
         yield RouteError(f"{label}: reject takes a status from 300 to 699, not {reject}", "reject")
-    groups, sound = {"user"}, whole
+    groups, sound = {USER: ""}, whole
     for key, what, text in _wanted(uri, source, header):
         try:
-            groups |= set(re.compile(text).groupindex)
-        except re.error as error:
+            pattern = Pattern(text)
+        except PatternError as error:
             sound = False
-            yield RouteError(f"{label}: the {what} pattern {text!r} is no regular expression: {error}", key)
+            yield RouteError(f"{label}: invalid {what} pattern {text!r}: {error}", key, error.hint)
+            continue
+        for group in pattern.groups:
+            if groups.get(group):
+                yield RouteError(f"{label}: the {what} pattern has a group {group}, as the {groups[group]} pattern", key, "rename one of them")
+            groups[group] = what
     if target is not None:
-        yield from _wrong_target(f"{label}: target", target, groups if sound else None)
+        yield from _wrong_target(f"{label}: target", target, set(groups) if sound else None)
 
 
 def _wanted(uri: str | None, source: str | None, header: tuple[str, str] | None) -> list[tuple[str, str, str]]:
@@ -124,66 +190,22 @@ def _wrong_target(label: str, text: str, groups: set[str] | None) -> Iterator[Ro
     try:
         uri = parse_uri(filled)
     except MessageError as error:
-        yield RouteError(f"{label} {text!r}: {error.reason}", "target", "write sip:host, or sip:user@host:port")
+        yield RouteError(f"{label} {text!r}: {error.reason}", "target", _HOW)
         return
+    yield from _unusable(label, text, uri)
+
+
+def _unusable(label: str, text: str, uri: Uri) -> Iterator[RouteError]:
+    """What is wrong with a target that is a URI."""
     if not uri.is_sip:
-        yield RouteError(f"{label} {text!r} is no sip: URI", "target", "write sip:host, or sip:user@host:port")
+        yield RouteError(f"{label} {text!r} is not a sip: URI", "target", _HOW)
     elif uri.scheme == "sips":
         yield RouteError(f"{label} {text!r}: there is no TLS yet", "target", "write sip: where the way there is safe without")
     elif uri.transport not in (None, _SOMETHING, *KINDS):
         message = f"{label} {text!r}: transport {uri.transport!r} is not supported"
         yield RouteError(message, "target", f"there are {', '.join(KINDS)}")
-
-
-class Router:
-    """An ordered list of routes."""
-
-    def __init__(self, routes: Sequence[Route]) -> None:
-        self.routes = tuple(routes)
-
-    def find(self, request: Request, source: Address | None = None) -> str | int:
-        """The target URI for a request, or the status to answer with: the route's own, or 404."""
-        for route in self.routes:
-            groups = route.match(request, source)
-            if groups is None:
-                continue
-            if route.reject is not None or route.target is None:
-                return route.reject or 404
-            return target(route.target, request.uri, groups)
-        return 404
-
-
-def target(template: str, uri: str, groups: dict[str, str]) -> str:
-    """Fill a target: its placeholders, and the user part of ``uri`` where it has none.
-
-    The user part of a ``tel:`` URI is its whole number with the parameters, marked ``;user=phone`` (RFC 3261 §19.1.6). Where
-    nobody was dialled, a target that asks for ``{user}`` has no user part, and no ``@``.
-    """
-    dialled = parse_uri(uri)
-    user = subscriber(dialled) if dialled.scheme == "tel" else dialled.user or ""
-    filled = _PLACEHOLDER.sub(lambda m: groups.get(m[1], user if m[1] == "user" else ""), template)
-    scheme, _, rest = filled.partition(":")
-    userinfo, at, place = rest.partition("@")
-    if not at:
-        userinfo, place = "", rest
-    if userinfo[:1] in ("", ":"):
-        userinfo = user
-    if dialled.scheme == "tel" and userinfo == user:
-        place, mark, headers = place.partition("?")
-        if ";user=" not in place.lower():
-            place += ";user=phone"
-        place += mark + headers
-    return f"{scheme}:{userinfo}@{place}" if userinfo else f"{scheme}:{place}"
-
-
-def subscriber(uri: Uri) -> str:
-    """The telephone-subscriber of a ``tel:`` URI, as the user part of a SIP URI: RFC 3261 §19.1.6.
-
-    What is compared without case is in lower case, and the parameters are in order, so that one number is written one way.
-    """
-    order = {"isub": "0", "postd": "1"}
-    parts = [uri.opaque.lower()]
-    for name, value in sorted(uri.params.items(), key=lambda one: order.get(one[0], "2") + one[0]):
-        folded = value.lower() if value and name in _COMPARED_WITHOUT_CASE else value
-        parts.append(name if folded is None else f"{name}={folded}")
-    return quote(";".join(parts), safe=_USER_SAFE, errors="surrogateescape")
+    else:
+        try:
+            Template(text)
+        except TargetError as error:
+            yield RouteError(f"{label} {text!r}: {error}", "target", error.hint)

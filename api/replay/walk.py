@@ -99,7 +99,7 @@ class Replay:
             self.engine.run()
             self.owner = CapturedOwner(self.engine)
         else:
-            B2BUA(self.engine, Routes(call), machine=self.machine)  # type: ignore[arg-type]  # it only needs find
+            B2BUA(self.engine, Routes(call), machine=self.machine)
         if self.machine not in self.engine.executor.machines:
             known = ", ".join(sorted(self.engine.executor.machines))
             msg = f"no machine {self.machine} to replay with; there are {known}"

@@ -27,6 +27,10 @@ from tests.scenarios.stories import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from calltable.adapters.sip.message.message import Request
     from calltable.engine.run.records import Outcome
     from calltable.engine.run.session import Session
 
@@ -219,14 +223,20 @@ def route_answers_late(sim: Simulation) -> None:
         alice, bob = sub.peer("alice"), sub.peer("bob")
         executor = sub.engines["b2bua"].executor
         waiting: list[Session] = []
-        executor.handlers["route.find"] = lambda session, parameters, waiting=waiting: waiting.append(session)
+        asked: list[Request] = []
+
+        def find(session: Session, parameters: Mapping[str, Any], waiting: list[Session] = waiting, asked: list[Request] = asked) -> None:
+            waiting.append(session)
+            asked.append(parameters["message"])
+
+        executor.handlers["route.find"] = find
         call = alice.call("b2bua", sub.uri("b2bua", "bob"))
         call.request("INVITE", body=OFFER)
         sub.run(0.1)
         held = sub.network.hold_next(lambda data, _, to: data.startswith(b"SIP/2.0 487"))
         call.cancel()
         sub.run(0.1)
-        fields = {"target": sub.uri("bob")} if answer == "route.target" else {"code": 404}
+        fields = {"target": sub.uri("bob"), "message": asked[0]} if answer == "route.target" else {"code": 404}
         for session in waiting:
             executor.post(session, answer, fields)
         held.release()

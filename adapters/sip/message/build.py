@@ -44,7 +44,7 @@ def build_response(
     """
     get = request.first.get
     if "via" in request.repeated:
-        lines = [("Via", value) for value in request.all("via")]
+        lines = [("Via", value) for value in request.all("via") if value]  # an empty line holds no value to copy
     else:
         lines = [("Via", value)] if (value := get("via")) is not None else []
     if (value := get("from")) is not None:

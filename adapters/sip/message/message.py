@@ -24,7 +24,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.message.errors import HeaderError, excerpt
+from calltable.adapters.sip.message.applicable import applies, needed
+from calltable.adapters.sip.message.errors import HeaderError, MessageError, excerpt
 from calltable.adapters.sip.message.headers import (
     CSeq,
     NameAddr,
@@ -37,6 +38,7 @@ from calltable.adapters.sip.message.headers import (
     split_list,
 )
 from calltable.adapters.sip.message.names import LIST_HEADERS, canonical, canonical_names, display_name
+from calltable.adapters.sip.message.uri import parse_uri
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,11 +107,19 @@ class Message:
         return list(self._repeated.get(canonical(name), (value,)))
 
     def values(self, name: str) -> list[str]:
-        """Give the single values of a header: lines split at their commas where the header is a list (§7.3.1)."""
+        """Give the single values of a header: lines split at their commas where the header is a list (§7.3.1).
+
+        An empty line gives an empty value: whether a header may be empty (Supported may, Via and Contact may not,
+        RFC 4475 §3.1.2.1) is for those who read the values.
+        """
         lines = self.all(name)
         if not lines or canonical(name) not in LIST_HEADERS:
             return lines
-        return [value for line in lines for value in split_list(line)]
+        return [value for line in lines for value in split_list(line) or ("",)]
+
+    @abstractmethod
+    def applies(self, name: str) -> bool:
+        """Whether a header, by its canonical name, means something in this message (RFC 3261 §20, tables 2 and 3)."""
 
     def option_tags(self, name: str) -> list[str]:
         """Give the option tags (or methods, or event packages) of a header, in lower case."""
@@ -231,15 +241,17 @@ class Message:
 
     @property
     def contact(self) -> NameAddr | None:
-        """The first Contact; its ``uri`` may be ``*`` (RFC 3261 §10.2.2)."""
+        """The first Contact; its ``uri`` may be ``*`` (RFC 3261 §10.2.2).
+
+        None where there is none, where it does not apply to this message (§20), and where it is malformed but not needed.
+        """
         found = self._contact
-        if found is None:
-            value = self.get("contact")
-            if value is None:
-                return None
-            value = value if "," not in value else split_list(value)[0]
-            found = NameAddr("", "*", {}) if value == "*" else parse_name_addr(value, "Contact")
-            self._contact = found
+        if found is None and self.get("contact") is not None and self.applies("contact"):
+            try:
+                found = self._contact = read_contact(self.values("contact")[0])
+            except MessageError:
+                if self._needs("contact"):
+                    raise
         return found
 
     @property
@@ -249,16 +261,35 @@ class Message:
         return None if contact is None else contact.uri
 
     @property
+    def contacts(self) -> list[str]:
+        """The Contact values as written that can be read, but for ``*``; none where Contact does not apply here (§20)."""
+        if self.get("contact") is None or not self.applies("contact"):
+            return []
+        return [value for value in self.values("contact") if value != "*" and _readable(value)]
+
+    @property
+    def record_routes(self) -> list[str]:
+        """The Record-Route values as written; none where one of them is malformed: a route with a gap leads nowhere (§12.1)."""
+        if self.get("record-route") is None or not self.applies("record-route"):
+            return []
+        values = self.values("record-route")
+        return values if all(value != "*" and _readable(value) for value in values) else []
+
+    @property
     def max_forwards(self) -> int | None:
-        """Max-Forwards, None if absent (RFC 3261 §20.22)."""
+        """Max-Forwards, None if absent or malformed where nobody needs it (RFC 3261 §20.22, RFC 4475 §3.1.2.4)."""
         value = self.get("max-forwards")
         if value is None:
             return None
         result = number(value, MAX_FORWARDS)
-        if result is None:
+        if result is None and self._needs("max-forwards"):
             msg = f"Max-Forwards {excerpt(value)} is no number in 0..{MAX_FORWARDS}"
             raise HeaderError(msg)
         return result
+
+    @abstractmethod
+    def _needs(self, name: str) -> bool:
+        """Whether a fault in a header is a fault of the message. Never in a response."""
 
     # ---- writing and bookkeeping
 
@@ -340,6 +371,18 @@ class Request(Message):
         """The Request-Line (RFC 3261 §7.1)."""
         return f"{self.method} {self.uri} {self.version}"
 
+    @property
+    def answerable(self) -> bool:
+        """Whether a response can be due at all: nothing answers an ACK, nor a request without any Via (RFC 3261 §8.2.6.2)."""
+        return self.method != "ACK" and any(self.all("via"))
+
+    def applies(self, name: str) -> bool:
+        """Whether a header, by its canonical name, means something in this request (RFC 3261 §20, tables 2 and 3)."""
+        return applies(name, self.method)
+
+    def _needs(self, name: str) -> bool:
+        return name in needed(self.method, outside=self.to_tag is None).headers
+
 
 class Response(Message):
     """A response: status 100..699 and reason phrase, and what every message has."""
@@ -365,5 +408,30 @@ class Response(Message):
     def start_line(self) -> str:
         """The Status-Line (RFC 3261 §7.2)."""
         return f"{self.version} {self.status} {self.reason}"
+
+    def applies(self, name: str) -> bool:
+        """Whether a header, by its canonical name, means something in this response (RFC 3261 §20, tables 2 and 3)."""
+        return applies(name, self.cseq.method, self.status)
+
+    def _needs(self, name: str) -> bool:  # noqa: ARG002
+        return False
+
+
+def read_contact(value: str) -> NameAddr:
+    """Read one Contact value; ``*`` counts. Raises MessageError, also for a sip or sips URI that is malformed."""
+    if value == "*":
+        return NameAddr("", "*", {})
+    found = parse_name_addr(value, "Contact")
+    if found.uri[:3].lower() == "sip":
+        parse_uri(found.uri)
+    return found
+
+
+def _readable(value: str) -> bool:
+    try:
+        read_contact(value)
+    except MessageError:
+        return False
+    return True
 
 

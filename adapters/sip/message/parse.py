@@ -100,7 +100,7 @@ def _read_start_line(line: str, fields: list[tuple[str, str]]) -> Request | Resp
 
 def _blame(message: Message, fault: MessageError) -> MessageError:
     """Say in the fault whether it can be answered: nothing answers a response, an ACK, or a request without Via."""
-    if isinstance(message, Request) and message.method != "ACK" and message.get("via"):
+    if isinstance(message, Request) and message.answerable:
         return AnswerableError(fault.reason, fault.status, message)
     fault.status = None
     return fault

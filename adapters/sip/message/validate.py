@@ -1,14 +1,14 @@
 """What must be right in any message before anyone acts on it (RFC 3261 §8.1.1, §8.2, §16.3, §18.3; RFC 4475).
 
 :func:`check` looks at a parsed message and gives None or a :class:`Rejection`. It asks for what every element needs:
-the mandatory headers, once each and well-formed; a readable Request-URI; a version spoken here. What depends on who one
-is (unknown method, scheme, extension, body type, Max-Forwards 0) is for the UAS core.
+the mandatory headers, once each and well-formed; a readable Request-URI; a version spoken here; and the fields without
+which a request of this method cannot be processed, which ``applicable.py`` lists. Everything else is ignored when it is
+malformed (§8.2.2). What depends on who one is (unknown method, scheme, extension, body type, Max-Forwards 0) is for the UAS core.
 
 It is cheap because it looks through the typed views of the message, which keep what they read: the caller will ask for
 the same values next.
 
-Lenient on purpose: a missing From tag, branch, or Max-Forwards (RFC 2543 elements, RFC 4475 §3.4.1), and overlarge
-Expires values, which count as the default (RFC 4475 §3.1.2.4).
+Lenient on purpose: a missing From tag, branch, or Max-Forwards (RFC 2543 elements, RFC 4475 §3.4.1).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from calltable.adapters.sip.message.applicable import METHODS, needed
 from calltable.adapters.sip.message.errors import HeaderError, MessageError, UriError, excerpt
 from calltable.adapters.sip.message.headers import BRANCH_COOKIE, is_token, number, parse_name_addr
 from calltable.adapters.sip.message.message import Request
@@ -25,12 +26,6 @@ from calltable.adapters.sip.message.uri import parse_uri
 if TYPE_CHECKING:
     from calltable.adapters.sip.message.message import Response
 
-METHODS: Final = frozenset({
-    "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "INFO", "MESSAGE", "NOTIFY", "PRACK", "PUBLISH", "REFER",
-    "SUBSCRIBE", "UPDATE",
-})  # fmt: skip
-"""The methods that an RFC defines."""
-
 SINGLE_HEADERS: Final = frozenset({
     "call-id", "content-disposition", "content-length", "content-type", "cseq", "date", "event", "expires", "from",
     "max-forwards", "mime-version", "min-expires", "min-se", "rack", "refer-to", "referred-by", "replaces",
@@ -38,16 +33,10 @@ SINGLE_HEADERS: Final = frozenset({
 })  # fmt: skip
 """Headers that may stand on one line only (RFC 3261 §7.3.1 and the RFCs that define them)."""
 
-NEEDED: Final = frozenset({"call-id", "content-length", "cseq", "from", "max-forwards", "to"})
-"""Those of them that a message inside a dialog cannot be understood without."""
+_ALWAYS: Final = frozenset({"call-id", "content-length", "cseq", "from", "to"})
+"""Those of them that no message can be understood without."""
 
 _version = re.compile(r"SIP/[0-9]+\.[0-9]+", re.IGNORECASE)
-_date = re.compile(
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), [0-3][0-9] "
-    r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [0-9]{4} [0-2][0-9]:[0-5][0-9]:[0-6][0-9] GMT",
-    re.IGNORECASE,
-)
-
 
 class Rejection(NamedTuple):
     """Why a message goes no further.
@@ -77,7 +66,7 @@ def check(message: Request | Response) -> Rejection | None:
 
 
 def _rejection(message: Request | Response, status: int | None, reason: str) -> Rejection:
-    if not isinstance(message, Request) or message.method == "ACK" or not message.get("via"):
+    if not isinstance(message, Request) or not message.answerable:
         return Rejection(None, reason)
     return Rejection(status, reason)
 
@@ -106,13 +95,8 @@ def _check_request_line(request: Request) -> None:
 def _check_common(message: Request | Response) -> None:
     """Check what requests and responses share. The order decides which fault is named first."""
     get = message.first.get
-    repeated = message.repeated
-    if repeated:
-        single = SINGLE_HEADERS if _begins(message) else NEEDED
-        for name in repeated:
-            if name in single:
-                msg = f"{display_name(name)} stands more than once"
-                raise HeaderError(msg)
+    if message.repeated:
+        _check_repeated(message)
     call_id = message.call_id
     if " " in call_id or "\t" in call_id:
         msg = f"Malformed Call-ID {excerpt(call_id)}"
@@ -132,37 +116,31 @@ def _check_common(message: Request | Response) -> None:
                 else f"Content-Length {excerpt(length)} is no number"
             )
             raise HeaderError(msg)
-    if get("contact") is not None:
-        _check_addresses(message, "contact")
-    if get("record-route") is not None:
-        _check_addresses(message, "record-route")
-    date = get("date")
-    if date is not None and _begins(message) and not _date.fullmatch(date):
-        msg = f"Date {excerpt(date)} is not of the form 'Sat, 13 Nov 2010 23:29:00 GMT'"
-        raise HeaderError(msg)
 
 
-def _begins(message: Request | Response) -> bool:
-    """Whether a refusal of the message costs nothing that is there already: a request outside any dialog.
+def _check_repeated(message: Request | Response) -> None:
+    """Refuse a header that stands twice where it decides something; one that nobody needs is ignored (§8.2.2)."""
+    matter = _ALWAYS
+    if isinstance(message, Request):
+        matter |= needed(message.method, outside=message.to_tag is None).headers & SINGLE_HEADERS
+    for name in message.repeated:
+        if name in matter:
+            msg = f"{display_name(name)} stands more than once"
+            raise HeaderError(msg)
 
-    A response, an ACK or a BYE with a fault in a header that nobody needs is taken all the same (RFC 3261 §8.2.2).
-    """
-    return isinstance(message, Request) and message.method not in ("ACK", "CANCEL") and message.to.params.get("tag") is None
 
-
-def _check_addresses(message: Request | Response, name: str) -> None:
-    line = message.first.get(name)
-    if line is not None and "," not in line and line != "*" and name not in message.repeated:
-        values = [line]  # as nearly always
-    else:
-        values = message.values(name)
+def _check_addresses(request: Request, name: str) -> None:
+    line = request.first.get(name)
+    if line is None:
+        return
+    values = [line] if "," not in line and name not in request.repeated else request.values(name)
     for value in values:
-        if value == "*" and name == "contact":
-            if len(values) > 1:
-                msg = "Contact '*' does not stand alone"
+        if value == "*":
+            if name != "contact" or len(values) > 1:
+                msg = f"{display_name(name)} '*' does not stand alone"
                 raise HeaderError(msg)
             continue
-        uri = parse_name_addr(value, name).uri
+        uri = parse_name_addr(value, display_name(name)).uri
         if uri[:3].lower() == "sip":
             try:
                 parse_uri(uri)
@@ -182,8 +160,8 @@ def _check_request(request: Request) -> None:
         msg = "Via branch without a transaction identifier"
         raise HeaderError(msg)
     request.max_forwards  # noqa: B018  raises if malformed
-    if "route" in request.first:
-        _check_addresses(request, "route")
+    for name in needed(request.method, outside=request.to_tag is None).addresses:
+        _check_addresses(request, name)
 
 
 def _check_response(response: Response) -> None:

@@ -159,6 +159,6 @@ def _fault(head: bytes, reason: str, status: int) -> FramingError:
         return FramingError(reason, status, error.request)
     except MessageError:
         return FramingError(reason)
-    if isinstance(message, Request) and message.method != "ACK" and message.get("via"):
+    if isinstance(message, Request) and message.answerable:
         return FramingError(reason, status, message)
     return FramingError(reason)

@@ -102,10 +102,10 @@ def test_a_running_call_keeps_its_tables_and_the_next_one_takes_the_new(scene, m
 def test_a_leg_that_starts_after_the_reload_belongs_to_its_call(scene, make):
     """The route is looked up while the tables change: the coordinator of the old tables starts the leg of the old tables."""
     waiting = []
-    scene.engine.executor.handlers["route.find"] = lambda session, p: waiting.append(session)
+    scene.engine.executor.handlers["route.find"] = lambda session, p: waiting.append((session, p["message"]))
     scene.call()
     scene.generations.renew(make(LEG_B))
-    scene.engine.executor.dispatch(waiting[0], "route.target", {"target": scene.simulation.uri("bob")})
+    scene.engine.executor.dispatch(waiting[0][0], "route.target", {"target": scene.simulation.uri("bob"), "message": waiting[0][1]})
     scene.simulation.run(0.5)
     (leg,) = [one for one in scene.engine.executor.sessions.values() if one.machine.name == "leg/uac"]
     assert leg.machine is shipped_tables().machines["leg/uac"]
