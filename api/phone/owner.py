@@ -67,6 +67,7 @@ class LegOwner:
         """How many events there were, also those that are forgotten by now."""
         self._session: Session | None = None
         self._leg: Session | None = None
+        self._commanding = False
         self._refusal: CallEvent | None = None
 
     # -- the session
@@ -119,8 +120,11 @@ class LegOwner:
         session, state = self._session, self.state  # asking for the state also remembers the leg, before it may end
         if session is None:
             raise Refused(event, state, "the call has not begun")
-        self._refusal = None
-        outcome = self.executor.dispatch(session, event, fields)
+        self._commanding = True
+        try:
+            outcome = self.executor.dispatch(session, event, fields)
+        finally:
+            self._commanding = False
         if not outcome.ok:
             raise Refused(event, state, "the call is over" if outcome.kind == ENDED else outcome.detail or "no row takes it")
         refusal, self._refusal = self._refusal, None
@@ -131,9 +135,10 @@ class LegOwner:
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Keep what the session says, and tell ``notice``."""
         event = CallEvent(executor.now, name, fields)
-        if name == REFUSED:
-            self._refusal = event
-        self._keep(event)
+        if name == REFUSED and self._commanding:
+            self._refusal = event  # raised where the command was given
+        else:
+            self._keep(event)
 
     def child_ended(self, executor: Queue[Session], child: Session) -> None:  # noqa: ARG002
         """Keep that it is over, and tell ``notice``."""
