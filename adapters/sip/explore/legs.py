@@ -145,9 +145,10 @@ class Legs:
         try:
             port, line = self._line(actor)
         except EffectError:
-            free = [one for one in self.plan.dials[actor.slot.lstrip(FORMER)] if one not in self.lines]
+            free = [one for one in self.plan.dials.get(actor.slot.lstrip(FORMER), self.plan.spare) if one not in self.lines]
             if not free:
-                raise Violation(BEYOND, f"{actor.slot} would need a network of its own") from None
+                msg = f"{actor.slot} calls somebody, and the composition has nobody left to be called"
+                raise Violation(BEYOND, msg) from None
             port = free[0]
             line = self.lines[port] = DialogEnd(actor.slot)
         line.sent += 1
