@@ -35,8 +35,10 @@ from calltable.engine.language.shape import explain
 from calltable.engine.language.source import BrokenSource, Node, read_source
 from calltable.engine.model.problems import Position, Problem, Report, TableError, unique
 from calltable.engine.model.types import Type, duration_text
+from calltable.limits.figures import Network, Plan
 from calltable.loading import Recipe, Tables
 from calltable.server.config_schema import config_schema
+from calltable.server.figures import read_networks, read_plan
 from calltable.server.settings import HOW, typed, without_unit
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ _SECONDS: Final = Type("duration")
 _ROUTE_KEYS: Final[dict[str, type]] = {"name": str, "uri": str, "source": str, "target": str, "reject": int}
 _NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?")
 _DAY: Final = 86_400.0
-_BOUNDS: Final[dict[str, tuple[float, float]]] = {"retry_after": (0.0, 3600.0), "drain": (0.0, _DAY), "tcp_idle": (1.0, _DAY)}
+_BOUNDS: Final[dict[str, tuple[float, float]]] = {"retry_after": (0.0, 3600.0), "drain": (0.0, _DAY), "tcp_idle": (1.0, _DAY), "shed": (0.0, 60.0)}
 """The shortest and the longest time that a limit may be, seconds."""
 _EMPTY: Final = "the file is empty"
 _BEGIN: Final = "a configuration says at least where calls go: «routes: [{target: 'sip:127.0.0.1:5070'}]»"
@@ -90,6 +92,10 @@ class Config:
     retry_after: float = 5.0
     drain: float = 30.0
     transport: Limits = field(default_factory=Limits)
+    sources: Plan = field(default_factory=Plan)
+    """What each source of requests may ask for."""
+    trusted: tuple[Network, ...] = ()
+    """Whose statements of identity pass (RFC 3325)."""
     log_level: str = "info"
     log_format: str = "text"
     trace: Path | None = None
@@ -204,6 +210,7 @@ class _Reader:
             "settings": self._settings(),
             "max_calls": self._plain("limits", "calls"), "retry_after": self._time("limits", "retry_after"),
             "drain": self._time("limits", "drain"), "transport": self._transport(),
+            "sources": self._sources(), "trusted": self._trusted(),
             "log_level": self._plain("log", "level"), "log_format": self._plain("log", "format"),
             "trace": self._path("trace"), "control": self._path("control"), "places": self._places(),
         }  # fmt: skip
@@ -246,6 +253,14 @@ class _Reader:
     def _transport(self) -> Limits:
         found = {"tcp_connections": self._plain("limits", "tcp_connections"), "tcp_idle_timeout": self._time("limits", "tcp_idle")}
         return Limits(**{name: value for name, value in found.items() if value is not None})
+
+    def _sources(self) -> Plan | None:
+        node = self._node("limits")
+        return None if node is None else read_plan(node, self._bad, self._time("limits", "shed"), self.report)
+
+    def _trusted(self) -> tuple[Network, ...] | None:
+        node = self._node("trusted")
+        return None if node is None else read_networks(node, self._bad, self.report)
 
     def _path(self, key: str) -> Path | None:
         node = self._node(key)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Mapping
 
+    from calltable.adapters.sip.transaction.account import Account
     from calltable.adapters.sip.transport.address import Address
     from calltable.adapters.sip.transport.interface import Flow
     from calltable.engine.run.executor import Executor
@@ -66,10 +67,12 @@ class Transactions:
         )  # fmt: skip
         return transaction
 
-    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow) -> ServerTransaction:
-        """Begin the transaction of a new request."""
+    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None) -> ServerTransaction:
+        """Begin the transaction of a new request; it counts for ``account``."""
         transaction = ServerTransaction(self, request, key, to, local, flow)
         self.servers[key] = transaction
+        if account is not None:
+            transaction.charge(account)
         machine = "transaction/invite_server" if request.method == "INVITE" else "transaction/server"
         transaction.session = self.executor.start(
             machine, transaction, name=key, context=transaction, reliable=to.reliable
@@ -82,12 +85,14 @@ class Transactions:
         if request is None or session is None or session.ended:
             return False
         status = response.status
+        transaction.tag = tag
         if status == 408 and transaction.method != "INVITE":
             transaction.request = None
             self.executor.post(session, "user.silence")  # RFC 4320 §4.2
             return True
         if status >= PROVISIONAL:
             transaction.request = None
+            transaction.settle()
             if transaction.method == "INVITE" and status < SUCCESS:
                 transaction.ack_key = ack_key(request.call_id, tag, request.cseq.number)
                 self.acks[transaction.ack_key] = transaction
