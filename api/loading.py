@@ -95,7 +95,7 @@ def read(paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Library:
     if not paths:
         return load_tables(overlays=overlays)
     shipped = load_tables()
-    own = [source for source in load_tables(paths, overlays=overlays).sources]
+    own = load_tables(paths, overlays=overlays).sources
     given = {source.name for source in own if source.kind == "machine"}
     files = [source.file for source in shipped.sources if source.kind == "machine" and source.name not in given]
     catalogues = {source.name for source in own if source.kind == "catalogue"}

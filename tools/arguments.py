@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from calltable.tools import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Overlay(argparse.Action):
