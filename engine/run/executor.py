@@ -232,16 +232,9 @@ class Executor(Failures):
         if receipt is None and (row.durable or self.observers):
             state = session.state
             receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
-        if changes:
-            row.assign(session, changes)
-        before = session.state
-        moves = row.next_state is not None and row.next_state != before
-        if moves:
-            session.state = row.next_state
-            session.cells = row.next_cells
-            if session.armed:
-                self.alarms.leave(session)
-        session.version += 1
+        moves = row.enter(session, changes)
+        if moves and session.armed:
+            self.alarms.leave(session)
         if receipt is not None:
             history = session.history
             if history is None:
