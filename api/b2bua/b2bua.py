@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from calltable.adapters.sip.core.stack import Stack
+    from calltable.adapters.sip.transaction.account import Account
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.assembly import Engine
     from calltable.engine.run.ports import Queue
@@ -41,6 +42,8 @@ class B2BUA:
         self.max_calls = max_calls
         self.retry_after = retry_after
         self.calls: dict[int, Session] = {}
+        self._accounts: dict[int, Account] = {}
+        """Whom each call counts for, where sources are counted."""
         self.draining = False
         self.ended: list[Callable[[Session], None]] = []
         engine.stack.application = self
@@ -57,6 +60,10 @@ class B2BUA:
         counters["calls"] += 1
         session = stack.executor.create(self.machine, self)
         self.calls[session.id] = session
+        account = transaction.account
+        if account is not None:
+            account.took_call()
+            self._accounts[session.id] = account
         session.context = transaction.to
         stack.executor.dispatch(
             session, "engine.started", {"transaction": transaction, "message": request, "offer": offer}
@@ -70,6 +77,9 @@ class B2BUA:
     def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """Forget a call that is over."""
         self.calls.pop(child.id, None)
+        account = self._accounts.pop(child.id, None)
+        if account is not None:
+            account.lost_call()
         executor.counters["calls ended"] += 1
         for tell in self.ended:
             tell(child)

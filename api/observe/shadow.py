@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.engine.model.machine import STARTED
+from calltable.engine.run import step
 from calltable.engine.run.program import ROW
 
 if TYPE_CHECKING:
@@ -120,12 +121,12 @@ class Shadow:
     def _ended(self, session: Session) -> None:
         self._twins.pop(session, None)
 
-    def _stepped(self, step: Step) -> None:
-        session = step.session
+    def _stepped(self, seen: Step) -> None:
+        session = seen.session
         twins = self._twins.get(session)
         if twins is None:
             candidate = self.candidates.get(session.machine.name)
-            if candidate is None or step.event != STARTED or candidate is session.machine:
+            if candidate is None or seen.event != STARTED or candidate is session.machine:
                 return
             twins = self._twins[session] = _Twins(session, candidate)
             self.counters["sessions"] += 1
@@ -133,27 +134,27 @@ class Shadow:
         state = twins.running.state
         children = session.children
         try:
-            live = _wish(twins.running, step.event, step.payload, children)
-            wanted = _wish(twins.candidate, step.event, step.payload, children)
+            live = _wish(twins.running, seen.event, seen.payload, children)
+            wanted = _wish(twins.candidate, seen.event, seen.payload, children)
         except Exception as error:  # noqa: BLE001 - a candidate's mistake must not reach the call
             self.counters["errors"] += 1
-            self._differ(step, state, "" if step.row is None else step.row.id, "", (f"the candidate fails: {error!r}",))
+            self._differ(seen, state, "" if seen.row is None else seen.row.id, "", (f"the candidate fails: {error!r}",))
             return
         what = tuple(_differences(live, wanted))
         if what:
-            self._differ(step, state, live.row or live.outcome, wanted.row or wanted.outcome, what)
+            self._differ(seen, state, live.row or live.outcome, wanted.row or wanted.outcome, what)
 
-    def _differ(self, step: Step, state: str, running: str, candidate: str, what: Told) -> None:
+    def _differ(self, seen: Step, state: str, running: str, candidate: str, what: Told) -> None:
         self.counters["differing"] += 1
-        session = step.session
+        session = seen.session
         del self._twins[session]
-        key = (session.machine.name, state, step.event, running, candidate, *(one.partition(":")[0] for one in what))
+        key = (session.machine.name, state, seen.event, running, candidate, *(one.partition(":")[0] for one in what))
         found = self.differences.get(key)
         if found is None:
             if len(self.differences) >= MOST:
                 self.counters["differences not kept"] += 1
                 return
-            found = Difference(session.machine.name, state, step.event, running, candidate, what)
+            found = Difference(session.machine.name, state, seen.event, running, candidate, what)
             self.differences[key] = found
         found.count += 1
         if len(found.sessions) < _TOLD:
@@ -163,21 +164,16 @@ class Shadow:
 def _wish(twin: Session, event: str, payload: Mapping[str, Any], children: dict[str, Session] | None) -> Wish:
     """What the twin's table wants on the event; the twin goes where it leads."""
     twin.children = children
-    cell = twin.cells.get(event)
-    taken = cell(twin, payload) if cell is not None else None
+    taken = step.take(twin, event, payload)
     if taken is None:
         return Wish("", "no row", twin.state, (), (), ())
-    row, changes, effects, publications = taken
+    row, _, effects, publications = taken
     if row.kind != ROW:
         detail = f" ({row.outcome.detail})" if row.outcome.detail else ""
         return Wish(row.id, row.outcome.kind + detail, twin.state, (), (), ())
-    for slot, value in zip(row.slots, changes, strict=True):
-        setattr(twin, slot, value)
     timers: Told = ()
-    if row.next_state is not None and row.next_state != twin.state:
-        twin.state, twin.cells = row.next_state, row.next_cells
-        arms = ((arm.event, arm.delay(twin)) for arm in twin.machine.after[row.next_state])
-        timers = tuple(sorted(f"{name} in {delay} s" for name, delay in arms if delay is not None))
+    if step.enter(twin, taken):
+        timers = tuple(sorted(f"{name} in {delay} s" for name, delay in step.arms(twin)))
     return Wish(
         row.id, "taken", twin.state, tuple(_said(name, values) for name, values in effects),
         tuple(_said(name, fields) for name, fields in publications), timers,

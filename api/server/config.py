@@ -1,7 +1,7 @@
 """The configuration of a server, and reading it from YAML.
 
-``read_config`` tells everything that is wrong with a file at once, with ``file:line:column`` and the mend, as tables
-are told about. Relative paths in a file are relative to it.
+``read_config`` reports everything that is wrong with a file at once, with ``file:line:column`` and how to fix it, as for tables.
+Relative paths in a file are relative to it. Times are written with their unit: ``t1: 500`` could mean 500 s or 500 ms, so it is refused.
 
     listen: [udp:127.0.0.1:5060, tcp:127.0.0.1:5060]
     routes:
@@ -30,21 +30,29 @@ from calltable.adapters.sip.transport.limits import Limits
 from calltable.adapters.sip.transport.sockets import KINDS
 from calltable.b2bua.routes import Route, problems
 from calltable.engine.language.literals import UnreadableError, read_literal
+from calltable.engine.language.load import load_tables
 from calltable.engine.language.shape import explain
 from calltable.engine.language.source import BrokenSource, Node, read_source
-from calltable.engine.model.problems import Position, Problem, Report, TableError
+from calltable.engine.model.problems import Position, Problem, Report, TableError, unique
 from calltable.engine.model.types import Type, duration_text
+from calltable.limits.figures import Network, Plan
 from calltable.loading import Recipe, Tables
 from calltable.server.config_schema import config_schema
-from calltable.server.settings import LONGEST, typed
+from calltable.server.figures import read_networks, read_plan
+from calltable.server.settings import HOW, typed, without_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+    from calltable.engine.model.catalogue import Catalogue
 
 _WHOLE: Final = "the configuration"
 _SECONDS: Final = Type("duration")
 _ROUTE_KEYS: Final[dict[str, type]] = {"name": str, "uri": str, "source": str, "target": str, "reject": int}
 _NAME: Final = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_-]{1,63})*\.?")
+_DAY: Final = 86_400.0
+_BOUNDS: Final[dict[str, tuple[float, float]]] = {"retry_after": (0.0, 3600.0), "drain": (0.0, _DAY), "tcp_idle": (1.0, _DAY), "shed": (0.0, 60.0)}
+"""The shortest and the longest time that a limit may be, seconds."""
 _EMPTY: Final = "the file is empty"
 _BEGIN: Final = "a configuration says at least where calls go: «routes: [{target: 'sip:127.0.0.1:5070'}]»"
 
@@ -58,7 +66,14 @@ def wrong_host(text: str) -> str:
 
 
 class ConfigError(TableError):
-    """A configuration that cannot be used; ``problems`` holds every reason."""
+    """A configuration that cannot be used; ``problems`` holds every reason.
+
+    ``partial`` is what could be read of it all the same: enough to look for mistakes in the tables that it names.
+    """
+
+    def __init__(self, problems: Iterable[Problem], partial: Config | None = None) -> None:
+        super().__init__(list(problems))
+        self.partial = partial
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +92,10 @@ class Config:
     retry_after: float = 5.0
     drain: float = 30.0
     transport: Limits = field(default_factory=Limits)
+    sources: Plan = field(default_factory=Plan)
+    """What each source of requests may ask for."""
+    trusted: tuple[Network, ...] = ()
+    """Whose statements of identity pass (RFC 3325)."""
     log_level: str = "info"
     log_format: str = "text"
     trace: Path | None = None
@@ -107,14 +126,38 @@ class Config:
         ``upon`` is what a program's own tables were made of (``Tables.recipe``): what is named here comes on top of that.
         """
         recipe = (upon or Recipe()).with_files(self.tables, self.overlays)
-        tables = recipe.make()
-        if not self.timers and not self.settings:
+        found: list[Problem] = []
+        tables: Tables | None = None
+        try:
+            tables = recipe.make()
+        except TableError as error:
+            found += error.problems
+        if not self.timers and not self.settings and tables is not None:
             return tables
+        # where the tables do not load, values are still checked against the shipped catalogue, so that all is told at once
         report = Report()
-        found = typed(self.timers, self.settings, tables.library.catalogue.config, self.places, report)
-        if report.problems:
-            raise ConfigError(report.problems)
-        return recipe._replace(config={**recipe.config, **found}).make()
+        catalogue = tables.library.catalogue if tables is not None else _shipped_catalogue()
+        settings = typed(self.timers, self.settings, catalogue.config, self.places, report)
+        found += [one for one in report.problems if tables is not None or one.code != "unknown-setting"]
+        if found:
+            raise ConfigError(found) if tables is not None else TableError(found)
+        return recipe._replace(config={**recipe.config, **settings}).make()
+
+
+def _shipped_catalogue() -> Catalogue:
+    return load_tables().catalogue
+
+
+def every_problem(error: ConfigError, upon: Recipe | None = None) -> list[Problem]:
+    """The problems of a configuration with those of the tables and settings that it names."""
+    found = list(error.problems)
+    if error.partial is not None:
+        tables, overlays = (tuple(one for one in paths if one.exists()) for paths in (error.partial.tables, error.partial.overlays))
+        try:
+            replace(error.partial, tables=tables, overlays=overlays).load_tables(upon)
+        except TableError as more:
+            found += more.problems
+    return unique(sorted(found, key=lambda one: one.position))
 
 
 def read_config(path: Path) -> Config:
@@ -137,7 +180,7 @@ def parse_config(text: str, file: str = "calltable.yaml") -> Config:
     reader = _Reader(root, Path(file).parent)
     config = reader.read()
     if reader.report.problems:
-        raise ConfigError(reader.report.problems)
+        raise ConfigError(sorted(reader.report.problems, key=lambda one: one.position), config)
     return config
 
 
@@ -167,6 +210,7 @@ class _Reader:
             "settings": self._settings(),
             "max_calls": self._plain("limits", "calls"), "retry_after": self._time("limits", "retry_after"),
             "drain": self._time("limits", "drain"), "transport": self._transport(),
+            "sources": self._sources(), "trusted": self._trusted(),
             "log_level": self._plain("log", "level"), "log_format": self._plain("log", "format"),
             "trace": self._path("trace"), "control": self._path("control"), "places": self._places(),
         }  # fmt: skip
@@ -187,23 +231,36 @@ class _Reader:
     def _time(self, *keys: str) -> float | None:
         node = self._node(*keys)
         seconds = None if node is None else self._seconds(node, keys[-1])
-        if node is not None and seconds is not None and seconds > LONGEST:
-            hint = f"give at most {duration_text(LONGEST)}"
-            self.report.add(node.position, f"«{keys[-1]}»: {node.text} is more than it can be", code="value", hint=hint)
+        low, high = _BOUNDS[keys[-1]]
+        if node is not None and seconds is not None and not low <= seconds <= high:
+            hint = f"give {duration_text(low)} to {duration_text(high)}"
+            self.report.add(node.position, f"«{keys[-1]}»: {node.text} is out of range", code="value", hint=hint)
+            return None
         return seconds
 
     def _seconds(self, node: Node, name: str) -> float | None:
         if isinstance(node.value, dict | list):
-            return None  # the shape was complained about
+            return None  # the shape was reported
+        if without_unit(node.value):
+            self.report.add(node.position, f"«{name}»: {node.text} has no unit", code="unit", hint=f"write {node.text}ms or {node.text}s")
+            return None
         try:
             return float(str(read_literal(node, _SECONDS)))
         except UnreadableError as error:
-            self.report.add(node.position, f"«{name}»: {error}", code="value", hint=error.hint)
+            self.report.add(node.position, f"«{name}»: {error}", code="value", hint=HOW)
             return None
 
     def _transport(self) -> Limits:
         found = {"tcp_connections": self._plain("limits", "tcp_connections"), "tcp_idle_timeout": self._time("limits", "tcp_idle")}
         return Limits(**{name: value for name, value in found.items() if value is not None})
+
+    def _sources(self) -> Plan | None:
+        node = self._node("limits")
+        return None if node is None else read_plan(node, self._bad, self._time("limits", "shed"), self.report)
+
+    def _trusted(self) -> tuple[Network, ...] | None:
+        node = self._node("trusted")
+        return None if node is None else read_networks(node, self._bad, self.report)
 
     def _path(self, key: str) -> Path | None:
         node = self._node(key)

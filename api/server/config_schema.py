@@ -25,6 +25,7 @@ NAME = "config.schema.json"
 
 def config_schema(catalogue: Catalogue | None = None) -> Schema:
     """The schema; with a catalogue, ``timers`` lists its durations and ``settings`` all it has, else both take any name."""
+    written = catalogue is not None
     timers: Schema = {"type": "object", "description": "Times that the tables read as $config, such as t1: 500ms."}
     settings: Schema = {
         "type": "object", "description": "Whatever tables read as $config.<name>: of the type that a catalogue gives it.",
@@ -32,7 +33,7 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
     if catalogue is not None:
         timers["additionalProperties"] = False
         timers["properties"] = {
-            name: _time(f"{one.doc}. Default {_shown(one.default)}.")
+            name: _time(f"{one.doc}. Default {_shown(one.default)}.", written=True)
             for name, one in sorted(catalogue.config.items()) if one.type.kind == "duration"
         }  # fmt: skip
         # a catalogue of one's own has more
@@ -54,19 +55,49 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
             "settings": settings,
             "limits": _object("Bounds.", {
                 "calls": _count("Calls that are up at once; more get 503. Default 10000."),
-                "retry_after": _time("The Retry-After of that 503. Default 5s."),
-                "drain": _time("After SIGTERM, calls may go on so long; then they are hung up. Default 30s."),
+                "retry_after": _time("The Retry-After of that 503. Default 5s.", written=written),
+                "drain": _time("After SIGTERM, calls may go on so long; then they are hung up. Default 30s.", written=written),
                 "tcp_connections": _count("Open TCP connections. Default 10000."),
-                "tcp_idle": _time("A TCP connection without a message or keep-alive is closed after that. Default 15m."),
+                "tcp_idle": _time("A TCP connection without a message or keep-alive is closed after that. Default 15m.", written=written),
+                "default": _object("What one source (an IPv4 address, the /64 of an IPv6 address) may ask for.", _figures()),
+                "sources": _list(_object("Figures of their own for some sources; what is left out is that of `default`.", {
+                    "match": {
+                        "type": ["string", "array"], "items": {"type": "string"},
+                        "description": "An IP address or network, or a list of them; of several that match, the longest prefix counts.",
+                    },
+                    "exempt": {"type": "boolean", "description": "No limits at all. Default false."},
+                    **_figures(),
+                }), "Trunks, and other sources that may ask for more or less than others."),
+                "share": {
+                    "type": "integer", "minimum": 1, "maximum": 100,
+                    "description": "How much of `calls` one source may hold, in percent. Default 50.",
+                },
+                "emergency": _list({"type": ["string", "integer"], "description": "The user part of a Request-URI."},
+                                   "Numbers of emergency calls, beside urn:service:sos: no limit of its source refuses them. Default 112, 911."),
+                "shed": _time("New calls are refused while the process is late by more than that; 0 never. Default 500ms.", written=written),
             }),
             "log": _object("What is logged to standard error.", {
                 "level": {"enum": list(LEVELS), "description": "info: the life of calls; debug: every step. Default info."},
                 "format": {"enum": list(FORMATS), "description": "Default text."},
             }),
+            "trusted": _list(_text("An IP address or network."),
+                             "Whose statements of identity (P-Asserted-Identity, RFC 3325) pass. Default none."),
             "trace": _text("A file for every message and step, as JSON lines: `calltable ladder` draws calls from it."),
             "control": _text("A Unix socket for `calltable status`."),
         }),
     }  # fmt: skip
+
+
+def _figures() -> Schema:
+    return {
+        "rate": _count("New requests a second. Default 20."),
+        "burst": _count("New requests at once after a quiet time. Default 60."),
+        "early": _count("Calls without a final response. Default 100."),
+        "calls": _count("Calls in all. Default 1000."),
+        "transactions": _count("Server transactions. Default 1000."),
+        "strays": _count("Messages a second that belong to nothing: malformed, repeated, stray. Default 50."),
+        "replies": _count("Refusals a second; what goes beyond is dropped. Default 5."),
+    }
 
 
 def _route() -> Schema:
@@ -96,17 +127,19 @@ def _text(description: str) -> Schema:
 
 
 def _count(description: str) -> Schema:
-    return {"type": "integer", "minimum": 1, "description": description}
+    return {"type": "integer", "minimum": 1, "maximum": 1_000_000, "description": description}
 
 
-def _time(description: str) -> Schema:
-    return {"type": ["number", "string"], "description": f"{description} Seconds, or 500ms, 2.1s, 3m, 1h."}
+def _time(description: str, *, written: bool) -> Schema:
+    """A time; ``written``: as an editor is to check it. The loader takes any number or text, and says better what is wrong."""
+    made: Schema = {"type": ["number", "string"], "description": f"{description} With its unit: 500ms, 2.1s, 3m, 1h."}
+    return {**made, "pattern": r"^[0-9.]+(ms|s|m|h)$", "maximum": 0, "minimum": 0} if written else made
 
 
 def _setting(one: Parameter) -> Schema:
     description = f"{one.doc}. Default {_shown(one.default)}."
     if one.type.kind == "duration":
-        return _time(description)
+        return _time(description, written=True)
     kinds = {"bool": "boolean", "int": "integer", "list": "array", "map": "object"}
     made: Schema = {"type": kinds.get(one.type.kind, "string")}
     if one.type.kind == "enum":

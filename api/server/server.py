@@ -22,6 +22,8 @@ from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Router
 from calltable.control.unix import Control, ControlError
 from calltable.engine.model.problems import TableError
+from calltable.limits import Overload, SourceAdmission
+from calltable.limits.figures import source_key
 from calltable.loading import Recipe
 from calltable.observe.entry import TraceFile
 from calltable.observe.logs import CallLog
@@ -75,7 +77,11 @@ class Server:
         loop = asyncio.get_running_loop()
         self.transport = SocketTransport(limits=config.transport)
         self.lookup = Lookup()
-        self.engine = Engine(self.tables, loop, self.transport, self.lookup, host=config.host or NAMELESS)
+        self.overload = Overload(loop, config.sources.shed)
+        self.admission = SourceAdmission(
+            config.sources, loop.time, capacity=config.max_calls, retry_after=round(config.retry_after), overload=self.overload, own=self._own_hosts,
+        )  # fmt: skip
+        self.engine = Engine(self.tables, loop, self.transport, self.lookup, admission=self.admission, host=config.host or NAMELESS)
         self.b2bua = B2BUA(
             self.engine, Router(config.routes), max_calls=config.max_calls, retry_after=round(config.retry_after)
         )
@@ -103,6 +109,14 @@ class Server:
     def listeners(self) -> tuple[Address, ...]:
         """The bound addresses."""
         return tuple(self.transport.listeners)
+
+    def _own_hosts(self) -> tuple[str, ...]:
+        """The addresses of this machine that listeners are bound to; those of the loopback for a listener on every address."""
+        listeners = self.listeners
+        found = {one.host for one in listeners if not one.wildcard}
+        if len(found) < len(listeners):
+            found |= {"127.0.0.1", "::1"}
+        return tuple(source_key(host) for host in found)
 
     def settle(self) -> None:
         """Use memory as a process may that does nothing else; see ``memory.py``."""
@@ -148,6 +162,7 @@ class Server:
             self.config, self.tables = config, tables
             self.b2bua.router = Router(config.routes)
             self.b2bua.max_calls, self.b2bua.retry_after = config.max_calls, round(config.retry_after)
+            self.admission.renew(config.sources, capacity=config.max_calls, retry_after=round(config.retry_after))
             counters["reloads"] += 1
             changes = "; ".join(f"{name}: {what}" for name, what in renewal.tables.items())
             log.info("reloaded, generation %d: %s", renewal.generation, changes or "no table has changed")

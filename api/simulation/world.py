@@ -29,6 +29,7 @@ from calltable.adapters.sip.message.uri import host_port, parse_uri
 from calltable.adapters.sip.transport.address import Address, canonical_ip, default_port
 from calltable.assembly import Engine
 from calltable.b2bua.b2bua import B2BUA, BRIDGE
+from calltable.limits import Overload, SourceAdmission
 from calltable.loading import Tables
 from calltable.observe.entry import Entry
 from calltable.observe.trace import Tracer
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from calltable.adapters.simulated.packet import Packet
     from calltable.adapters.sip.core.screening import Screening
     from calltable.engine.run.executor import Step
+    from calltable.limits import Plan
 
 TROUBLE = (
     "unhandled", "sessions failed", "effects failed", "conflicts", "commits failed", "inbox refused", "deferrals refused",
@@ -119,13 +121,14 @@ class Simulation:
         tables: Tables | None = None,
         screening: Screening | None = None,
         routes: Mapping[str, str | int] | None = None,
+        sources: Plan | None = None,
     ) -> B2BUA:
-        """Add a B2BUA.
+        """Add a B2BUA. ``sources`` limits what each source may ask; without it nobody is limited.
 
         ``routes`` maps the user part of the Request-URI (``*``: any other) to a target URI or a status; without, a call for
         ``bob`` (or ``bob-17``) goes to the node of that name, and one for nobody gets 404.
         """
-        engine = self.engine(name, address, tables=tables, screening=screening)
+        engine = self.engine(name, address, tables=tables, screening=screening, sources=sources, capacity=max_calls)
         self.servers[name] = server = B2BUA(engine, _Names(self, routes or {}), machine=machine, max_calls=max_calls)
         return server
 
@@ -145,11 +148,12 @@ class Simulation:
         return peer
 
     def engine(self, name: str, address: str = "", *, tables: Tables | None = None,
-               screening: Screening | None = None) -> Engine:
-        """An engine on an address of its own; ``address`` may name several, separated by spaces."""
+               screening: Screening | None = None, sources: Plan | None = None, capacity: int = 10_000) -> Engine:
+        """An engine on an address of its own; ``address`` may name several, separated by spaces. ``capacity`` in calls."""
         transport = self._attach(name, address)
+        admission = None if sources is None else SourceAdmission(sources, self.clock.time, capacity=capacity, overload=Overload(self.clock, sources.shed))
         engine = Engine(
-            tables or self.tables, self.clock, transport, _Literal(), screening=screening, rng=self.random(name),
+            tables or self.tables, self.clock, transport, _Literal(), screening=screening, admission=admission, rng=self.random(name),
         )  # fmt: skip
         self.engines[name] = engine
         if self.tracing:

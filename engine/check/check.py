@@ -89,7 +89,7 @@ def gate_two(flow: Reachability) -> Iterator[Problem]:
     for state in machine.states:
         if state not in flow.reachable or machine.states[state].final:
             continue
-        for event in machine.events:
+        for event in flow.arriving[state]:
             if not must_be_covered(flow, state, event):
                 continue
             verdict = flow.verdicts[state].get(event)
@@ -114,7 +114,7 @@ def gate_two(flow: Reachability) -> Iterator[Problem]:
 
 
 def _hole(machine: Machine, state: str, event: str, cube: Cube | None) -> Problem:
-    rows = [row for row in machine.rows.values() if state in row.states and event in row.events]
+    rows = [row for row in machine.in_state(state) if event in row.events]
     guards = cube.guards() if cube else []
     case = f" where {cube}" if guards else ""
     position = min(row.position for row in rows) if rows else machine.states[state].position

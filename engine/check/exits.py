@@ -18,18 +18,23 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from calltable.engine.check.circles import closed_circles
 from calltable.engine.check.sources import Source, literal
 from calltable.engine.model.machine import FAILED, STARTED
 from calltable.engine.model.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from calltable.engine.check.flow import Config, Edge, Reachability, Step
     from calltable.engine.model.machine import Machine, Row, State
 
 JOINT = 8
 """How many sources are looked at together to see whether one of them is always live."""
+
+SHOWN = 12
+"""How many rows of a path a message names."""
 
 
 def gate_three(flow: Reachability) -> Iterator[Problem]:
@@ -39,7 +44,7 @@ def gate_three(flow: Reachability) -> Iterator[Problem]:
     yield from _unreachable(flow)
     yield from _unborn(flow)
     yield from _lasting(flow)
-    edges = {state.name: list(flow.edges(state.name)) for state in live}
+    edges = {state.name: flow.edges(state.name) for state in live}
     ends = {name for name, state in machine.states.items() if state.final}
     # a session that fails ends too, but a fault is not a way out
     regular = {name: [edge for edge in of if edge.event != FAILED] for name, of in edges.items()}
@@ -146,22 +151,24 @@ def _never(flow: Reachability, event: str) -> str:
 
 
 def _waiting(
-    flow: Reachability, states: Sequence[State], edges: Mapping[str, list[Edge]], ends: set[str]
+    flow: Reachability, states: Sequence[State], edges: Mapping[str, Sequence[Edge]], ends: set[str]
 ) -> Iterator[Problem]:
     machine = flow.machine
     driven = {name: [edge for edge in of if must_come(flow, name, edge.event)] for name, of in edges.items()}
-    bare: dict[Source, set[str]] = {}
-    paths = {state.name: _unprovided(flow, state.name, edges[state.name], bare) for state in states if not state.lasts}
+    provided = _Provided(flow, edges)
+    paths = {state.name: provided.path(state.name) for state in states if not state.lasts}
     lasting = {name for name, state in machine.states.items() if state.lasts}
     told = {name for name, path in paths.items() if path is not None}
     unsafe = paths.keys() - _leading_to(ends | lasting | told, driven)
+    # states that only lead into a circle are not told beside it
+    circling = {state for circle in closed_circles(unsafe, driven) for state in circle}
     for state in states:
         path = paths.get(state.name)
         if path is not None:
-            way = f"after {_rows(path, ' → ')} nothing is" if path else "nothing is"
+            shown = path if len(path) <= SHOWN else [*path[:2], f"… {len(path) - SHOWN + 1} more …", *path[3 - SHOWN :]]
+            way = f"after {_rows(shown, ' → ')} nothing is" if path else "nothing is"
             message = f"a session can wait for ever in state {state.name}: {way} on its way that must come"
-        elif state.name in unsafe and all(state.name in _beyond(one, driven) for one in _beyond(state.name, driven)):
-            # (states that only lead into the circle are not told beside it)
+        elif state.name in circling:
             events = _or(sorted({edge.event for edge in driven[state.name]}))
             message = f"a session can go round for ever from state {state.name}: {events} leads to no final state"
         else:
@@ -180,35 +187,63 @@ def must_come(flow: Reachability, state: str, event: str) -> bool:
     return event == STARTED or any(ends or source.kind == "repeating" for source, ends in flow.producers.get(event, {}).items())
 
 
-def _unprovided(flow: Reachability, state: str, edges: Sequence[Edge], bare: dict[Source, set[str]]) -> list[str] | None:
-    """A shortest list of rows that leads into ``state`` with nothing on its way; None where there is none."""
-    leaving = {edge.event for edge in edges if edge.target != state}
-    wanted: list[Source] = []
-    for source in flow.sources:
-        events = {event: of[source] for event, of in flow.producers.items() if source in of}
+class _Provided:
+    """Whether something that must come is on its way, in every way of reaching a state."""
+
+    def __init__(self, flow: Reachability, edges: Mapping[str, Sequence[Edge]]) -> None:
+        self.flow = flow
+        self.sources: dict[str, list[Source]] = {}
+        """By state, what may be on its way there, and is worth waiting for."""
+        leaving = {state: {edge.event for edge in of if edge.target != state} for state, of in edges.items()}
+        for source in flow.sources:
+            events = flow.raised[source]
+            for state in self._places(source):
+                if any(events.values()) or (source.kind == "repeating" and leaving.get(state, frozenset()) & events.keys()):
+                    self.sources.setdefault(state, []).append(source)
+        self._bare: dict[Source, set[str]] = {}
+        self._walks: dict[tuple[Source, ...], dict[Config, Step] | None] = {}
+
+    def _places(self, source: Source) -> AbstractSet[str]:
         if source.kind == "after":
-            alive = state in flow.machine.rows[source.name].states
-        else:
-            alive = state in flow.alive.get(source, ())
-        if alive and (any(events.values()) or (source.kind == "repeating" and leaving & events.keys())):
-            wanted.append(source)
-    for source in wanted:
-        if source not in bare:
-            group = [source, *flow.certainty.of(source)]
-            walked = flow.walk(group) or {}
-            bare[source] = {name for name, counts, _ in walked if not _relied_on([group], counts)}
-        if state not in bare[source]:
+            return self.flow.machine.rows[source.name].states.keys()
+        return self.flow.alive.get(source, set())
+
+    def path(self, state: str) -> list[str] | None:
+        """A shortest list of rows that leads into the state with nothing on its way; None where there is none."""
+        wanted = self.sources.get(state, [])
+        if any(state not in self._without(source) for source in wanted):
             return None
-    path = None
-    groups = [[source, *flow.certainty.of(source)] for source in wanted[:JOINT]]
-    for exact in (False, True):
-        seen = flow.walk([one for group in groups for one in group], exact=exact)
-        if seen is not None:
-            config = next((one for one in seen if one[0] == state and not _relied_on(groups, one[1])), None)
-            if config is None:
-                return None
-            path = _path(seen, config)
-    return path
+        groups = [[source, *self.flow.certainty.of(source)] for source in wanted[:JOINT]]
+        sources = [one for group in groups for one in group]
+        # around the state first, which costs little; the walk from the start shows the path
+        near = self._walk(sources, region={place for source in wanted[:JOINT] for place in self._places(source)} | {state})
+        if near is not None and not any(at == state and not _relied_on(groups, counts) for at, counts, _ in near):
+            return None
+        path = None
+        for exact in (False, True):
+            seen = self._walk(sources, exact=exact)
+            if seen is not None:
+                config = next((one for one in seen if one[0] == state and not _relied_on(groups, one[1])), None)
+                if config is None:
+                    return None
+                path = _path(seen, config)
+        return path
+
+    def _without(self, source: Source) -> set[str]:
+        """The states in which the source is not sure to be on its way."""
+        if source not in self._bare:
+            group = [source, *self.flow.certainty.of(source)]
+            walked = self._walk(group, region=set(self._places(source))) or {}
+            self._bare[source] = {name for name, counts, _ in walked if not _relied_on([group], counts)}
+        return self._bare[source]
+
+    def _walk(self, group: Sequence[Source], *, exact: bool = False, region: set[str] | None = None) -> dict[Config, Step] | None:
+        if region is not None and not any(source.kind == "held" for source in group):
+            return self.flow.walk(group, region=region)
+        key = (*group, Source("held", "")) if exact else tuple(group)
+        if key not in self._walks:
+            self._walks[key] = self.flow.walk(group, exact=exact)
+        return self._walks[key]
 
 
 def _relied_on(groups: Sequence[Sequence[Source]], counts: Sequence[int]) -> bool:
@@ -257,16 +292,23 @@ def _lasting(flow: Reachability) -> Iterator[Problem]:
 # --------------------------------------------------------------------------- deferring
 
 
-def _deferring(flow: Reachability, edges: Mapping[str, list[Edge]]) -> Iterator[Problem]:
+def _deferring(flow: Reachability, edges: Mapping[str, Sequence[Edge]]) -> Iterator[Problem]:
     """Deferred events that no later state takes, or that are held where a session may stay as long as it likes."""
     machine = flow.machine
+    following: dict[str, set[str]] = {}
     for row in machine.rows.values():
         for event in row.events if row.kind == "defer" else ():
+            if event not in following:
+                taking = {state for state in edges if any(one.kind == "row" for one in flow.rows(state, event))}
+                following[event] = _leading_to(taking, edges)
+            later = following[event]
             held = [
                 state for state in row.states
                 if state in edges and flow.may_arrive(state, event) and flow.chooses(row, state, event)
             ]  # fmt: skip
-            hopeless = [state for state in held if not _taken_later(flow, state, event, edges)]
+            hopeless = [
+                state for state in held if not any(edge.target in later for edge in edges[state] if edge.target != state)
+            ]  # fmt: skip
             lasting = [state for state in held if machine.states[state].lasts]
             where = ", ".join(hopeless or lasting)
             if hopeless:
@@ -280,39 +322,34 @@ def _deferring(flow: Reachability, edges: Mapping[str, list[Edge]]) -> Iterator[
             yield Problem(row.position, message, machine.name, row.id, where, event, hint, 3, "deferred-for-ever")
 
 
-def _taken_later(flow: Reachability, state: str, event: str, edges: Mapping[str, list[Edge]]) -> bool:
-    return any(
-        row.kind == "row"
-        for later in _beyond(state, edges) if later != state or _returns(state, edges)
-        for row in flow.rows(later, event)
-    )  # fmt: skip
-
-
-def _returns(state: str, edges: Mapping[str, list[Edge]]) -> bool:
-    return any(state in _beyond(edge.target, edges) for edge in edges[state] if edge.target != state)
-
-
 # --------------------------------------------------------------------------- graphs and words
 
 
-def _leading_to(goals: Iterable[str], edges: Mapping[str, list[Edge]]) -> set[str]:
+def _leading_to(goals: Iterable[str], edges: Mapping[str, Sequence[Edge]]) -> set[str]:
+    """The goals, and every state from which a path leads to one."""
+    before: dict[str, list[str]] = {}
+    for state, of in edges.items():
+        for edge in of:
+            before.setdefault(edge.target, []).append(state)
     found = set(goals)
-    size = -1
-    while size != (size := len(found)):
-        found |= {state for state, of in edges.items() if any(edge.target in found for edge in of)}
+    todo = list(found)
+    while todo:
+        new = [state for state in before.get(todo.pop(), ()) if state not in found]
+        found.update(new)
+        todo += new
     return found
 
 
-def _beyond(state: str, edges: Mapping[str, list[Edge]]) -> list[str]:
-    """The states that can follow, nearest first; ``state`` itself only where a row leads back."""
-    found: list[str] = []
+def _beyond(state: str, edges: Mapping[str, Sequence[Edge]]) -> list[str]:
+    """The states that can follow, nearest first, without ``state`` itself."""
+    found: dict[str, None] = {}
     queue = deque([state])
     while queue:
         for edge in edges.get(queue.popleft(), ()):
             if edge.target not in found and edge.target != state:
-                found.append(edge.target)
+                found[edge.target] = None
                 queue.append(edge.target)
-    return found
+    return list(found)
 
 
 def _at(machine: Machine, state: State, code: str, message: str, hint: str) -> Problem:

@@ -9,7 +9,7 @@ row. A row that starts a source raises its count; an event that ends its source 
 firing of a one-shot timer, an outcome without ``more``, ``<child>.ended``) lowers it; where an event can have
 come from several sources, each is tried. Sources that share an event are walked together, because only
 together do they show whose event it was; others are walked alone, and to each walk what is outside counts as
-live wherever an earlier round found that it may be. Rounds repeat until nothing changes. Guards are ignored,
+live wherever it was found that it may be. ``liveness.py`` repeats this until nothing is new. Guards are ignored,
 but a row that its cell's truth table never chooses is not walked.
 
 Before a problem is told, an *exact* walk looks again: it also carries the flags (booleans and enums) that
@@ -29,13 +29,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from calltable.engine.check.liveness import Liveness, TooManyError
+from calltable.engine.check.producers import grouped, producers
 from calltable.engine.check.reliance import Reliance, certainty
 from calltable.engine.check.sources import (
     Source,
     after_change,
     assigned,
     changes_of,
-    literal,
     one_less,
     sets_of,
     with_count,
@@ -47,9 +48,10 @@ from calltable.engine.model.precedence import cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Event, Machine, Row
+    from calltable.engine.model.machine import Machine, Row
     from calltable.engine.model.precedence import Tier
 
 LIMIT = 20_000
@@ -104,84 +106,45 @@ class Reachability:
     """Where each source may be live."""
     deferred: dict[str, set[str]] = field(default_factory=dict)
     """Where an event deferred earlier may still be held or be replayed, by event."""
+    inside: set[str] = field(default_factory=set)
+    """Where a session can be once it has started; ``reachable`` counts what the table allows before that, too."""
     _exact: dict[tuple[Source, ...], set[tuple[str, tuple[int, ...]]] | None] = field(default_factory=dict)
+    _cells: dict[tuple[str, str], tuple[Edge, ...]] = field(default_factory=dict)
+    _edges: dict[str, tuple[Edge, ...]] = field(default_factory=dict)
+    _solved: bool = False
 
     # -- who produces what
     @cached_property
     def producers(self) -> dict[str, dict[Source, bool]]:
-        """For every pending event its sources; True where the event ends the source.
-
-        An interface's event may be an outcome too: it can come at any time, and ends the wait.
-        """
-        found: dict[str, dict[Source, bool]] = {}
-        for event in self.machine.events.values():
-            match event.source:
-                case "timer":
-                    name = event.of or event.name.removeprefix("timer.")
-                    found[event.name] = {Source("timer", name): True, Source("repeating", name): False}
-                case "after":
-                    name = event.of or event.name.removeprefix("after.")
-                    found[event.name] = {Source("after", name): True} if name in self.machine.rows else {}
-                case "outcome":
-                    found[event.name] = {}
-                case "child":
-                    found[event.name] = self._child_event(event)
-        used = {action.name for row in self.machine.rows.values() for action in row.actions}
-        for name in sorted(used & self.catalogue.actions.keys()):
-            for outcome in self.catalogue.actions[name].outcomes:
-                found.setdefault(outcome.event, {})[Source("action", name)] = not outcome.more
-        for deferrable in self._deferrable & found.keys():
-            if not self.anytime(deferrable):
-                found[deferrable][Source("held", deferrable)] = True
+        """For every pending event its sources; True where the event ends the source."""
+        found = producers(self.machine, self.machines, self.catalogue)
+        for event in self._deferrable & found.keys():
+            if not self.anytime(event):
+                found[event][Source("held", event)] = True
         return found
 
     @cached_property
     def _deferrable(self) -> set[str]:
         return {event for row in self.machine.rows.values() if row.kind == "defer" for event in row.events}
 
-    def _child_event(self, event: Event) -> dict[Source, bool]:
-        prefix, _, what = event.name.partition(".")
-        name = next((n for n in (event.of, prefix) if n in self.machine.children), prefix)
-        child = self.machines.get(self.machine.children[name].machine) if name in self.machine.children else None
-        source = {Source("child", name): what == "ended"}
-        if child is None or what == "ended":
-            return source
-        rows = child.rows.values()
-        if what == "refused":
-            told = {
-                literal(action, "event")
-                for row in self.machine.rows.values() for action in row.actions
-                if action.name == "child.tell" and (literal(action, "to") or name) == name
-            }  # fmt: skip
-            comes = any(row.kind == "refuse" and (None in told or told & set(row.events)) for row in rows)
-        else:
-            comes = any(one.name == what for row in rows for one in row.publish)
-        return source if comes else {}
+    @cached_property
+    def raised(self) -> Mapping[Source, Mapping[str, bool]]:
+        """For every source the pending events it raises; True for those that end it."""
+        found: dict[Source, dict[str, bool]] = {}
+        for event, of in self.producers.items():
+            for source, ends in of.items():
+                found.setdefault(source, {})[event] = ends
+        return found
 
     @cached_property
     def sources(self) -> list[Source]:
         """Everything in the machine that raises pending events."""
-        return sorted({source for of in self.producers.values() for source in of})
+        return sorted(self.raised)
 
     @cached_property
     def groups(self) -> list[list[Source]]:
         """The sources, those that share an event together."""
-        parent = {source: source for source in self.sources}
-
-        def root(source: Source) -> Source:
-            while parent[source] != source:
-                source = parent[source]
-            return source
-
-        for of in self.producers.values():
-            shared = [one for one in of if one.kind != "after"]
-            for source in shared[1:]:
-                parent[root(source)] = root(shared[0])
-        found: dict[Source, list[Source]] = {}
-        for source in self.sources:
-            if source.kind != "after":
-                found.setdefault(root(source), []).append(source)
-        return list(found.values())
+        return grouped(self.sources, self.producers.values())
 
     # -- what may happen
     def may_arrive(self, state: str, event: str) -> bool:
@@ -189,7 +152,7 @@ class Reachability:
         return (
             self.anytime(event)
             or (event == STARTED and state == self.machine.initial)
-            or any(self._may_live(source, state) for source in self.producers.get(event, ()))
+            or any(self.may_live(source, state) for source in self.producers.get(event, ()))
         )
 
     def anytime(self, event: str) -> bool:
@@ -197,7 +160,8 @@ class Reachability:
         known = self.machine.events.get(event)
         return event != STARTED and known is not None and known.source in ("interface", "engine")
 
-    def _may_live(self, source: Source, state: str) -> bool:
+    def may_live(self, source: Source, state: str) -> bool:
+        """Whether the source may be live in the state."""
         if source.kind == "after":
             row = self.machine.rows.get(source.name)
             return row is not None and state in row.states and self.truth.satisfiable(row)
@@ -208,12 +172,16 @@ class Reachability:
         of = self.producers.get(event, {})
         if self.anytime(event) or event == STARTED or not self.may_arrive(state, event):
             return self.may_arrive(state, event)
-        for group in self.groups:
-            wanted = [i for i, source in enumerate(group) if source in of]
-            if wanted:
-                walked = self._exactly(tuple(group))
-                return walked is None or any(at == state and any(counts[i] for i in wanted) for at, counts in walked)
-        return True
+        group = next((self._group_of[source] for source in of if source in self._group_of), None)
+        if group is None:
+            return True
+        wanted = [i for i, source in enumerate(group) if source in of]
+        walked = self._exactly(tuple(group))
+        return walked is None or any(at == state and any(counts[i] for i in wanted) for at, counts in walked)
+
+    @cached_property
+    def _group_of(self) -> dict[Source, list[Source]]:
+        return {source: group for group in self.groups for source in group}
 
     def _exactly(self, group: tuple[Source, ...]) -> set[tuple[str, tuple[int, ...]]] | None:
         if group not in self._exact:
@@ -231,28 +199,67 @@ class Reachability:
         verdict = self.verdicts.get(state, {}).get(event)
         return verdict is not None and row.id in verdict.taken
 
-    def edges(self, state: str) -> Iterator[Edge]:
+    def edges(self, state: str) -> tuple[Edge, ...]:
         """Every way on from the state with events that may arrive there."""
-        for event in self.verdicts.get(state, ()):
-            if self.may_arrive(state, event):
-                yield from self._cell(state, event)
+        known = self._edges.get(state)
+        if known is None:
+            arriving = (event for event in self.verdicts.get(state, ()) if self.may_arrive(state, event))
+            known = tuple(edge for event in arriving for edge in self.cell(state, event))
+            if self._solved:
+                self._edges[state] = known
+        return known
 
-    def _cell(self, state: str, event: str, fixed: Mapping[str, object] | None = None) -> Iterator[Edge]:
-        rows = self.rows(state, event)
-        if fixed and any(row.guard is not None for row in rows):
+    @cached_property
+    def incoming(self) -> Mapping[str, Sequence[tuple[str, Edge]]]:
+        """The ways into each state from others, each with the state it comes from. For use after ``solve``."""
+        found: dict[str, list[tuple[str, Edge]]] = {}
+        for state in self.machine.states:
+            for edge in self.edges(state) if state in self.inside else ():
+                if edge.target != state and edge.event != STARTED:
+                    found.setdefault(edge.target, []).append((state, edge))
+        return found
+
+    @cached_property
+    def arriving(self) -> Mapping[str, Sequence[str]]:
+        """For each state the events that may arrive there, in the machine's order. For use after ``solve``."""
+        order = {event: i for i, event in enumerate(self.machine.events)}
+        everywhere = [event for event in order if self.anytime(event)]
+        found = {state: set(everywhere) for state in self.machine.states}
+        found[self.machine.initial].add(STARTED)
+        for event, of in self.producers.items():
+            for source in of:
+                places = self.machine.rows[source.name].states if source.kind == "after" else self.alive.get(source, ())
+                for state in places:
+                    if event in order and self.may_live(source, state):
+                        found[state].add(event)
+        return {state: sorted(events, key=order.__getitem__) for state, events in found.items()}
+
+    def cell(self, state: str, event: str) -> tuple[Edge, ...]:
+        """The ways on from the state with one event, whether it may arrive or not."""
+        key = (state, event)
+        if key not in self._cells:
+            self._cells[key] = tuple(
+                Edge(row, event, row.next_state or state, row.next_state not in (None, state)) for row in self.rows(state, event)
+            )
+        return self._cells[key]
+
+    def _cell(self, state: str, event: str, fixed: Mapping[str, object]) -> tuple[Edge, ...]:
+        edges = self.cell(state, event)
+        if fixed and any(edge.row.guard is not None for edge in edges):
             taken = self.truth.decide(self.cells[state][event], event, fixed).taken
-            rows = [row for row in rows if row.id in taken or row.after is not None]
-        for row in rows:
-            yield Edge(row, event, row.next_state or state, row.next_state not in (None, state))
+            return tuple(edge for edge in edges if edge.row.id in taken or edge.row.after is not None)
+        return edges
 
     # -- walking
     def walk(
-        self, group: Sequence[Source], *, early: bool = False, exact: bool = False, limit: int = 0
+        self, group: Sequence[Source], *, early: bool = False, exact: bool = False, limit: int = 0,
+        region: AbstractSet[str] | None = None,
     ) -> dict[Config, Step] | None:
         """Every configuration of the group that a session can be in once it has started, with the step before.
 
         ``early`` counts what the table allows before ``engine.started`` too: rows are asked for there.
-        ``exact`` keeps track of the flags that guards read. None where there are more than ``limit``
+        ``exact`` keeps track of the flags that guards read. ``region`` is the set of states outside of which no source of
+        the group is ever live: only these are walked, from the ways into them. None where there are more than ``limit``
         (without it: ``LIMIT``) configurations.
         """
         at = {source: i for i, source in enumerate(group)}
@@ -267,6 +274,12 @@ class Reachability:
         for config, move in ((config, move) for config in starts for move in first):
             for step in self._steps(config, move, caps, at):
                 seen.setdefault(step, (None, move.edge))
+        if region is not None:
+            seen = {config: step for config, step in seen.items() if config[0] in region}
+            for before, edge in (way for state in region for way in self.incoming.get(state, ()) if way[0] not in region):
+                move = _Move(edge, free=True, produced=(), changes=self._changes(edge, at), sets=())
+                for step in self._steps((before, (0,) * len(group), values), move, caps, at):
+                    seen.setdefault(step, (None, edge))
         queue = deque(seen)
         moves: dict[tuple[str, tuple[object, ...]], list[_Move]] = {}
         while queue:
@@ -276,7 +289,7 @@ class Reachability:
                 moves[place] = self._moves(config[0], at, flags, config[2], but="" if early else STARTED)
             for move in self._replaying(config, group, moves[place]):
                 for step in self._steps(config, move, caps, at):
-                    if step not in seen:
+                    if step not in seen and (region is None or step[0] in region):
                         seen[step] = (config, move.edge)
                         queue.append(step)
                         if len(seen) > (limit or LIMIT):
@@ -287,7 +300,7 @@ class Reachability:
         """The moves that are possible while deferred events are replayed: theirs alone, until none is left."""
         due = [
             i for i, one in enumerate(group)
-            if one.kind == "held" and config[1][i] and not self._holds(config[0], one.name)
+            if one.kind == "held" and config[1][i] and not self.holds(config[0], one.name)
         ]  # fmt: skip
         if not due:
             return moves
@@ -337,17 +350,20 @@ class Reachability:
             free = (
                 self.anytime(event)
                 or (event == STARTED and state == self.machine.initial)
-                or any(one not in at and self._may_live(one, state) for one in of)
+                or any(one not in at and self.may_live(one, state) for one in of)
             )
             if not free and not produced:
                 continue
             for edge in self._cell(state, event, fixed):
-                changes = (*changes_of(edge.row, event, at), *self.certainty.changes(edge.row, event, at))
+                changes = self._changes(edge, at)
                 sets = tuple(sets_of(edge.row, flags))
                 if edge.enters or changes or sets or only or any(ends for _, ends in produced):
                     key = (free, produced, changes, sets, edge.target, edge.enters)
                     found.setdefault(key, _Move(edge, free, produced, changes, sets))
         return list(found.values())
+
+    def _changes(self, edge: Edge, at: Mapping[Source, int]) -> tuple[tuple[int, int | None], ...]:
+        return (*changes_of(edge.row, edge.event, at), *self.certainty.changes(edge.row, edge.event, at))
 
     def _steps(self, config: Config, move: _Move, caps: Sequence[int], at: Mapping[Source, int]) -> Iterator[Config]:
         counts = config[1]
@@ -387,29 +403,34 @@ class Reachability:
 
     # -- the fixpoint
     def solve(self) -> None:
-        """Fill ``verdicts``, ``reachable``, ``alive`` and ``deferred``."""
+        """Fill ``verdicts``, ``reachable``, ``inside``, ``alive`` and ``deferred``."""
         self.cells = cells(self.machine)
         for state, by_event in self.cells.items():
             if not self.machine.states[state].final:
                 self.verdicts[state] = {event: self.truth.decide(tiers, event) for event, tiers in by_event.items()}
-        size = -1
-        while size != (size := self._size()):
-            self.reachable.update(state for state, *_ in self.walk([], early=True, limit=sys.maxsize) or ())
-            for group in self.groups:
-                walked = self.walk(group)
-                for part in [group] if walked is not None else [[one] for one in group]:
-                    for state, counts, _ in walked or self.walk(part, limit=sys.maxsize) or ():
-                        for source, count in zip(part, counts, strict=True):
-                            if count and not self.machine.states[state].final:
-                                self.alive.setdefault(source, set()).add(state)
-            for event in self._deferrable:
-                self.deferred.setdefault(event, set()).update(self._held(event))
+        groups, run = self.groups, None
+        while run is None:
+            self.alive, self.inside, self.deferred = {}, set(), {}
+            run = Liveness(self, groups, LIMIT)
+            try:
+                run.run()
+                while self._replayed():
+                    run.again()
+            except TooManyError as error:  # less precise, and sound still: each of its sources alone
+                groups = [[one] for one in groups[error.index]] + [of for i, of in enumerate(groups) if i != error.index]
+                run = None
+        self._solved = True
 
-    def _size(self) -> int:
-        of = (*self.alive.values(), *self.deferred.values())
-        return len(self.reachable) + sum(map(len, of))
+    def _replayed(self) -> bool:
+        """Whether more is found of where deferred events are held and replayed. Fills ``reachable`` and ``deferred``."""
+        self.reachable = {state for state, *_ in self.walk([], early=True, limit=sys.maxsize) or ()}
+        before = sum(map(len, self.deferred.values()))
+        for event in self._deferrable:
+            self.deferred.setdefault(event, set()).update(self._held(event))
+        return sum(map(len, self.deferred.values())) != before
 
-    def _holds(self, state: str, event: str) -> bool:
+    def holds(self, state: str, event: str) -> bool:
+        """Whether some row of the state defers the event."""
         return any(row.kind == "defer" for row in self.rows(state, event))
 
     def _held(self, event: str) -> set[str]:
@@ -418,11 +439,11 @@ class Reachability:
         A state that takes it at once is left meanwhile only through other deferred events, which are
         replayed before it.
         """
-        held = {state for state in self.reachable if self._holds(state, event) and self.may_arrive(state, event)}
+        held = {state for state in self.reachable if self.holds(state, event) and self.may_arrive(state, event)}
         queue = deque(sorted(held))
         while queue:
             state = queue.popleft()
-            stays = self._holds(state, event)
+            stays = self.holds(state, event)
             for edge in self.edges(state):
                 replayed = state in self.deferred.get(edge.event, ())
                 target = edge.target

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, TypeAlias
 
+from calltable.engine.check.circles import components
 from calltable.engine.check.sources import assigned, literal, sets_of
 from calltable.engine.check.subjects import GuardTypes
 from calltable.engine.model import expressions as x
@@ -56,7 +57,12 @@ def same_time(flow: Reachability) -> Iterator[Problem]:
     """Pairs of ``after`` rows that run out at one moment and disagree: which is taken would depend on their order."""
     machine = flow.machine
     timed = [row for row in machine.rows.values() if row.after is not None and flow.truth.satisfiable(row)]
-    for one, two in itertools.combinations(sorted(timed, key=lambda row: row.position), 2):
+    by_state: dict[str, list[Row]] = {}
+    for row in sorted(timed, key=lambda row: row.position):
+        for state in row.states:
+            by_state.setdefault(state, []).append(row)
+    pairs = {(one.id, two.id): (one, two) for rows in by_state.values() for one, two in itertools.combinations(rows, 2)}
+    for one, two in sorted(pairs.values(), key=lambda pair: (pair[0].position, pair[1].position)):
         shared = [state for state in one.states if state in two.states and state in flow.reachable]
         if not shared or one.after != two.after or isinstance(one.after, x.Between) or (one.next_state is two.next_state is None):
             continue
@@ -111,7 +117,10 @@ def _circle(flow: Reachability, rows: Sequence[Row], how: str) -> Iterator[Probl
                 for after in assigned(values, list(sets_of(row, flags))):
                     ways.setdefault((state, values), []).append((row, (row.next_state or state, after)))
     told: set[frozenset[str]] = set()
-    for start in ways:
+    leads: dict[Place, list[Place]] = {place: [target for _, target in of] for place, of in ways.items()}
+    # where a path leads back: in a component of several places, or straight to itself
+    circling = {place for circle in components(leads) if len(circle) > 1 for place in circle}
+    for start in (place for place in ways if place in circling or place in leads[place]):
         path = _back(start, ways)
         key = frozenset(state for _, (state, _) in path)
         if path and not any(key >= other for other in told):

@@ -108,6 +108,7 @@ class _Walk:
         self.machine = flow.machine
         self.seen: dict[Place, tuple[Place, Edge] | None] = {}
         self.found: dict[tuple[str, str, str], Problem] = {}
+        self._events: dict[str, tuple[Sequence[str], Sequence[str]]] = {}
 
     def problems(self) -> Iterable[Problem]:
         """Walk, and answer what was found in the order of the walk."""
@@ -201,6 +202,12 @@ class _Walk:
         return frozenset(owed), wrongs
 
     def _of_event(self, name: str) -> tuple[Sequence[str], Sequence[str]]:
+        """What the arrival of the event opens and settles."""
+        if name not in self._events:
+            self._events[name] = self._looked_up(name)
+        return self._events[name]
+
+    def _looked_up(self, name: str) -> tuple[Sequence[str], Sequence[str]]:
         event = self.machine.events[name]
         spec = self._spec(event)
         if spec is not None:

@@ -135,7 +135,7 @@ class GuardTypes:
         if node.name in self.fixed:
             return (self.fixed[node.name],)
         variable = self.machine.variables[node.name]
-        given = [row.set[node.name] for row in self.machine.rows.values() if node.name in row.set]
+        given = self.machine.given.get(node.name, ())
         if variable.type.kind in _SMALL or not all(isinstance(one, x.Literal) for one in given):
             return None
         return tuple(dict.fromkeys([variable.default, *(one.value for one in given if isinstance(one, x.Literal))]))

@@ -8,7 +8,6 @@ allows: a refusal for a user's command, a row to a final state for an event that
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from calltable.engine.model.machine import ANY, STARTED, WIDEST
@@ -64,8 +63,8 @@ def _model(machine: Machine, states: Sequence[str], events: Sequence[str]) -> Ro
     if len(events) != 1:
         return None
     rows = [
-        row for row in machine.rows.values()
-        if events[0] in row.events and row.kind == "row" and not set(states) & row.states.keys()
+        row for row in machine.taking.get(events[0], ())
+        if row.kind == "row" and not set(states) & row.states.keys()
     ]  # fmt: skip
     return max(rows, key=lambda row: (row.guard is None, len(row.states)), default=None)
 
@@ -81,8 +80,8 @@ def _wider(machine: Machine, states: Sequence[str], events: Sequence[str]) -> li
     """The rows that the suggestion would beat, which it has to say."""
     width = 0 if len(states) == 1 else WIDEST if _all(machine, states) else _width(machine, states)
     found = [
-        row.id.partition("@")[0] for row in machine.rows.values()
-        if set(events) & set(row.events) and any(row.states.get(state, 0) > width for state in states)
+        row.id.partition("@")[0] for event in events for row in machine.taking.get(event, ())
+        if any(row.states.get(state, 0) > width for state in states)
     ]  # fmt: skip
     return list(dict.fromkeys(found))
 
@@ -117,12 +116,10 @@ def _like(row: Row) -> list[str]:
 
 
 def _id(machine: Machine, states: Sequence[str], events: Sequence[str]) -> str:
-    first = Counter(row.id.split(".")[0] for row in machine.rows.values()).most_common(1)
-    prefix = first[0][0] if first else machine.name.rpartition("/")[2]
     where = states[0] if len(states) == 1 else "any" if _all(machine, states) else "several"
     what = events[0] if len(events) == 1 else "others"
     what = what.removeprefix("user.").removeprefix("sip.").replace("*", "").replace(".", "_")
-    wanted = f"{prefix}.{where}.{what}"
+    wanted = f"{machine.prefix}.{where}.{what}"
     number, name = 1, wanted
     while name in machine.rows or name in machine.removed:
         number += 1
@@ -131,7 +128,7 @@ def _id(machine: Machine, states: Sequence[str], events: Sequence[str]) -> str:
 
 
 def _all(machine: Machine, states: Sequence[str]) -> bool:
-    return {state.name for state in machine.states.values() if not state.final} == set(states)
+    return len(states) == sum(not state.final for state in machine.states.values())
 
 
 def _state(machine: Machine, states: Sequence[str]) -> str:

@@ -63,6 +63,7 @@ class Truth:
     machine: Machine
     catalogue: Catalogue
     _known: dict[object, Verdict] = field(default_factory=dict)
+    _alone: dict[str, bool | str] = field(default_factory=dict)
 
     def decide(self, tiers: Sequence[Tier], event: str, fixed: Mapping[str, object] = _NOTHING) -> Verdict:
         """Try every valuation of the guards in ``tiers`` (as ``resolve.tiers`` orders them).
@@ -100,20 +101,24 @@ class Truth:
         except TooWideError:
             return False
 
-    def _never_set(self) -> Mapping[str, object]:
-        """The variables that no row sets, with the values that they keep."""
-        given = {name for row in self.machine.rows.values() for name in row.set}
-        return {name: one.default for name, one in self.machine.variables.items() if name not in given}
-
     def satisfiable(self, row: Row) -> bool:
         """Whether the row's guard can hold at all."""
         return self.alone(row) is not False
 
     def alone(self, row: Row) -> bool | str:
         """Whether the row's guard can hold by itself; a text, why, where it is too much to try."""
-        found, tests = _tables([row.guard] if row.guard else [], GuardTypes(self.machine, self.catalogue, row.events[0], self._never_set()))
+        if row.guard is None:
+            return True
+        if row.id not in self._alone:
+            self._alone[row.id] = self._by_itself(row.guard, row.events[0])
+        return self._alone[row.id]
+
+    def _by_itself(self, guard: x.Expression, event: str) -> bool | str:
+        # variables that no row sets keep their values
+        kept = {name: one.default for name, one in self.machine.variables.items() if name not in self.machine.given}
+        found, [test] = _tables([guard], GuardTypes(self.machine, self.catalogue, event, kept))
         try:
-            return all(any(test(v) for v in valuations(found)) for test in tests)
+            return any(test(v) for v in valuations(found))
         except TooWideError as error:
             return str(error)
 

@@ -10,15 +10,18 @@ from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import FAILED
 from calltable.engine.model.precedence import cells as resolve_cells
 from calltable.engine.model.text import text
+from calltable.engine.run import step
+from calltable.engine.run.children import NOBODY
 from calltable.engine.run.compile import compile_machine
 from calltable.engine.run.program import DEFER, ROW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from calltable.engine.model.catalogue import Catalogue
     from calltable.engine.model.machine import Machine
     from calltable.engine.run.program import CompiledMachine
+    from calltable.engine.run.session import Session
 
 
 HELD = 2
@@ -66,16 +69,14 @@ class Configuration(NamedTuple):
     deferred: tuple[tuple[str, tuple[tuple[str, object], ...]], ...]
 
 
-class _Stand:
-    """What compiled cells read of a session: ``v_<name>`` and ``count``."""
+def _stand_in(compiled: CompiledMachine, answers: Mapping[str, object]) -> Session:
+    """A session without children: ``count`` answers what it is told."""
 
-    def __init__(self, names: Sequence[str], values: Sequence[object], answers: Mapping[str, object]) -> None:
-        self.answers = answers
-        for name, value in zip(names, values, strict=True):
-            setattr(self, "v_" + name, value)
+    def count(_session: Session, child: str, state: str | None = None) -> Any:
+        return answers.get(text(x.Count(child, state)), 0)
 
-    def count(self, child: str, state: str | None = None) -> Any:
-        return self.answers.get(text(x.Count(child, state)), 0)
+    made: Session = type("StandIn", (compiled.session,), {"__slots__": (), "count": count})(0, "", "", NOBODY)
+    return made
 
 
 class Version:
@@ -90,6 +91,7 @@ class Version:
         predicates = {name: self._oracle(name) for name in catalogue.predicates}
         self.compiled: CompiledMachine = compile_machine(machine, config, predicates)
         self.names = tuple(machine.variables)
+        self.stand = _stand_in(self.compiled, answers)
         self.tiers = resolve_cells(machine)
         self.interesting = _followed(machine)
         self.domains = _domains(machine, catalogue)
@@ -106,9 +108,15 @@ class Version:
 
     def arms(self, config: Configuration) -> list[tuple[str, object]]:
         """The ``after`` rows that are armed on entry of its state, with their delays."""
-        stand = _Stand(self.names, config.values, self.answers)
-        found = [(arm.event, arm.delay(stand)) for arm in self.compiled.after[config.state]]
-        return [(event, delay) for event, delay in found if delay is not None]
+        return [*step.arms(self._placed(config))]
+
+    def _placed(self, config: Configuration) -> Session:
+        """The stand-in where the configuration says."""
+        stand = self.stand
+        stand.state, stand.cells = config.state, self.compiled.cells[config.state]
+        for name, value in zip(self.names, config.values, strict=True):
+            setattr(stand, "v_" + name, value)
+        return stand
 
     def final(self, state: str) -> bool:
         """Whether a session in this state has ended."""
@@ -151,9 +159,8 @@ class Version:
     def _one(self, config: Configuration, event: str, payload: Mapping[str, object]) -> tuple[Configuration, Reaction]:
         event = self.aliases.get(event, event)
         state = config.state
-        cell = self.compiled.cells[state].get(event)
-        stand = _Stand(self.names, config.values, self.answers)
-        taken = cell(stand, payload) if cell is not None else None
+        stand = self._placed(config)
+        taken = step.take(stand, event, payload)
         config = self._ended(config, event)
         if taken is None:
             known = self.machine.events.get(event)
@@ -162,19 +169,19 @@ class Version:
             else:
                 outcome = "unhandled" if known.source in ("interface", "engine") else "stale"
             return config, Reaction("", outcome, (), (), (), state, state, over=False)
-        row, changes, effects, publications = taken
+        row, _, effects, publications = taken
         if row.kind != ROW:
             if row.kind == DEFER and len(config.deferred) < HELD:
                 config = config._replace(deferred=(*config.deferred, (event, tuple(payload.items()))))
             outcome = " ".join(filter(None, (row.outcome.kind, f"({row.outcome.detail})" if row.outcome.detail else "")))
             return config, Reaction(row.id, outcome, (), (), (), state, state, over=False)
-        values = dict(zip(self.names, config.values, strict=True))
-        values.update(zip(row.variables, map(_frozen, changes), strict=True))
-        config = config._replace(values=tuple(values.values()), state=row.next_state or state)
+        moved = step.enter(stand, taken)
+        values = tuple(_frozen(getattr(stand, "v_" + name)) for name in self.names)
+        config = config._replace(values=values, state=stand.state)
         for name, parameters in effects:
             config = self._performed(config, name, parameters)
         arms: list[tuple[str, object]] = []
-        if config.state != state:
+        if moved:
             arms = self.arms(config)
             config = config._replace(armed=frozenset(name for name, _ in arms))
         return config, Reaction(

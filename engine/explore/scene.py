@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from calltable.engine.explore.choices import ORACLE
 from calltable.engine.model.machine import STARTED
+from calltable.engine.run import step
 from calltable.engine.run.program import DEFER, IGNORE, REFUSE
 
 if TYPE_CHECKING:
@@ -227,11 +228,10 @@ class Scene:
         if session.ended:
             return "ended", ""
         ORACLE.forget()
-        cell = session.cells.get(event)
-        if cell is None:
+        if event not in session.cells:
             raise Violation("unhandled", f"no row of {session.machine.name} takes {event} in state {session.state}")
         try:
-            taken = cell(session, payload)
+            taken = step.take(session, event, payload)
         except (KeyError, TypeError, ValueError) as error:
             raise Violation("engine-failure", f"{session.machine.name} failed on {event}: {error!r}") from error
         if taken is None:
@@ -250,13 +250,9 @@ class Scene:
                 raise Violation("deferrals", f"{actor.slot} holds more than {DEFERRED} deferred events")
             actor.deferred.append((event, payload))
             return "deferred", ""
-        _, changes, effects, publications = taken
-        for slot, value in zip(row.slots, changes, strict=True):
-            setattr(session, slot, value)
-        moves = row.next_state is not None and row.next_state != before
-        if row.next_state is not None and moves:
-            session.state = row.next_state
-            session.cells = session.machine.cells[row.next_state]
+        _, _, effects, publications = taken
+        moves = step.enter(session, taken)
+        if moves:
             actor.armed = ()
         self._show(actor, event, row, "taken", before, tuple(name for name, _ in publications))
         for name, parameters in effects:
@@ -369,10 +365,9 @@ class Scene:
 
     def _arm(self, actor: Actor) -> None:
         session = actor.session
-        arms = session.machine.after[session.state]
-        if arms:
+        if session.machine.after[session.state]:
             ORACLE.forget()
-        actor.armed = tuple(event for event, delay in arms if delay(session) is not None)
+        actor.armed = tuple(event for event, _ in step.arms(session))
 
 
 def _stale(parent: Actor, child: Session) -> None:

@@ -49,6 +49,7 @@ _FOREIGN = {
     "/": "guards do no arithmetic: let an action compute it", "'": "close the quote", '"': "close the quote",
 }  # fmt: skip
 MAX_DEPTH = 40
+"""Levels of parentheses, calls of predicates included, and of ``not``."""
 
 
 class GuardError(ValueError):
@@ -158,13 +159,9 @@ class _Parser:
 
     def or_(self) -> x.Expression:
         offset = self.token.offset
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise self.error(f"nested more than {MAX_DEPTH} deep", "split it over several rows")
         items = [self.and_()]
         while self.takes("or"):
             items.append(self.and_())
-        self.depth -= 1
         return items[0] if len(items) == 1 else self.node(x.Or(tuple(items)), offset)
 
     def and_(self) -> x.Expression:
@@ -177,11 +174,11 @@ class _Parser:
     def not_(self) -> x.Expression:
         offset = self.token.offset
         negations = 0
-        while self.takes("not"):
+        while self.token.text == "not" and self.token.kind == "name":
+            self.deeper(self.take())
             negations += 1
-        if negations > MAX_DEPTH:
-            raise self.error(f"negated more than {MAX_DEPTH} times", "two «not» cancel out")
         item = self.relation()
+        self.depth -= negations
         for _ in range(negations):
             item = self.node(x.Not(item), offset)
         return item
@@ -233,7 +230,9 @@ class _Parser:
             case "text":
                 return self.node(x.Literal(token.text[1:-1]), offset)
             case "symbol" if token.text == "(":
+                self.deeper(token)
                 inner = self.or_()
+                self.depth -= 1
                 self.expect(")", "to close the parenthesis")
                 return inner
             case "name":
@@ -269,12 +268,21 @@ class _Parser:
         if token.text == "count":
             return self.count(token)
         arguments: list[x.Expression] = []
+        self.deeper(token)
         if not self.takes(")"):
             arguments.append(self.operand())
             while self.takes(","):
                 arguments.append(self.operand())
             self.expect(")", f"to close {token.text}(")
+        self.depth -= 1
         return self.node(x.Call(token.text, tuple(arguments)), token.offset)
+
+    def deeper(self, token: Token) -> None:
+        """Note one more level of parentheses; the reader recurses for each, and so does all that walks the tree."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            message = f"the guard is nested more than {MAX_DEPTH} levels deep"
+            raise GuardError(self.at(token.offset), message, "split it into several guards or rows")
 
     def count(self, token: Token) -> x.Expression:
         if self.token.kind != "name":

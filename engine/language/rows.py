@@ -2,7 +2,7 @@
 
 A row is read against the declarations of its machine; whatever is wrong is said to the report with the row's
 id, and the row is then left out. What rows do to each other (widths, ``overrides``, ``user.*``) is settled
-afterwards, in ``standing.py``, when all are known.
+afterwards, in ``overrides.py``, when all are known.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class RowReader:
     def __init__(self, own: Declarations, machines: Mapping[str, Declarations], catalogue: Catalogue) -> None:
         self.own = own
         self.catalogue = catalogue
+        self._order = {state: i for i, state in enumerate(own.states)}
         entries = own.merged.rows
         timers = frozenset(timer_names(entries))
         self.actions = ActionReader(own, machines, catalogue, timers)
@@ -172,7 +173,7 @@ class RowReader:
                     report.within(state=state).add(item.position, what, code="final-state", hint=hint)
                     break
                 found[state] = min(width, found.get(state, width))
-        return {state: found[state] for state in self.own.states if state in found}
+        return {state: found[state] for state in sorted(found, key=self._order.__getitem__)}
 
     def _events(
         self, name: str, node: Node, position: Position, kind: RowKind, report: Report

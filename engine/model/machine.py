@@ -11,11 +11,13 @@ the session where it is.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping, Sequence
 
     from calltable.engine.model.expressions import Expression
     from calltable.engine.model.problems import Position
@@ -130,7 +132,7 @@ class Child:
         return self.name.endswith("*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Machine:
     """One table, loaded and named, ready to check and compile."""
 
@@ -156,9 +158,41 @@ class Machine:
     removed: Mapping[str, Row] = field(default_factory=dict)
     """Rows that overlays have taken away, as far as they can still be read: what a hole is best filled with."""
 
-    def in_state(self, state: str) -> Iterator[Row]:
+    def in_state(self, state: str) -> Sequence[Row]:
         """The rows that cover a state, in table order."""
-        return (row for row in self.rows.values() if state in row.states)
+        return self._by_state.get(state, ())
+
+    @cached_property
+    def _by_state(self) -> Mapping[str, Sequence[Row]]:
+        found: dict[str, list[Row]] = {}
+        for row in self.rows.values():
+            for state in row.states:
+                found.setdefault(state, []).append(row)
+        return found
+
+    @cached_property
+    def taking(self) -> Mapping[str, Sequence[Row]]:
+        """The rows by event, in table order; events without a row are not in it."""
+        found: dict[str, list[Row]] = {}
+        for row in self.rows.values():
+            for event in row.events:
+                found.setdefault(event, []).append(row)
+        return found
+
+    @cached_property
+    def prefix(self) -> str:
+        """What most ids of rows begin with, up to the first dot; the name's last part where there are no rows."""
+        first = Counter(row.id.split(".")[0] for row in self.rows.values()).most_common(1)
+        return first[0][0] if first else self.name.rpartition("/")[2]
+
+    @cached_property
+    def given(self) -> Mapping[str, Sequence[Expression]]:
+        """What rows set each variable to, in table order; variables that no row sets are not in it."""
+        found: dict[str, list[Expression]] = {}
+        for row in self.rows.values():
+            for name, value in row.set.items():
+                found.setdefault(name, []).append(value)
+        return found
 
 
 EventSource = Literal["interface", "engine", "timer", "after", "outcome", "child"]

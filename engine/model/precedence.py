@@ -21,7 +21,7 @@ Tier = tuple["Row", ...]
 
 def tiers(machine: Machine, state: str, event: str) -> tuple[Tier, ...]:
     """The rows for one cell, narrowest first; ``()`` where there is none."""
-    rows = [row for row in machine.rows.values() if state in row.states and event in row.events]
+    rows = [row for row in machine.in_state(state) if event in row.events]
     return _tiers(rows, state)
 
 

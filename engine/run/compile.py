@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from calltable.engine.model import expressions as x
 from calltable.engine.model.precedence import cells as resolve_cells
-from calltable.engine.run.program import Arm, CompiledMachine, RandomDelay, RowCode
+from calltable.engine.run.program import ROW, Arm, CompiledMachine, RandomDelay, RowCode
 from calltable.engine.run.session import Session, session_class
 
 if TYPE_CHECKING:
@@ -47,10 +47,11 @@ def compile_machine(
     compiled.after = {state: writer.arms(state) for state in model.states}
     for code in compiled.rows.values():
         code.durable = model.durable
-        if code.variables:
-            code.assign, code.named = writer.assignment(code.variables)
+        if code.kind == ROW:
+            cells = {} if code.next_state is None else compiled.cells[code.next_state]
+            make, code.named = writer.entering(code.variables, moves=code.next_state is not None)
+            code.enter = make(code.next_state, cells)
         if code.next_state is not None:
-            code.next_cells = compiled.cells[code.next_state]
             code.final = code.next_state in compiled.finals
             code.arms = compiled.after[code.next_state]
     compiled.source = writer.source
@@ -97,7 +98,7 @@ class _Writer:
         self.rows = rows
         self.source: dict[str, str] = {}
         self._shared: dict[tuple[tuple[str, ...], tuple[str, ...]], Callable[..., Any]] = {}
-        self._assignments: dict[tuple[str, ...], tuple[Callable[..., Any], Callable[..., Any]]] = {}
+        self._entering: dict[tuple[tuple[str, ...], bool], tuple[Callable[..., Any], Callable[..., Any] | None]] = {}
         self._names: dict[str, Any] = {"RandomDelay": RandomDelay}
         self._constants = 0
 
@@ -148,16 +149,20 @@ class _Writer:
             found.append(Arm(row.events[0], function))
         return tuple(found)
 
-    def assignment(self, variables: tuple[str, ...]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """Functions that put values into the slots of these variables, and that name them."""
-        found = self._assignments.get(variables)
+    def entering(self, variables: tuple[str, ...], *, moves: bool) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
+        """What makes ``enter`` of a row that sets these variables, given its next state and cells; and what names the values."""
+        found = self._entering.get((variables, moves))
         if found is None:
-            slots = "".join(f"s.v_{name}, " for name in variables)
-            pairs = ", ".join(f"{name!r}: v[{index}]" for index, name in enumerate(variables))
-            found = self._assignments[variables] = (
-                self._define("assign", ["def assign(s, v):", f"    {slots}= v"], [1, 1], self.model.position.file),
-                self._define("named", ["def named(v):", f"    return {{{pairs}}}"], [1, 1], self.model.position.file),
-            )
+            slots = [f"        {''.join(f's.v_{name}, ' for name in variables)}= v"] if variables else []
+            goes = ["        if s.state == state:", "            return False", "        s.state = state", "        s.cells = cells",
+                    "        return True"] if moves else ["        return False"]  # fmt: skip
+            lines = ["def make(state, cells):", "    def enter(s, v):", *slots, "        s.version += 1", *goes, "    return enter"]
+            make = self._define("make", lines, [1] * len(lines), self.model.position.file)
+            named = None
+            if variables:
+                pairs = ", ".join(f"{name!r}: v[{index}]" for index, name in enumerate(variables))
+                named = self._define("named", ["def named(v):", f"    return {{{pairs}}}"], [1, 1], self.model.position.file)
+            found = self._entering[variables, moves] = make, named
         return found
 
     def beginning(self, defaults: Mapping[str, Any]) -> Callable[[Session], None]:

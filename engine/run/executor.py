@@ -14,23 +14,24 @@ own ``engine.failed`` row, and no other; one in an observer or an owner is logge
 from __future__ import annotations
 
 import logging
-import random
-from collections import Counter, deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.model.machine import FAILED, STARTED
-from calltable.engine.run.children import NOBODY, Children
-from calltable.engine.run.program import DEFER, REFUSE, ROW, CompiledMachine, RandomDelay, RowCode
+from calltable.engine.run.children import NOBODY
+from calltable.engine.run.failure import Failures
+from calltable.engine.run.program import DEFER, REFUSE, ROW, RandomDelay, RowCode
 from calltable.engine.run.records import ENDED, HISTORY, OVERFLOW, PENDING, QUEUED, STALE, UNHANDLED, Outcome, Receipt
-from calltable.engine.run.session import Owner, Session
-from calltable.engine.run.store import Conflict, MemoryStore, Record, Store
-from calltable.engine.run.timers import Timers
+from calltable.engine.run.registry import NOTHING
+from calltable.engine.run.store import Commit
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Mapping
 
-    from calltable.engine.run.ports import Scheduler
+    from calltable.engine.run.ports import Change, Scheduler
+    from calltable.engine.run.session import Owner, Session
+    from calltable.engine.run.store import Store
 
 log = logging.getLogger("calltable.engine")
 
@@ -43,7 +44,6 @@ INBOX = 64
 DEFERRED = 16
 """How many deferred events a session holds: fewer than ``FOLLOWUPS``, because one event may replay them all."""
 
-_NOTHING: Mapping[str, Any] = {}
 _tuple: Any = tuple.__new__
 """Makes a named tuple without its own constructor: the same object in a third of the time, on the hottest path."""
 
@@ -62,11 +62,12 @@ class Step(NamedTuple):
     publications: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
-class Executor:
+class Executor(Failures):
     """Runs sessions of compiled machines.
 
     ``handlers`` maps the name of each action to a function ``(session, parameters) -> None``; it may call
-    ``post`` to answer with an outcome, now or later. ``observers`` are called with every ``Step``;
+    ``post`` to answer with an outcome, now or later. ``draws`` holds, for those that need it, what is drawn before the commit and given to
+    the handler as the parameter ``drawn``: see ``ports.py``. ``observers`` are called with every ``Step``;
     ``on_end`` with every session that has ended. ``counters`` counts what is worth an eye.
     """
 
@@ -78,53 +79,16 @@ class Executor:
         store: Store | None = None,
         rng: random.Random | None = None,
     ) -> None:
-        self.scheduler = scheduler
-        self.machines: dict[str, CompiledMachine] = {}
-        self.sessions: dict[int, Session] = {}
-        self.store = store if store is not None else MemoryStore()
-        self.random = rng if rng is not None else random.Random()
-        self.alarms = Timers(scheduler, self.dispatch, self.random)
-        self.timers = self.alarms.heap
-        self.counters: Counter[str] = Counter()
+        super().__init__(scheduler, handlers=handlers, store=store, rng=rng)
         self.observers: list[Callable[[Step], None]] = []
-        self.on_end: list[Callable[[Session], None]] = []
         self.current: Session | None = None
         """The session whose effects are being carried out, and by which row: adapters log the cause."""
         self.row: RowCode | None = None
-        self.children = Children(self, self.create)
-        self.handlers: dict[str, Callable[[Session, Mapping[str, Any]], None]] = {
-            "timer.start": self.alarms.start,
-            "timer.stop": self.alarms.stop,
-            "child.start": self.children.start,
-            "child.tell": self.children.tell,
-            "child.end": self.children.end,
-            **(handlers or {}),
-        }
-        self._queue: deque[tuple[Session, str, Mapping[str, Any], Session | None]] = deque()
         self._draining = False
         self._drain = 0
-        self._number = 0
-        self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Any, Receipt]] = {}
+        self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Callable[[], object]]] = {}
+        """Sessions whose commit is under way, for which event, and what is done when the store has kept it."""
         self._answer = self._committed
-
-    @property
-    def now(self) -> float:
-        """The moment of the step under way, or of the last one: seconds of the scheduler's clock."""
-        return self.alarms.now
-
-    # -- machines
-    def add(self, *machines: CompiledMachine) -> None:
-        """Let new sessions run these machines; running ones keep theirs.
-
-        Raises LookupError naming an action that no handler carries out: nothing is added then.
-        """
-        for machine in machines:
-            for row in machine.model.rows.values():
-                for action in row.actions:
-                    if action.name not in self.handlers:
-                        msg = f"{action.position}: no adapter carries out {action.name} (row {row.id})"
-                        raise LookupError(msg)
-        self.machines.update({machine.name: machine for machine in machines})
 
     def start(self, machine: str, owner: Owner = NOBODY, name: str = "", context: object = None,
               **parameters: Any) -> Session:
@@ -136,148 +100,141 @@ class Executor:
         self.dispatch(session, STARTED, parameters)
         return session
 
-    def create(self, machine: str, owner: Owner = NOBODY, name: str = "", prefix: str = "",
-               context: object = None) -> Session:
-        """Make a session without starting it; its first event has to be ``engine.started``.
-
-        ``prefix`` is put before what it publishes to an owner that is a session. Raises LookupError for an unknown machine.
-        """
-        family = owner.machine.family if isinstance(owner, Session) else None
-        compiled = (family or self.machines).get(machine)
-        if compiled is None:
-            msg = f"no machine {machine!r}; there are {', '.join(sorted(self.machines))}"
-            raise LookupError(msg)
-        self._number += 1
-        session: Session = compiled.session(self._number, name, prefix, owner)
-        session.context = context
-        self.sessions[session.id] = session
-        if compiled.durable:
-            record = Record(compiled.name, compiled.digest, 0, session.state, dict(compiled.defaults))
-            self.store.create(session.id, record)
-        if compiled.after[compiled.initial]:
-            self.alarms.now = self.scheduler.time()
-            self.alarms.arm(session, compiled.after[compiled.initial])
-        return session
-
     # -- events
-    def dispatch(self, session: Session, event: str, payload: Mapping[str, Any] = _NOTHING) -> Outcome:
+    def dispatch(self, session: Session, event: str, payload: Mapping[str, Any] = NOTHING, change: Change | None = None) -> Outcome:
         """Give a session an event from outside and carry everything through that follows from it.
 
-        From inside a step (a handler, an observer) the event is queued instead.
+        ``change`` is what the event makes of the session's value. From inside a step (a handler, an observer) the event is queued instead.
         """
         if self._draining:
-            self._queue.append((session, event, payload, None))
+            self._queue.append((session, event, payload, None, change))
             return QUEUED
         self._draining = True
         self._drain += 1
         self.alarms.now = self.scheduler.time()
         try:
             session.drain, session.followups = self._drain, 0
-            outcome = self._take(session, event, payload, None)
+            outcome = self._take(session, event, payload, None, change)
             queue = self._queue
             while queue:
                 self._follow(*queue.popleft())
         finally:
             self._draining = False
         if self.alarms.late:
-            self.alarms.set()
+            self._leave()
         return outcome
 
-    def queue(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None = None) -> None:
-        """Queue what follows from a step; only ever called from inside one.
-
-        ``origin`` is the child the event comes from, or the owner who tells it.
-        """
-        self._queue.append((session, event, payload, origin))
-
-    def post(self, session: Session, event: str, payload: Mapping[str, Any] = _NOTHING) -> None:
+    def post(self, session: Session, event: str, payload: Mapping[str, Any] = NOTHING, change: Change | None = None) -> None:
         """Give a session an event without asking what became of it: an outcome, a child's publication."""
         if self._draining:
-            self._queue.append((session, event, payload, None))
+            self._queue.append((session, event, payload, None, change))
         else:
-            self.dispatch(session, event, payload)
+            self.dispatch(session, event, payload, change)
 
-    def _follow(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> None:
+    def _follow(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> None:
         """Take a queued event. ``origin`` is the child it comes from, or the owner who told it."""
         if session.drain != self._drain:
             session.drain, session.followups = self._drain, 1
         else:
             session.followups += 1
             if session.followups > FOLLOWUPS and not session.ended:
+                reason = f"more than {FOLLOWUPS} follow-up events, the last one {event}"
                 if session.followups == FOLLOWUPS + 1:
-                    self._fail(session, event, f"more than {FOLLOWUPS} follow-up events, the last one {event}")
+                    self._fail(session, event, payload, reason)
                 else:
-                    self._end(session)
+                    self._lose(session, event, payload, reason)
+                    self._force(session, reason, settled=True)
                 return
         if origin is None:
-            self._take(session, event, payload, None)
+            self._take(session, event, payload, None, change)
         elif session.owner is origin:
-            outcome = self._take(session, event, payload, origin)
+            outcome = self._take(session, event, payload, origin, change)
             if outcome.kind in ("refused", "unhandled"):
                 told = {"event": event, "reason": outcome.detail or "no row takes it", "child": session.name}
-                self._queue.append((origin, session.prefix + "refused", told, session))
+                self._queue.append((origin, session.prefix + "refused", told, session, None))
         elif origin.owner is session:
             if (session.children or {}).get(origin.name, origin) is origin:
-                self._take(session, event, payload, origin)
-            else:  # another child has taken its name
-                self.counters["stale"] += 1
-        elif event.startswith(origin.prefix) and origin.prefix:  # the child was let go
-            self.counters["stale"] += 1
+                self._take(session, event, payload, origin, change)
+            else:
+                self._stale(session, event, payload, "another child has taken its name")
+        elif event.startswith(origin.prefix) and origin.prefix:
+            self._stale(session, event, payload, "the child was let go")
         else:  # the owner has ended since: what it said last still counts, but nobody waits for an answer
-            self._take(session, event, payload, None)
+            self._take(session, event, payload, None, change)
 
-    def _take(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> Outcome:
+    def _take(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> Outcome:
         if session.ended:
+            self._lose(session, event, payload, "the session has ended")
             return ENDED
         if session.busy:
-            return self._wait(session, event, payload, origin)
+            return self._wait(session, event, payload, origin, change)
         cell = session.cells.get(event)
         if cell is None:
             return self._missing(session, event, payload)
         try:
             taken = cell(session, payload)
-        except Exception as error:
+            if taken is None:
+                return self._missing(session, event, payload)
+            row: RowCode = taken[0]
+            value = session.value if change is None else change(session.value)
+            drawn: tuple[Any, ...] = ()
+            if taken[2] and self.draws:
+                draws = self.draws
+                for effect in taken[2]:
+                    if effect[0] in draws:
+                        taken, value, drawn = self._draw(session, taken, value)
+                        break
+        except BaseException as error:
             log.exception("%r failed on %s", session, event)
-            return self._fail(session, event, f"{event}: {error!r}")
-        if taken is None:
-            return self._missing(session, event, payload)
-        row: RowCode = taken[0]
+            self._note(error)
+            return self._fail(session, event, payload, f"{event}: {error!r}")
         if row.kind != ROW:
-            return self._declared(session, event, payload, origin, row)
+            return self._declared(session, event, payload, origin, row, value)
         receipt = None
         if row.durable:
             state = session.state
             receipt = _tuple(
                 Receipt, (session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
             )
-            changes = row.named(taken[1]) if row.named is not None else _NOTHING
+            changes = row.named(taken[1]) if row.named is not None else NOTHING
             try:
-                kept = self.store.commit(receipt, changes, self._answer)
-            except Exception as error:  # noqa: BLE001 - a store that is broken costs the session, not the engine
-                return self._lose(session, error)
+                kept = self.store.commit(_tuple(Commit, (receipt, changes, value, drawn)), self._answer)
+            except BaseException as error:  # noqa: BLE001 - a store that is broken costs the session, not the engine
+                return self._dismiss(session, event, payload, error)
             if not kept:
                 session.busy = True
-                self._pending[session.id] = session, event, payload, taken, receipt
+                apply = partial(self._apply, session, event, payload, taken, receipt, value)
+                self._pending[session.id] = session, event, payload, apply
                 return PENDING
-        self._apply(session, event, payload, taken, receipt)
+        self._apply(session, event, payload, taken, receipt, value)
         return row.outcome
 
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None) -> None:
+    def _draw(self, session: Session, taken: Any, value: Any) -> tuple[Any, Any, tuple[Any, ...]]:
+        """Let the effects of a row draw what they need: the row with it, the value that is left, and what was drawn."""
+        row, changes, effects, publications = taken
+        drawn: list[Any] = []
+        given = []
+        for name, parameters in effects:
+            draw = self.draws.get(name)
+            if draw is None:
+                drawn.append(None)
+                given.append((name, parameters))
+            else:
+                value, got = draw(session, parameters, value)
+                drawn.append(got)
+                given.append((name, {**parameters, "drawn": got}))
+        return (row, changes, given, publications), value, tuple(drawn)
+
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any) -> None:
         """Make a committed row true, then let its effects and publications go."""
         row, changes, effects, publications = taken
+        session.value = value
         if receipt is None and (row.durable or self.observers):
             state = session.state
             receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
-        if changes:
-            row.assign(session, changes)
-        before = session.state
-        moves = row.next_state is not None and row.next_state != before
-        if moves:
-            session.state = row.next_state
-            session.cells = row.next_cells
-            if session.armed:
-                self.alarms.leave(session)
-        session.version += 1
+        moves = row.enter(session, changes)
+        if moves and session.armed:
+            self.alarms.leave(session)
         if receipt is not None:
             history = session.history
             if history is None:
@@ -294,7 +251,7 @@ class Executor:
             for name, parameters in effects:
                 try:
                     handlers[name](session, parameters)
-                except Exception as error:  # noqa: BLE001 - see the module's docstring
+                except BaseException as error:  # noqa: BLE001 - see failure.py
                     self._effect_failed(session, row, name, error)
             self.row = None
         if publications:
@@ -302,7 +259,7 @@ class Executor:
             for name, fields in publications:
                 try:
                     owner.published(self, session, name, fields)
-                except Exception as error:  # noqa: BLE001 - an adapter owns roots: its mistake is the session's failure
+                except BaseException as error:  # noqa: BLE001 - an adapter owns roots: its mistake is the session's failure
                     self._effect_failed(session, row, f"publication {name}", error)
         if moves:
             if row.final:
@@ -312,19 +269,38 @@ class Executor:
                     self.alarms.arm(session, row.arms)
                 if session.deferred:
                     waiting, session.deferred = session.deferred, None
-                    self._queue.extendleft((session, *one) for one in reversed(waiting))
+                    self._queue.extendleft((session, *one, None) for one in reversed(waiting))
 
     def seconds(self, delay: float | RandomDelay) -> float:
         """A duration in seconds; one that an effect's row left open is drawn from the injected random source."""
         return self.alarms.seconds(delay)
 
-    def _effect_failed(self, session: Session, row: RowCode, name: str, error: Exception) -> None:
-        log.error("%r: %s in row %s failed", session, name, row.id, exc_info=error)
-        self.counters["effects failed"] += 1
-        self._queue.append((session, FAILED, {"reason": f"{name}: {error!r}"}, None))
-
     # -- what is not a plain row
     def _declared(
+        self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode, value: Any
+    ) -> Outcome:
+        """An event that is ignored, refused or deferred: nothing changes but the session's value, which is committed then."""
+        if value is session.value or not row.durable:
+            session.value = value
+            return self._settled(session, event, payload, origin, row)
+        receipt = Receipt(session.id, session.version + 1, row.id, event, session.state, session.state, self.alarms.now)
+        try:
+            kept = self.store.commit(Commit(receipt, NOTHING, value, ()), self._answer)
+        except BaseException as error:  # noqa: BLE001 - as for a row that is taken
+            return self._dismiss(session, event, payload, error)
+
+        def commit() -> Outcome:
+            session.value = value
+            session.version += 1
+            return self._settled(session, event, payload, origin, row)
+
+        if kept:
+            return commit()
+        session.busy = True
+        self._pending[session.id] = session, event, payload, commit
+        return PENDING
+
+    def _settled(
         self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode
     ) -> Outcome:
         outcome = row.outcome
@@ -334,6 +310,7 @@ class Executor:
                 session.deferred = [(event, payload, origin)]
             elif len(deferred) >= DEFERRED:
                 self.counters["deferrals refused"] += 1
+                self._lose(session, event, payload, "the session defers too many events")
                 outcome = OVERFLOW
             else:
                 deferred.append((event, payload, origin))
@@ -342,6 +319,10 @@ class Executor:
         if self.observers:
             self._observe(Step(session, event, payload, outcome, row, None, ()))
         return outcome
+
+    def _stale(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> None:
+        self.counters["stale"] += 1
+        self._lose(session, event, payload, reason)
 
     def _missing(self, session: Session, event: str, payload: Mapping[str, Any]) -> Outcome:
         known = session.machine.model.events.get(event)
@@ -352,27 +333,24 @@ class Executor:
             log.error("%r: no row for %s", session, event)
         if self.observers:
             self._observe(Step(session, event, payload, outcome, None, None, ()))
+        if event == FAILED:
+            self._force(session, payload["reason"], settled=False)
+            return ENDED
+        self._lose(session, event, payload, "the session no longer waits for it" if stale else "no row handles it")
         return outcome
 
     def _observe(self, step: Step) -> None:
         for observe in self.observers:
             self._guarded(observe, step)
 
-    def _guarded(self, call: Callable[..., None], *arguments: object) -> None:
-        """Tell somebody whose mistakes are not the session's."""
-        try:
-            call(*arguments)
-        except Exception:
-            log.exception("%r failed", call)
-            self.counters["observers failed"] += 1
-
-    def _wait(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None) -> Outcome:
+    def _wait(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> Outcome:
         if session.inbox is None:
             session.inbox = []
         if len(session.inbox) >= INBOX:
             self.counters["inbox refused"] += 1
+            self._lose(session, event, payload, "the session's inbox is full")
             return OVERFLOW
-        session.inbox.append((event, payload, origin))
+        session.inbox.append((event, payload, origin, change))
         return QUEUED
 
     def _committed(self, key: int, error: Exception | None) -> None:
@@ -380,15 +358,16 @@ class Executor:
         if self._draining:  # in the middle of another step, or before it has said that it will answer later
             self.scheduler.call_at(self.scheduler.time(), self._committed, key, error)
             return
-        session, event, payload, taken, receipt = self._pending.pop(key)
+        session, event, payload, work = self._pending.pop(key)
         session.busy = False
         if session.ended:
+            self._inside(partial(self._lose, session, event, payload, "the session has ended"))
             return
         waiting, session.inbox = session.inbox or [], None
         if error is None:
-            self._inside(partial(self._apply, session, event, payload, taken, receipt))
+            self._inside(work)
         else:
-            self._inside(partial(self._lose, session, error))
+            self._inside(partial(self._dismiss, session, event, payload, error))
         for one in waiting:
             self._inside(partial(self._follow, session, *one))
 
@@ -404,48 +383,19 @@ class Executor:
         finally:
             self._draining = False
         if self.alarms.late:
-            self.alarms.set()
+            self._leave()
 
-    # -- ends
-    def _fail(self, session: Session, event: str, reason: str) -> Outcome:
-        """Let the session's own ``engine.failed`` row say what now; by force where ``event`` was that already."""
-        self.counters["sessions failed"] += 1
-        log.error("%r failed: %s", session, reason)
-        if event != FAILED and not session.busy:
-            outcome = self._take(session, FAILED, {"reason": reason}, None)
-            if outcome.kind in ("taken", "pending") or session.ended:
-                return outcome
-        self._end(session)
-        return ENDED
+    def _leave(self) -> None:
+        """A step and all that followed are done, and something is left to do: tell of lost events, set the alarm, raise an interrupt."""
+        while self._lost:
+            lost, self._lost = self._lost, []
+            self._inside(partial(self._tell_lost, lost))
+        self.alarms.set()
+        if self._interrupt is not None:
+            error, self._interrupt = self._interrupt, None
+            raise error
 
-    def _lose(self, session: Session, error: Exception) -> Outcome:
-        """The store does not keep the session any more: it settles what it can, and ends."""
-        conflict = isinstance(error, Conflict)
-        self.counters["conflicts" if conflict else "commits failed"] += 1
-        reason = str(error) if conflict else repr(error)
-        log.error("%r failed: %s", session, reason)
-        outcome = ENDED
-        payload = {"reason": reason}
-        try:
-            cell = session.cells.get(FAILED)
-            taken = cell(session, payload) if cell is not None else None
-            if taken is not None and taken[0].kind == ROW:
-                self._apply(session, FAILED, payload, taken, None)
-                outcome = taken[0].outcome
-        except Exception:
-            log.exception("%r: its engine.failed row failed too", session)
-        if not session.ended:
-            self._end(session)
-        return outcome
-
-    def _end(self, session: Session) -> None:
-        session.ended = True
-        self.sessions.pop(session.id, None)
-        self.alarms.end(session)
-        session.deferred = session.inbox = None
-        if session.machine.durable:
-            self._guarded(self.store.remove, session.id)
-        self.children.end_all(session)
-        for ended in self.on_end:
-            self._guarded(ended, session)
-        self._guarded(session.owner.child_ended, self, session)
+    def _tell_lost(self, lost: list[tuple[Session, str, Mapping[str, Any], str]]) -> None:
+        for one in lost:
+            for tell in self.on_lost:
+                self._guarded(tell, *one)

@@ -27,8 +27,10 @@ class RandomDelay(NamedTuple):
     high: float
 
 
-def _nothing_assigned(_session: object, _values: tuple[Any, ...]) -> None:
-    """A row that sets nothing."""
+def _nothing_entered(_session: object, _values: tuple[Any, ...]) -> bool:
+    """A row that is no transition: it is never entered."""
+    msg = "only a row of kind 'row' is entered"
+    raise AssertionError(msg)
 
 
 def _nothing_begun(_session: object) -> None:
@@ -39,8 +41,7 @@ class RowCode:
     """What the executor needs of a row, resolved: no lookups are left to do."""
 
     __slots__ = (
-        "arms", "assign", "durable", "final", "id", "kind", "model", "named", "next_cells", "next_state", "outcome", "slots",
-        "variables",
+        "arms", "durable", "enter", "final", "id", "kind", "model", "named", "next_state", "outcome", "variables",
     )  # fmt: skip
 
     def __init__(self, row: Row) -> None:
@@ -49,14 +50,12 @@ class RowCode:
         self.model = row
         self.outcome = Outcome(_OUTCOMES[row.kind], row.id if row.kind == "row" else row.note)
         self.variables = tuple(row.set)
-        self.slots = tuple("v_" + name for name in row.set)
         self.next_state = row.next_state
-        self.next_cells: dict[str, Any] | None = None
         self.final = False
         self.arms: tuple[Arm, ...] = ()
         self.durable = False
-        self.assign: Callable[[Any, tuple[Any, ...]], None] = _nothing_assigned
-        """Puts the values of a taken row into their slots."""
+        self.enter: Callable[[Any, tuple[Any, ...]], bool] = _nothing_entered
+        """Makes the row true: puts the new values into their slots, counts the version, goes to the next state. Whether that is another one."""
         self.named: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None
         """The same values by variable, for a store; None where the row sets nothing."""
 
@@ -102,15 +101,3 @@ class CompiledMachine:
 
     def __repr__(self) -> str:
         return f"<machine {self.name} {self.digest[:8]}>"
-
-
-class Taken(NamedTuple):
-    """What a cell answers: the row, the new values of ``row.slots``, effects and publications.
-
-    The generated code returns plain tuples of this shape.
-    """
-
-    row: RowCode
-    changes: tuple[Any, ...]
-    effects: tuple[tuple[str, Mapping[str, Any]], ...]
-    publications: tuple[tuple[str, Mapping[str, Any]], ...]

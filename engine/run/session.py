@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from calltable.engine.run.ports import Queue
+    from calltable.engine.run.ports import Change, Queue
     from calltable.engine.run.program import CompiledMachine
     from calltable.engine.run.records import Receipt
     from calltable.engine.run.timer_heap import Timer
 
 Payload = "Mapping[str, Any]"
-Waiting: TypeAlias = "tuple[str, Mapping[str, Any], Session | None]"
+Deferred: TypeAlias = "tuple[str, Mapping[str, Any], Session | None]"
+Waiting: TypeAlias = "tuple[str, Mapping[str, Any], Session | None, Change | None]"
 
 
 class Owner(Protocol):
@@ -36,7 +37,7 @@ class Session:
 
     __slots__ = (
         "armed", "busy", "cells", "children", "context", "deferred", "drain", "ended", "followups", "history",
-        "id", "inbox", "name", "owner", "prefix", "started", "state", "timers", "version",
+        "id", "inbox", "name", "owner", "prefix", "started", "state", "timers", "value", "version",
     )  # fmt: skip
 
     machine: ClassVar[CompiledMachine]
@@ -48,11 +49,13 @@ class Session:
     cells: dict[str, Callable[[Session, Mapping[str, Any]], Any]]
     version: int
     context: Any
-    """The adapter's own; the engine never looks at it."""
+    """The adapter's own; the engine never looks at it, nor keeps it."""
+    value: Any
+    """The adapter's own too, but immutable and committed with the session: see ``ports.py``."""
     timers: dict[str, Timer[Session]] | None
     armed: list[Timer[Session]] | None
     children: dict[str, Session] | None
-    deferred: list[Waiting] | None
+    deferred: list[Deferred] | None
     inbox: list[Waiting] | None
     history: list[Receipt] | None
     started: int
@@ -70,7 +73,7 @@ class Session:
         self.state = machine.initial
         self.cells = machine.cells[machine.initial]
         self.version = self.started = self.followups = self.drain = 0
-        self.context = self.timers = self.armed = self.children = self.deferred = self.inbox = self.history = None
+        self.context = self.value = self.timers = self.armed = self.children = self.deferred = self.inbox = self.history = None
         self.busy = self.ended = False
         machine.begin(self)
 

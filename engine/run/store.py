@@ -7,7 +7,7 @@ A store that answers later (a disk, a network) keeps the session's lane closed u
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -19,17 +19,32 @@ class Conflict(Exception):  # noqa: N818 - the word says it; it is no programmin
     """The store holds another version of the session than the one the step was computed on."""
 
 
+class Commit(NamedTuple):
+    """What one step makes true, all or nothing."""
+
+    receipt: Receipt
+    """The step: the version it leads to, the row, the states."""
+    variables: Mapping[str, Any]
+    """The new values of those that the row sets."""
+    value: Any
+    """The adapter's value after the step."""
+    drawn: tuple[Any, ...]
+    """What the row's effects have drawn, in order; None for an effect that draws nothing."""
+
+
 class Record:
     """A session as it stands in a store."""
 
-    __slots__ = ("digest", "machine", "state", "variables", "version")
+    __slots__ = ("digest", "drawn", "machine", "state", "value", "variables", "version")
 
-    def __init__(self, machine: str, digest: str, version: int, state: str, variables: dict[str, Any]) -> None:
+    def __init__(self, machine: str, digest: str, version: int, state: str, variables: dict[str, Any], value: Any = None) -> None:
         self.machine = machine
         self.digest = digest
         self.version = version
         self.state = state
         self.variables = variables
+        self.value = value
+        self.drawn: tuple[Any, ...] = ()
 
 
 class Store(Protocol):
@@ -38,8 +53,8 @@ class Store(Protocol):
     def create(self, key: int, record: Record) -> None:
         """Keep a new session. Raises ``Conflict`` where the key is taken."""
 
-    def commit(self, receipt: Receipt, changes: Mapping[str, Any], done: Callable[[int, Exception | None], None]) -> bool:
-        """Replace the version before ``receipt``'s by the state it leads to, all or nothing; ``changes`` are variables' new values.
+    def commit(self, commit: Commit, done: Callable[[int, Exception | None], None]) -> bool:
+        """Replace the version before the commit's by what it leads to, all or nothing.
 
         True: it is kept. False: ``done`` will be called with the session's key and None or the reason it failed, once, and
         from the thread of the engine. Raises ``Conflict`` where the store already knows that it holds another version.
@@ -65,18 +80,20 @@ class MemoryStore:
             raise Conflict(msg)
         self._records[key] = record
 
-    def commit(self, receipt: Receipt, changes: Mapping[str, Any], done: Callable[[int, Exception | None], None]) -> bool:  # noqa: ARG002
+    def commit(self, commit: Commit, done: Callable[[int, Exception | None], None]) -> bool:  # noqa: ARG002
         """As ``Store`` says; always answers at once."""
-        key, version = receipt.session, receipt.version
+        key, version = commit.receipt.session, commit.receipt.version
         record = self._records.get(key)
         if record is None or record.version != version - 1:
             held = "nothing" if record is None else f"version {record.version}"
             msg = f"session {key}: the step was computed on version {version - 1}, the store holds {held}"
             raise Conflict(msg)
-        if changes:
-            record.variables.update(changes)
+        if commit.variables:
+            record.variables.update(commit.variables)
         record.version = version
-        record.state = receipt.after
+        record.state = commit.receipt.after
+        record.value = commit.value
+        record.drawn = commit.drawn
         return True
 
     def remove(self, key: int) -> None:

@@ -1,6 +1,6 @@
 """Run the benchmarks one after the other, as tables and, where asked, as one JSON file.
 
-    python -m tests.bench [step] [load] [sip] [soak] [--json FILE]
+    python -m tests.bench [step] [load] [check] [sip] [soak] [--json FILE]
 
 Without names: all but ``soak``, which takes five minutes. A benchmark that needs something that is not there says so
 and is passed over. The exit status is 1 where one missed its target, 0 otherwise.
@@ -19,10 +19,11 @@ from pathlib import Path
 BENCHMARKS = {
     "step": "what one event costs, beside other state machine libraries",
     "load": "how long the shipped tables take to load, check and compile",
+    "check": "how the time to load and check a table grows with its size",
     "sip": "CPU and memory per SIP call, beside other B2BUAs",
     "soak": "whether 100,000 calls leave anything behind",
 }
-USUAL = ("step", "load", "sip")
+USUAL = ("step", "load", "check", "sip")
 
 
 def main(arguments: list[str] | None = None) -> int:

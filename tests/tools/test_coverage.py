@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -75,7 +76,8 @@ def test_a_drawn_table_is_coloured(file, tmp_path, capsys):
     assert "stroke:#d1242f" in out
     assert main(["render", "b2bua/bridge", "--format", "dot", "--coverage", str(file)]) == 0
     out = capsys.readouterr().out
-    assert 'color="#1a7f37", fontcolor="#1a7f37", label=' in out
+    assert re.search(r'"s_idle" -> .*, color="#1a7f37"\];', out)
+    assert re.search(r'color="#d1242f", style=dashed\];', out)
 
 
 @pytest.mark.slow
@@ -84,8 +86,8 @@ def test_a_page_is_coloured_by_rows(file, tmp_path):
     page = tmp_path / "tables.html"
     assert main(["render", "b2bua/bridge", "leg/uac", "-o", str(page), "--coverage", str(file)]) == 0
     text = page.read_text()
-    assert 'svg.diagram[aria-label="leg/uac"] .row[data-row="uac.start"] tspan { fill: #1a7f37; }' in text
-    assert 'article[data-row="bridge.routing.rejected"]::after { content: "reached 0 times"' in text
+    assert 'svg.diagram[aria-label="leg/uac"] .row[data-row="uac.start"] tspan { fill: var(--reached); }' in text
+    assert 'article[data-row="bridge.routing.rejected"]::after { content: "never reached"' in text
     picture = tmp_path / "bridge.svg"
     assert main(["render", "b2bua/bridge", "-o", str(picture), "--coverage", str(file)]) == 0
-    assert '.arrow[data-rows~="bridge.start"] path { stroke: #1a7f37; }' in picture.read_text()
+    assert '.arrow[data-rows~="bridge.start"] path { stroke: var(--reached);' in picture.read_text()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,13 +12,21 @@ import pytest
 
 from calltable.engine.language.load import load_tables
 from calltable.engine.model.machine import Machine
+from calltable.engine.observe.hits import Hits
+from calltable.engine.observe.measure import Measure
+from calltable.engine.observe.measure import measure as measured
 from calltable.tools import UsageError
 from calltable.tools.commands import render
 from calltable.tools.draw.diagram import CROWDED, Diagram, diagram
-from calltable.tools.draw.layout import LONGEST, layout, measure, trim
-from calltable.tools.draw.notation import dot, mermaid
+from calltable.tools.draw.fragment import fragment
+from calltable.tools.draw.graphviz import dot, png
+from calltable.tools.draw.label import LONGEST, NARROW, TextLine, edge_block, measure, node_block, trim
+from calltable.tools.draw.layout import layout
+from calltable.tools.draw.mermaid import mermaid
+from calltable.tools.draw.options import Options, legend
 from calltable.tools.draw.page import page
 from calltable.tools.draw.picture import svg
+from calltable.tools.draw.row import Line
 
 TABLES = Path(__file__).parent / "tables"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -36,6 +45,25 @@ def door(machines) -> Machine:
 @pytest.fixture(scope="module")
 def shipped() -> list[Machine]:
     return list(load_tables().machines.values())
+
+
+@pytest.fixture(scope="module")
+def overlaid(tmp_path_factory) -> Machine:
+    file = tmp_path_factory.mktemp("overlay") / "knock.yaml"
+    file.write_text(
+        "calltable: 1\noverlay: test/door\nadd:\n"
+        "  - {id: knock.locked, state: locked, event: sip.ring, overrides: door.shut.ring, next_state: ajar}\n",
+        encoding="utf-8",
+    )
+    return load_tables([TABLES], overlays=[file]).machines["test/door"]
+
+
+@pytest.fixture
+def half(door) -> Measure:
+    """Coverage of the door in which only ``door.closed.push`` was reached, once."""
+    hits = Hits()
+    hits.rows[door.name, door.digest, "closed", "user.push", "door.closed.push"] = 1
+    return measured(door, hits)
 
 
 def edges(made: Diagram) -> dict[tuple[str, str], list[str]]:
@@ -67,7 +95,7 @@ class TestDiagram:
 
     def test_a_row_that_stays_is_a_line_inside(self, door):
         made = diagram(door)
-        holder = made.boxes.get("shut") or next(node for node in made.nodes.values() if node.name == "shut")
+        (holder,) = [node for node in made.nodes.values() if node.name in {"shut", "in every state of shut"}]
         assert [line.row for line in holder.lines] == ["door.shut.ring"]
         assert not any("door.start" in rows for rows in edges(made).values())
 
@@ -114,7 +142,7 @@ class TestDiagram:
         for machine in shipped:
             made = diagram(machine, show=("ignored", "refused", "deferred"))
             drawn = {line.row for edge in made.edges for line in edge.lines}
-            for holder in (*made.nodes.values(), *made.boxes.values()):
+            for holder in made.nodes.values():
                 drawn |= {line.row for line in holder.lines}
             assert drawn == set(machine.rows), machine.name
 
@@ -125,6 +153,100 @@ class TestDiagram:
                 for other in boxes:
                     mine, theirs = set(box.states), set(other.states)
                     assert box is other or mine < theirs or theirs < mine or not mine & theirs
+
+
+    def test_a_row_of_a_group_to_one_of_its_states_leaves_from_the_note_in_the_box(self, shipped):
+        bridge = next(machine for machine in shipped if machine.name == "b2bua/bridge")
+        made = diagram(bridge)
+        assert edges(made)["in every state of unanswered", "ringing"] == ["bridge.unanswered.progress"]
+        assert made.boxes["unanswered"].note in made.inside(made.boxes["unanswered"])
+
+    def test_ends_are_folded_by_choice(self, door):
+        made = diagram(door, fold_final=True)
+        assert "gone" not in made.nodes
+        (pill,) = [node for node in made.nodes.values() if node.name == "any state"]
+        assert [(line.row, line.goes) for line in pill.lines] == [("door.any.leave", "gone")]
+
+    def test_ends_keep_their_arrows_by_choice(self, shipped):
+        crowded = next(machine for machine in shipped if machine.name == "leg/uas")
+        assert any(line.goes for node in diagram(crowded).nodes.values() for line in node.lines)
+        made = diagram(crowded, fold_final=False)
+        assert not any(line.goes for node in made.nodes.values() for line in node.lines)
+
+    def test_a_line_names_the_overlay_that_its_row_comes_from(self, overlaid):
+        lines = {line.row: line for edge in diagram(overlaid).edges for line in edge.lines}
+        assert lines["knock.locked"].overlay.endswith("knock.yaml")
+        assert lines["door.ajar.push"].overlay == ""
+        assert "from overlay" in lines["knock.locked"].tooltip
+
+    def test_a_fragment_is_drawn_without_a_start(self):
+        found = fragment(load_tables(), "leg/established")
+        made = diagram(found)
+        assert made.initial is None
+        assert {row.origin for row in found.rows.values()} == {"leg/established"}
+        assert "idle" not in made.nodes
+        for picture in (svg(found), dot(found), mermaid(found)):
+            assert "reinviting" in picture
+
+    def test_what_is_no_fragment_is_not_drawn(self):
+        assert fragment(load_tables(), "leg/nothing") is None
+
+
+class TestLabel:
+    def test_with_events_alone_a_name_stands_once_for_all_its_rows(self, door):
+        made = diagram(door, detail="events")
+        lines = [line for edge in made.edges for line in node_lines(edge.lines)]
+        names = [span for line in lines for span in line.spans if span.text == "user.push"]
+        assert names
+        assert all(span.rows for span in names)
+
+    def test_no_line_of_event_names_is_long(self, shipped):
+        for machine in shipped:
+            for node in diagram(machine, detail="events").nodes.values():
+                for line in node_block(node, "events").lines[1:]:
+                    text = "".join(span.text for span in line.spans)
+                    assert len(text.rstrip(", ")) <= NARROW + 6 or sum(bool(span.rows) for span in line.spans) == 1, text
+
+    def test_a_row_of_an_overlay_is_marked_in_both_details(self, overlaid):
+        edge = next(edge for edge in diagram(overlaid).edges if edge.lines[0].row == "knock.locked")
+        assert [line.spans[0].text for line in node_lines(edge.lines)] == ["◆ "]
+        assert next(iter(edge_block(edge.lines, "rows").lines)).spans[0].text == "◆ "
+
+    def test_wide_letters_are_counted_as_wide(self):
+        assert measure("転送", 11) > measure("ab", 11) * 1.5
+
+
+def node_lines(rows: list[Line]) -> list[TextLine]:
+    return list(edge_block(rows, "events").lines)
+
+
+class TestLegend:
+    def test_it_explains_the_colours_that_are_used(self, door, overlaid):
+        assert [sign.name for sign in legend([door])] == ["user", "sip", "timer", "engine"]
+        assert legend([overlaid])[-1].name == "overlay"
+
+    def test_coverage_has_a_legend_of_its_own_with_its_counts(self, door, half):
+        signs = {sign.name: sign.text for sign in legend([door], [half])}
+        assert signs["reached"] == f"reached (1 of {len(door.rows)} rows)"
+        assert str(len(door.rows) - 1) in signs["missed"]
+        assert "user" not in signs
+
+    def test_every_format_shows_it(self, door, half):
+        pytest.importorskip("pygraphviz")
+        for text in (svg(door, measured=half), dot(door, measured=half), mermaid(door, measured=half), page([door], measures=[half])):
+            assert "reached (1 of" in text
+            assert "never reached" in text
+        assert "from the API" in svg(door)
+        assert "from the API" in dot(door)
+
+    def test_an_arrow_is_coloured_by_whether_its_rows_were_reached(self, door, half):
+        text = mermaid(door, measured=half)
+        arrows = [line for line in text.splitlines() if re.search(r" -->", line)]
+        styles = {int(number): style for number, style in re.findall(r"linkStyle (\d+) (.*)", text)}
+        reached = next(number for number, line in enumerate(arrows) if line.startswith("  s_closed ") and "s_open" in line)
+        missed = next(number for number, line in enumerate(arrows) if "s_gone" in line)
+        assert "dasharray" not in styles[reached]
+        assert "dasharray" in styles[missed]
 
 
 class TestLayout:
@@ -207,6 +329,26 @@ class TestText:
                 assert graph.number_of_edges() == len(made.edges) + 1
 
 
+    def test_no_line_on_a_mermaid_arrow_is_longer_than_mermaid_writes(self, shipped):
+        for machine in shipped:
+            for label in re.findall(r'\|"(.*?)"\|', mermaid(machine)):
+                for line in re.sub(r"#\w+;", "_", label).split("<br/>"):
+                    assert len(line) <= 29, line
+
+    def test_mermaid_has_one_arrow_for_each_pair_of_states(self, shipped):
+        for machine in shipped:
+            pairs = re.findall(r"^  (\w+) -->\|.*\| (\w+)$", mermaid(machine), re.MULTILINE)
+            assert len(pairs) == len(set(pairs)) > 0
+
+    def test_a_png_is_a_picture_of_the_same_graph(self, door):
+        pytest.importorskip("pygraphviz")
+        small, large = (png(door, Options(detail=detail)) for detail in ("events", "rows"))
+        assert small.startswith(b"\x89PNG\r\n")
+        assert int.from_bytes(small[16:20], "big") * int.from_bytes(small[20:24], "big") < int.from_bytes(
+            large[16:20], "big"
+        ) * int.from_bytes(large[20:24], "big"), "names alone take less room"
+
+
 class Checked(HTMLParser):
     """Reads a page and holds that what opens also closes."""
 
@@ -236,6 +378,25 @@ class TestPage:
         listed = [one["data-row"] for tag, one in found if tag == "article"]
         assert sorted(listed) == sorted(row for machine in machines for row in machine.rows)
         assert [one["id"] for tag, one in found if tag == "section"] == ["overview", "test/door", "test/lamp"]
+
+    def test_one_table_opens_on_itself(self, door):
+        pytest.importorskip("pygraphviz")
+        found = Checked(page([door])).seen
+        assert [one["id"] for tag, one in found if tag == "section"] == ["test/door"]
+        assert not [tag for tag, _ in found if tag == "nav"]
+
+    def test_each_table_is_drawn_in_both_details(self, door):
+        pytest.importorskip("pygraphviz")
+        found = Checked(page([door])).seen
+        assert [one["data-detail"] for _, one in found if one.get("class") == "canvas"] == ["rows", "events"]
+
+    def test_rows_of_an_overlay_stand_out_in_the_list_and_in_the_overview(self, overlaid, machines):
+        pytest.importorskip("pygraphviz")
+        text = page([overlaid, *(machine for machine in machines if machine.name != overlaid.name)])
+        listed = [one["data-row"] for tag, one in Checked(text).seen if tag == "article" and "overlay" in (one["class"] or "").split()]
+        assert listed == ["knock.locked"]
+        assert "◆ 1 from an overlay" in text
+        assert "◆ overlay knock.yaml" in text
 
     def test_it_is_one_file(self, machines):
         pytest.importorskip("pygraphviz")
@@ -268,18 +429,40 @@ def command(*arguments: str) -> int:
 class TestCommand:
     @pytest.mark.parametrize(
         ("suffix", "start"),
-        [(".mmd", "%% test/door"), (".dot", 'digraph "test/door"'), (".svg", "<svg "), (".html", "<!doctype html>")],
+        [(".mmd", "%% test/door"), (".dot", 'digraph "test/door"'), (".svg", "<svg "), (".html", "<!doctype html>"), (".png", "\x89PNG")],
     )
     def test_the_suffix_says_the_format(self, tmp_path, suffix, start):
         pytest.importorskip("pygraphviz")
         out = tmp_path / f"picture{suffix}"
         tables = [str(TABLES / "door.yaml"), str(TABLES / "catalogue.yaml")]
         assert command(*tables, "-o", str(out)) == 0
-        assert out.read_text(encoding="utf-8").startswith(start)
+        assert out.read_bytes().startswith(start.encode("latin-1"))
 
     def test_a_shipped_table_goes_by_its_name(self, capsys):
         assert command("leg/uas") == 0
         assert capsys.readouterr().out.startswith("%% leg/uas\n")
+
+    def test_a_fragment_goes_by_its_name_too(self, capsys):
+        assert command("leg/established") == 0
+        assert capsys.readouterr().out.startswith("%% leg/established\n")
+
+    def test_a_file_is_drawn_without_the_tables_of_its_children(self, tmp_path):
+        pytest.importorskip("pygraphviz")
+        wakeup = Path(__file__).parents[2] / "docs" / "examples" / "wakeup.yaml"
+        assert command(str(wakeup), "-o", str(tmp_path / "wakeup.svg")) == 0
+        assert 'aria-label="example/wakeup"' in (tmp_path / "wakeup.svg").read_text(encoding="utf-8")
+
+    def test_a_png_is_not_written_to_a_terminal(self, monkeypatch):
+        pytest.importorskip("pygraphviz")
+        monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+        with pytest.raises(UsageError, match="not for a terminal"):
+            command("leg/stray", "--format", "png")
+
+    @pytest.mark.parametrize("form", ["png", "svg", "html"])
+    def test_without_graphviz_the_way_to_it_is_said(self, tmp_path, monkeypatch, form):
+        monkeypatch.setitem(sys.modules, "pygraphviz", None)
+        with pytest.raises(UsageError, match=r"pip install 'calltable\[diagrams\]'"):
+            command("leg/stray", "-o", str(tmp_path / f"stray.{form}"))
 
     def test_many_tables_go_into_a_folder(self, tmp_path):
         assert command(str(TABLES), "-o", str(tmp_path / "out"), "--format", "dot") == 0
@@ -289,7 +472,7 @@ class TestCommand:
         ("arguments", "message"),
         [
             (["leg/uass"], r"no table 'leg/uass', nor such a file; did you mean leg/uas\?"),
-            (["leg/uas", "-o", "x.pdf"], r"end it in \.mmd, \.dot, \.svg or \.html"),
+            (["leg/uas", "-o", "x.pdf"], r"end it in \.mmd, \.dot, \.svg, \.png or \.html"),
             (["leg/uas", "--events", "refusd"], r"there are ignored, refused, deferred; did you mean refused\?"),
             ([str(TABLES), "-o", "x.svg"], r"svg holds one table a file, and there are 2 \(test/door, test/lamp"),
             (["leg/uas", "--overlay", "nowhere.yaml"], r"--overlay nowhere\.yaml: there is no such file"),

@@ -32,7 +32,7 @@ def test_without_a_destination_nothing_starts(capsys):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--next-hop", "tel:123"], "--next-hop: target 'tel:123' is no sip: URI"),
+        (["--next-hop", "tel:123"], "--next-hop: target 'tel:123' is not a sip: URI"),
         (["--next-hop", "sip:a", "--listen", "udp:192.0.2.1:5060"], "cannot listen on udp:192.0.2.1:5060: this machine has no such address"),
         (["--next-hop", "sip:a", "--listen", "tls:127.0.0.1:5060"], "transport 'tls' is not supported (supported: udp, tcp)"),
         (["--config", "/nowhere.yaml"], "cannot read /nowhere.yaml: No such file or directory"),
@@ -55,6 +55,13 @@ def test_check_tells_all_problems_of_a_configuration_and_starts_nothing(tmp_path
     assert f"{path}:1:10: 'udp:x'" in error
     assert f"{path}:2:1: the configuration has no key 'timer'\n    did you mean timers?" in error
     assert "2 problems; nothing was started" in error
+
+
+def test_a_configuration_at_fault_is_exit_code_2_without_check(tmp_path, capsys):
+    path = tmp_path / "c.yaml"
+    path.write_text("routes: [{target: sip:a}]\ntimers: {t1: 500}\n", encoding="utf-8")
+    assert main(["serve", "--config", str(path)]) == 2
+    assert capsys.readouterr().err == f"{path}:2:14: «t1»: 500 has no unit\n    write 500ms or 500s\n1 problem; nothing was started\n"
 
 
 def test_check_tells_the_problems_of_an_overlay(tmp_path, capsys, config):

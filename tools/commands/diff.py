@@ -202,9 +202,9 @@ def _painter(on: bool) -> Any:
 
 
 def _setting(value: object) -> str:
-    from calltable.tools.draw.diagram import duration  # noqa: PLC0415
+    from calltable.engine.model.types import duration_text  # noqa: PLC0415
 
-    return "(none)" if value is None else duration(value) if isinstance(value, float) else str(value)
+    return "(none)" if value is None else duration_text(value) if isinstance(value, float) else str(value)
 
 
 def _machine(one: MachineDiff, paint: Any) -> Iterator[str]:
@@ -228,7 +228,7 @@ def _machine(one: MachineDiff, paint: Any) -> Iterator[str]:
 
 
 def _whole(machine: Any, row: Row) -> str:
-    from calltable.tools.draw.diagram import line  # noqa: PLC0415
+    from calltable.tools.draw.row import line  # noqa: PLC0415
 
     goes = f" → {row.next_state}" if row.next_state else ""
     return f"{row.state_text}: {line(machine, row).text}{goes}"
@@ -240,7 +240,7 @@ def aspects(change: RowChange) -> list[tuple[str, str, str]]:
 
 
 def _aspect(row: Row, name: str) -> str:
-    from calltable.tools.draw.diagram import effects, value  # noqa: PLC0415
+    from calltable.tools.draw.row import effects, value  # noqa: PLC0415
 
     done = list(effects(row)) if row.kind == "row" else []
     texts = {

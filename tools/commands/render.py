@@ -1,4 +1,4 @@
-"""``calltable render``: tables as Mermaid, DOT, SVG or one HTML page.
+"""``calltable render``: tables as Mermaid, DOT, SVG, PNG or one HTML page.
 
 The format follows the file's suffix. The HTML page holds any number of tables; the others hold one, so for several
 tables ``-o`` names a folder, in which each gets a file of its own.
@@ -6,33 +6,39 @@ tables ``-o`` names a folder, in which each gets a file of its own.
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calltable.tools import OK, PROBLEMS, UsageError, why, write
+from calltable.tools import OK, PROBLEMS, UsageError, why
+from calltable.tools.arguments import given
 from calltable.tools.draw.diagram import FOLDED
+from calltable.tools.draw.fragment import fragment
+from calltable.tools.draw.label import DETAILS
+from calltable.tools.draw.options import Options
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from calltable.engine.model.machine import Machine
+    from calltable.engine.observe.measure import Measure
 
-SUFFIXES = {".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg", ".html": "html", ".htm": "html"}
-FORMATS = {"mermaid": ".mmd", "dot": ".dot", "svg": ".svg", "html": ".html"}
+SUFFIXES = {".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg",
+            ".png": "png", ".html": "html", ".htm": "html"}  # fmt: skip
+FORMATS = {"mermaid": ".mmd", "dot": ".dot", "svg": ".svg", "png": ".png", "html": ".html"}
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
     parser = subparsers.add_parser(
         "render",
-        help="draw tables as Mermaid, DOT, SVG or HTML",
-        description="RandomDelay tables. Without TABLE: the shipped ones.",
+        help="draw tables as Mermaid, DOT, SVG, PNG or a page",
+        description="Draw tables. Without TABLE: the shipped ones.",
         epilog="Example: calltable render --all -o tables.html",
     )
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help="a machine (leg/uas), a file or a folder of tables")
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help="a machine or fragment (leg/uas), a file or a folder of tables")
     parser.add_argument("--all", action="store_true", help="all shipped tables (or all of the files given)")
     parser.add_argument("-o", "--output", metavar="FILE", help="file to write, or folder for many; default: standard output")
     parser.add_argument("--format", choices=sorted(FORMATS), help="default: by the suffix of FILE, else mermaid")
@@ -42,9 +48,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="KINDS",
         help=f"also draw rows that do nothing: {', '.join(FOLDED)} (comma-separated)",
     )
-    parser.add_argument("--overlay", action="append", default=[], metavar="FILE", help="apply an overlay before drawing")
+    parser.add_argument("--detail", choices=DETAILS, default="rows",
+                        help="events: write the names of the events alone, for a small picture of a large table")  # fmt: skip
+    parser.add_argument("--fold-final", action=argparse.BooleanOptionalAction,
+                        help="write rows that end the session into the state they leave, without an arrow; default: in crowded diagrams")  # fmt: skip
+    parser.add_argument("--overlay", action="append", default=[], metavar="FILE",
+                        help="apply an overlay before drawing; its rows are marked ◆")  # fmt: skip
     parser.add_argument("--coverage", action="append", default=[], metavar="FILE",
-                        help="colour what was reached, as a coverage file has it; may be repeated")  # fmt: skip
+                        help="colour the rows that a coverage file says were reached; may be repeated")  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -54,12 +65,11 @@ def run(arguments: argparse.Namespace) -> int:
     from calltable.tools.draw.layout import LayoutUnavailableError  # noqa: PLC0415
 
     kind = _format(arguments.format, arguments.output)
-    show = _kinds(arguments.events)
+    options = Options(_kinds(arguments.events), arguments.fold_final, arguments.detail)
     try:
         machines = _machines(arguments.tables, arguments.overlay)
-        files = _files(machines, kind, show, arguments.output)
-        if arguments.coverage:
-            files = _shaded(files, machines, kind, show, arguments.coverage)
+        measures = _measures(machines, arguments.coverage)
+        files = _files(machines, kind, options, arguments.output, measures)
     except TableError as error:
         print(error, file=sys.stderr)
         return PROBLEMS
@@ -84,7 +94,7 @@ def _format(asked: str | None, output: str | None) -> str:
         return asked
     suffix = Path(output).suffix.lower() if output else ""
     if suffix and suffix not in SUFFIXES:
-        raise UsageError(f"what {output} should hold is unclear: end it in .mmd, .dot, .svg or .html, or give --format")
+        raise UsageError(f"what {output} should hold is unclear: end it in .mmd, .dot, .svg, .png or .html, or give --format")
     return SUFFIXES.get(suffix, "mermaid")
 
 
@@ -99,10 +109,15 @@ def _machines(tables: Sequence[str], overlays: Sequence[str]) -> list[Machine]:
     found: dict[str, Machine] = {}
     layers = [Path(name) for name in overlays]
     if paths:
-        found.update(load_tables(paths, overlays=layers if not names else []).machines)
+        library = load_tables(paths, overlays=layers if not names else [])
+        # what they only mention, a child's table for example, is not drawn
+        found.update({machine.name: machine for machine in given(library, paths)})
     if names or not paths:
-        shipped = load_tables(overlays=layers).machines
+        library = load_tables(overlays=layers)
+        shipped = dict(library.machines)
         for name in names:
+            if name not in shipped and (drawn := fragment(library, name)) is not None:
+                shipped[name] = drawn
             if name not in shipped:
                 raise UsageError(f"there is no table {name!r}, nor such a file{_near(name, shipped)}")
         found.update({name: shipped[name] for name in names} if names else shipped)
@@ -114,17 +129,29 @@ def _near(name: str, known: Collection[str] | Mapping[str, object]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _files(machines: list[Machine], kind: str, show: tuple[str, ...], output: str | None) -> dict[str | None, str]:
+def _measures(machines: Sequence[Machine], coverage: Sequence[str]) -> dict[str, Measure]:
+    """By table, what the coverage files say was reached; empty without any."""
+    if not coverage:
+        return {}
+    from calltable.engine.observe.measure import measure  # noqa: PLC0415
+    from calltable.tools.commands.coverage import read  # noqa: PLC0415
+
+    hits = read([Path(name) for name in coverage])
+    return {machine.name: measure(machine, hits) for machine in machines}
+
+
+def _files(
+    machines: list[Machine], kind: str, options: Options, output: str | None, measures: Mapping[str, Measure]
+) -> dict[str | None, bytes]:
     """What to write where; None is standard output."""
     if not machines:
         raise UsageError("the files given hold no machine (fragments and overlays are not drawn by themselves)")
     if kind == "html":
         from calltable.tools.draw.page import page  # noqa: PLC0415
 
-        return {output: page(machines, show=show)}
-    draw = _drawer(kind)
+        return {output: page(machines, options, measures=list(measures.values())).encode()}
     if len(machines) == 1 and not (output and Path(output).is_dir()):
-        return {output: draw(machines[0], show)}
+        return {output: _drawn(machines[0], kind, options, measures)}
     if output is None or Path(output).suffix.lower() in SUFFIXES:
         names = ", ".join(machine.name for machine in machines[:4])
         raise UsageError(
@@ -132,44 +159,38 @@ def _files(machines: list[Machine], kind: str, show: tuple[str, ...], output: st
             f"name one, give a folder with -o and --format {kind}, or write HTML, which holds them all"
         )
     return {
-        str(Path(output) / (machine.name.replace("/", ".") + FORMATS[kind])): draw(machine, show) for machine in machines
+        str(Path(output) / (machine.name.replace("/", ".") + FORMATS[kind])): _drawn(machine, kind, options, measures)
+        for machine in machines
     }
 
 
-def _drawer(kind: str) -> Callable[[Machine, tuple[str, ...]], str]:
-    from calltable.tools.draw import notation, picture  # noqa: PLC0415
+def _drawn(machine: Machine, kind: str, options: Options, measures: Mapping[str, Measure]) -> bytes:
+    from calltable.tools.draw import graphviz, mermaid, picture  # noqa: PLC0415
 
-    drawers = {"mermaid": notation.mermaid, "dot": notation.dot, "svg": picture.svg}
-    chosen = drawers[kind]
-    return lambda machine, show: chosen(machine, show=show)
-
-
-def _shaded(
-    files: Mapping[str | None, str], machines: Sequence[Machine], kind: str, show: tuple[str, ...], coverage: Sequence[str]
-) -> dict[str | None, str]:
-    """The same files, coloured by what was reached."""
-    from calltable.engine.observe.measure import measure  # noqa: PLC0415
-    from calltable.tools.commands.coverage import read  # noqa: PLC0415
-    from calltable.tools.draw.shading import shade  # noqa: PLC0415
-
-    hits = read([Path(name) for name in coverage])
-    measures = [measure(machine, hits) for machine in machines]
-    if len(files) == 1:
-        return {name: shade(text, kind, measures, show) for name, text in files.items()}
-    return {
-        name: shade(text, kind, [one], show) for (name, text), one in zip(files.items(), measures, strict=True)
-    }  # fmt: skip
+    measured = measures.get(machine.name)
+    match kind:
+        case "png":
+            return graphviz.png(machine, options, measured=measured)
+        case "svg":
+            return picture.svg(machine, options, measured=measured).encode()
+        case "dot":
+            return graphviz.dot(machine, options, measured=measured).encode()
+        case _:
+            return mermaid.mermaid(machine, options, measured=measured).encode()
 
 
-def _write(files: Mapping[str | None, str]) -> None:
-    for name, text in files.items():
+def _write(files: Mapping[str | None, bytes]) -> None:
+    for name, content in files.items():
         if name is None:
-            sys.stdout.write(text)
+            if content.startswith(b"\x89PNG") and sys.stdout.isatty():
+                raise UsageError("a PNG is not for a terminal: name a file with -o, or send the output into one")
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
             continue
         path = Path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
         except OSError as error:
             raise UsageError(f"cannot write {path}: {why(error)}") from error
-        write(path, text)
         print(path)

@@ -25,9 +25,9 @@ from calltable.engine.model.problems import TableError
 from calltable.engine.observe.coverage import recording
 from calltable.engine.observe.hits import CoverageError
 from calltable.observe.logs import FORMATS, LEVELS, set_up
-from calltable.server.config import Config, read_config
+from calltable.server.config import Config, ConfigError, every_problem, read_config
 from calltable.server.server import Server
-from calltable.tools import OK, PROBLEMS, UsageError, folder_of
+from calltable.tools import OK, PROBLEMS, USAGE, UsageError, folder_of
 from calltable.tools.screen import address, seconds
 
 log = logging.getLogger("calltable.serve")
@@ -44,7 +44,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = subparsers.add_parser(
         "serve", help="run the B2BUA", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Run the B2BUA. What the command line says goes before what the file says.",
+        description="Run the B2BUA. Command-line options override the file.",
     )  # fmt: skip
     parser.add_argument("--config", metavar="FILE", type=Path, help="calltable.yaml; tables/schema/config.schema.json describes it")
     parser.add_argument("--check", action="store_true", help="check the configuration and the tables, and end")
@@ -65,15 +65,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the B2BUA; 0 after a gentle end, 1 where configuration or tables have problems."""
+    """Run the B2BUA; 0 after a gentle end. Where configuration or tables have problems: 1 with ``--check``, else 2."""
     try:
         config = configure(options)
         server = Server(config, reread=lambda: configure(options))
     except TableError as error:
-        print(error, file=sys.stderr)
-        count = len(error.problems)
+        problems = every_problem(error) if isinstance(error, ConfigError) else error.problems
+        print("\n".join(map(str, problems)), file=sys.stderr)
+        count = len(problems)
         print(f"{count} problem{'s' if count > 1 else ''}; nothing was started", file=sys.stderr)
-        return PROBLEMS
+        return PROBLEMS if options.check else USAGE
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
     for path, what in (

@@ -6,10 +6,11 @@ A table of eighty rows over nine states is a knot if every (row, state) pair bec
 - a row on a group leaves from the group's *box*, once, not from each state in it;
 - a row on ``any`` or on a list, or on a group that cannot be a box because it overlaps another, leaves
   from a *pill*: a small dashed node that names the states it stands for;
-- a row that stays where it is (UML: an internal transition) is a line inside its state or box;
+- a row that stays where it is (UML: an internal transition) is a line inside its state; one on a group is a line of
+  the group's *note*, a small dashed node in the box, from which rows of the group to one of its own states leave too;
 - ``ignore``, ``refuse`` and ``defer`` rows are folded into counts, unless they are asked for;
-- where there are very many arrows, those that end the session are lines (``… → terminated``) in their state, except
-  where they are its only way on.
+- rows that end the session can be folded into lines (``… → terminated``) of the state that they leave. In a crowded
+  diagram they are, except where they are a state's only way on; ``fold_final`` decides it for the whole diagram.
 
 The formats (``notation.py``, ``picture.py``) and the page walk this object and decide nothing
 about the table themselves.
@@ -21,14 +22,16 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from calltable.engine.model import expressions as ex
 from calltable.engine.model.machine import ANY, STARTED, WIDEST
 from calltable.engine.model.precedence import cells
+from calltable.tools.draw.row import line, overlay
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
 
     from calltable.engine.model.machine import Machine, Row
+    from calltable.tools.draw.label import Detail
+    from calltable.tools.draw.row import Line
 
 FOLDED = ("ignored", "refused", "deferred")
 """What can be asked for with ``--events``, beside the rows that do something."""
@@ -39,39 +42,12 @@ MANY = 2
 """A row that lists more states than this leaves from one pill instead of from each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One row as text: what it waits for, what must hold, what it does. Never trimmed here."""
-
-    row: str
-    event: str
-    guard: str
-    effects: tuple[str, ...]
-    brief: tuple[str, ...]
-    """``effects`` with the names of the parameters left out: what fits into a picture."""
-    category: str
-    doc: str
-    kind: str = "row"
-    goes: str = ""
-    """The final state that the row leads to, where its arrow is folded into a line."""
-
-    @property
-    def text(self) -> str:
-        """The whole row on one line, UML's ``event [guard] / effects``."""
-        guard = f" [{self.guard}]" if self.guard else ""
-        effects = f" / {'; '.join(self.effects)}" if self.effects else ""
-        goes = f" → {self.goes}" if self.goes else ""
-        return f"{self.event}{guard}{effects}{goes}"
-
-    @property
-    def tooltip(self) -> str:
-        """Everything there is to say of the row, on some lines."""
-        return "\n".join(filter(None, (self.row, self.text, self.doc)))
-
-
 @dataclass(slots=True)
 class Node:
-    """A state, or a pill that stands for several (``states``). ``id`` is unique in the diagram."""
+    """A state, or a pill that stands for several (``states``). ``id`` is unique in the diagram.
+
+    A pill with ``box`` is the note of that box: it stands inside it and for each of its states.
+    """
 
     id: str
     name: str
@@ -79,6 +55,7 @@ class Node:
     initial: bool = False
     final: bool = False
     pill: bool = False
+    box: str = ""
     states: tuple[str, ...] = ()
     lines: list[Line] = field(default_factory=list)
     folded: Mapping[str, int] = field(default_factory=dict)
@@ -91,7 +68,7 @@ class Box:
     id: str
     name: str
     states: tuple[str, ...]
-    lines: list[Line] = field(default_factory=list)
+    note: Node | None = None
     boxes: list[Box] = field(default_factory=list)
     parent: Box | None = None
 
@@ -120,6 +97,11 @@ class Diagram:
     boxes: dict[str, Box]
     edges: list[Edge]
 
+    @property
+    def initial(self) -> Node | None:
+        """The state that sessions start in; a fragment has none."""
+        return self.nodes.get(self.machine.initial)
+
     def roots(self) -> list[Box]:
         """The boxes that stand in no other."""
         return [box for box in self.boxes.values() if box.parent is None]
@@ -127,11 +109,35 @@ class Diagram:
     def loose(self) -> list[Node]:
         """The nodes that stand in no box."""
         boxed = {state for box in self.boxes.values() for state in box.states}
-        return [node for node in self.nodes.values() if node.name not in boxed or node.pill]
+        return [node for node in self.nodes.values() if not node.box and (node.pill or node.name not in boxed)]
+
+    def inside(self, box: Box) -> list[Node]:
+        """The nodes that stand in this box and in none of the boxes inside it."""
+        return [*([box.note] if box.note else []), *(self.nodes[state] for state in box.own() if state in self.nodes)]
+
+    def tail(self, edge: Edge) -> tuple[str, str]:
+        """The node that an arrow leaves and the box at whose border it begins, by id; for Graphviz, where no box has arrows."""
+        for box in self.boxes.values():
+            if box.id == edge.source:
+                inside = [self.nodes[state] for state in box.states if state in self.nodes]
+                return inside[len(inside) // 2].id, box.id
+        return edge.source, ""
+
+    @property
+    def overlays(self) -> list[str]:
+        """The overlays that rows of the machine come from, by their files."""
+        return sorted({name for row in self.machine.rows.values() if (name := overlay(row))})
 
 
-def diagram(machine: Machine, *, show: Collection[str] = ()) -> Diagram:
-    """Arrange ``machine`` for drawing. ``show`` names the folded kinds to draw after all (see ``FOLDED``)."""
+def diagram(
+    machine: Machine, *, show: Collection[str] = (), fold_final: bool | None = None, detail: Detail = "rows"
+) -> Diagram:
+    """Arrange ``machine`` for drawing.
+
+    ``show`` names the folded kinds to draw after all (see ``FOLDED``). ``fold_final`` says whether rows into final
+    states are lines instead of arrows; without it, in a crowded diagram (see ``CROWDED``) most of them are, and all where only
+    the names of events are written (``detail``): such a picture is meant to be small.
+    """
     drawn = [row for row in machine.rows.values() if row.kind == "row" or _FOLD[row.kind] in show]
     boxes = _boxes(machine, drawn)
     folded = _folded(machine, show)
@@ -154,99 +160,12 @@ def diagram(machine: Machine, *, show: Collection[str] = ()) -> Diagram:
         for source in _sources(made, row):
             _place(made, edges, row, text, source)
     made.edges = list(edges.values())
-    if len(made.edges) > CROWDED:
+    crowded = fold_final is None and len(made.edges) > CROWDED
+    if fold_final or (crowded and detail == "events"):
+        _fold_all(made)
+    elif crowded:
         _fold_ends(made)
     return made
-
-
-def line(machine: Machine, row: Row) -> Line:
-    """The row as text."""
-    events = [f"after {value(row.after)}"] if row.after is not None else list(row.events)
-    guard = "otherwise" if row.otherwise else row.guard_text
-    return Line(
-        row=row.id,
-        event=", ".join(events),
-        guard=guard,
-        effects=tuple(effects(row)),
-        brief=tuple(effects(row, brief=True)),
-        category=category(machine, row.events[0]),
-        doc=row.doc,
-        kind=row.kind,
-    )
-
-
-def category(machine: Machine, event: str) -> str:
-    """Who the event comes from: ``user``, ``sip``, ``media``, ``timer``, ``engine`` or ``child`` (by colour)."""
-    known = machine.events.get(event)
-    if known is not None and known.source in {"timer", "after", "child", "engine"}:
-        return "timer" if known.source == "after" else known.source
-    prefix = event.partition(".")[0]
-    if prefix == "after":
-        return "timer"
-    return prefix if prefix in {"user", "media", "timer", "engine"} else "sip"
-
-
-def effects(row: Row, *, brief: bool = False) -> Iterable[str]:
-    """What the row does, in the order in which it does it, each as a short text."""
-    match row.kind:
-        case "ignore":
-            yield f"ignored: {row.note}"
-        case "refuse":
-            yield f"refused: {row.note}"
-        case "defer":
-            yield "deferred"
-        case "row":
-            yield from (_call(action.name, action.parameters, brief=brief) for action in row.actions)
-            yield from (f"{name} := {value(item)}" for name, item in row.set.items())
-            yield from ("↑ " + _call(item.name, item.fields, brief=brief) for item in row.publish)
-
-
-def _call(name: str, values: Mapping[str, ex.Expression], *, brief: bool) -> str:
-    told = {key: value(item) for key, item in values.items() if item != ex.Mapping(())}
-    inside = ", ".join(told.values()) if brief else ", ".join(f"{key}: {text}" for key, text in told.items())
-    return f"{name}({inside})" if inside else name
-
-
-def value(item: ex.Expression) -> str:
-    """A value as the table writes it."""
-    match item:
-        case ex.Literal(value=constant):
-            return _constant(constant)
-        case ex.Var(name=name):
-            return f"${name}"
-        case ex.Field(name=name):
-            return f"$event.{name}"
-        case ex.Config(name=name):
-            return f"$config.{name}"
-        case ex.Mapping(items=items):
-            return "{" + ", ".join(f"{name}: {value(inner)}" for name, inner in items) + "}"
-        case ex.Between(low=low, high=high):
-            return f"{value(low)} … {value(high)}"
-        case _:
-            return "(guard)"
-
-
-def _constant(constant: object) -> str:
-    match constant:
-        case None:
-            return "null"
-        case bool():
-            return str(constant).lower()
-        case float():
-            return duration(constant)
-        case tuple():
-            return "[" + ", ".join(map(_constant, constant)) + "]"
-        case _:
-            return str(constant)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a table writes them: ``500ms``, ``2.1s``, ``3m``."""
-    if 0 < seconds < 1:
-        return f"{seconds * 1000:g}ms"
-    if seconds and seconds % 60 == 0:
-        return f"{seconds // 60:g}m"
-    return f"{seconds:g}s"
 
 
 # --------------------------------------------------------------------------- where a row leaves from
@@ -296,15 +215,13 @@ def _sources(made: Diagram, row: Row) -> list[Node | Box]:
     for token in tokens:
         if token in made.boxes:
             box = made.boxes[token]
-            if row.next_state in box.states and len(box.states) > 1:
-                found.append(_pill(made, token, box.states))
-            else:
-                found.append(box)
+            stays = row.next_state is None or row.next_state in box.states
+            found.append(_note(made, box) if stays else box)
         elif token in made.machine.groups:
             found.append(_pill(made, token, made.machine.groups[token].states))
         elif token in made.nodes:
             found.append(made.nodes[token])
-    return found or [made.nodes[name] for name in row.states]
+    return found or [_pill(made, ", ".join(tokens), tuple(row.states))]
 
 
 def _pill(made: Diagram, name: str, states: tuple[str, ...]) -> Node:
@@ -318,11 +235,19 @@ def _pill(made: Diagram, name: str, states: tuple[str, ...]) -> Node:
     return made.nodes[key]
 
 
+def _note(made: Diagram, box: Box) -> Node:
+    """The note of a box, made when first asked for."""
+    if box.note is None:
+        name = f"in every state of {box.name}"
+        box.note = Node(id=f"n_{box.id}", name=name, pill=True, box=box.name, states=box.states)
+        made.nodes[f"note {box.name}"] = box.note
+    return box.note
+
+
 def _place(
     made: Diagram, edges: dict[tuple[str, str], Edge], row: Row, text: Line, source: Node | Box
 ) -> None:
-    stays = row.next_state is None or (isinstance(source, Node) and not source.pill and row.next_state == source.name)
-    if stays:
+    if isinstance(source, Node) and (row.next_state is None or (not source.pill and row.next_state == source.name)):
         source.lines.append(text)
         return
     target = made.nodes[row.next_state or ""].id
@@ -344,6 +269,22 @@ def _fold_ends(made: Diagram) -> None:
         else:
             kept.append(edge)
     made.edges = kept
+
+
+def _fold_all(made: Diagram) -> None:
+    """Write all rows that end the session into where they leave from, and leave out the final states that no arrow meets then."""
+    finals = {node.id: node for node in made.nodes.values() if node.final}
+    places: dict[str, Node | Box] = {node.id: node for node in made.nodes.values()}
+    places |= {box.id: box for box in made.boxes.values()}
+    for edge in made.edges:
+        if edge.target in finals:
+            source = places[edge.source]
+            holder = _note(made, source) if isinstance(source, Box) else source
+            holder.lines += [replace(line, goes=finals[edge.target].name) for line in edge.lines]
+    made.edges = [edge for edge in made.edges if edge.target not in finals]
+    for node in finals.values():
+        if not node.initial and not node.lines:
+            del made.nodes[node.name]
 
 
 def _folded(machine: Machine, show: Collection[str]) -> dict[str, dict[str, int]]:

@@ -11,56 +11,35 @@ function route() {
   const section = document.getElementById(wanted) || sections[0];
   sections.forEach((each) => each.classList.toggle("here", each === section));
   links.forEach((each) => each.classList.toggle("here", decodeURIComponent(each.hash.slice(1)) === section.id));
-  document.title = section.id === "overview" ? "calltable" : `${section.id} · calltable`;
+  if (links.length) document.title = section.id === "overview" ? "calltable" : `${section.id} · calltable`;
   if (views.has(section)) views.get(section).start();
 }
 
 // ------------------------------------------------------------------ pan and zoom, by the view box
 
-function zoomable(section) {
-  const svg = section.querySelector("svg.diagram");
-  const canvas = svg.parentElement;
+const LEGIBLE = 0.72; // pixels for a unit of the drawing: letters of eight pixels
+
+function zoomable(canvas) {
+  const svg = canvas.querySelector("svg.diagram");
   const whole = svg.viewBox.baseVal;
   const full = { x: whole.x, y: whole.y, width: whole.width, height: whole.height };
   let view = null;
 
   const apply = () => svg.setAttribute("viewBox", `${view.x} ${view.y} ${view.width} ${view.height}`);
   const scale = () => canvas.clientWidth / view.width;
+  const fitting = () => Math.min(canvas.clientWidth / full.width, canvas.clientHeight / full.height, 1.4);
   function set(pixels, centerX, centerY) {
     const width = canvas.clientWidth / pixels;
     const height = canvas.clientHeight / pixels;
     view = { x: centerX - width / 2, y: centerY - height / 2, width, height };
     apply();
   }
-  function fit() {
-    const pixels = Math.min(canvas.clientWidth / full.width, canvas.clientHeight / full.height, 1.4);
-    set(pixels, full.x + full.width / 2, full.y + full.height / 2);
-  }
-  // Fitted when that is legible; otherwise large enough to read, from the start of the table.
-  function start() {
-    if (view) return;
-    fit();
-    if (scale() < 0.5) {
-      const dot = svg.querySelector(".start circle");
-      set(0.62, dot ? dot.cx.baseVal.value : full.x, dot ? dot.cy.baseVal.value : full.y);
-      const within = (at, size, from, room) => (size > room ? from - (size - room) / 2 : Math.min(Math.max(at, from), from + room - size));
-      view.x = within(view.x, view.width, full.x, full.width);
-      view.y = within(view.y, view.height, full.y, full.height);
-      apply();
-    }
-  }
+  const fit = () => set(fitting(), full.x + full.width / 2, full.y + full.height / 2);
   function zoom(factor, x, y) {
     view = { x: x - (x - view.x) / factor, y: y - (y - view.y) / factor, width: view.width / factor, height: view.height / factor };
     apply();
   }
   const middle = () => [view.x + view.width / 2, view.y + view.height / 2];
-  section.querySelectorAll("[data-zoom]").forEach((button) => button.addEventListener("click", () => {
-    if (button.dataset.zoom === "in") zoom(1.3, ...middle());
-    if (button.dataset.zoom === "out") zoom(1 / 1.3, ...middle());
-    if (button.dataset.zoom === "fit") fit();
-    if (button.dataset.zoom === "one") set(1, ...middle());
-    if (button.dataset.zoom === "wide") { section.classList.toggle("wide"); fit(); }
-  }));
   canvas.addEventListener("wheel", (event) => {
     event.preventDefault();
     if (event.ctrlKey || event.metaKey) {
@@ -95,13 +74,49 @@ function zoomable(section) {
     view.y += (at.top + at.height / 2 - box.top - box.height / 2) / scale();
     apply();
   }
-  return { start, reveal };
+  return { canvas, svg, fit, fitting, reveal, one: () => set(1, ...middle()), larger: () => zoom(1.3, ...middle()), smaller: () => zoom(1 / 1.3, ...middle()) };
+}
+
+// The drawings of one table, of which one is shown: with all rows where it is legible when it fits the window.
+function drawings(section) {
+  const all = [...section.querySelectorAll(".canvas")].map(zoomable);
+  const button = section.querySelector('[data-zoom="detail"]');
+  let shown = null;
+
+  function show(one) {
+    shown = one;
+    all.forEach((each) => each.canvas.classList.toggle("shown", each === one));
+    button.textContent = one.canvas.dataset.detail === "rows" ? "events" : "rows";
+    one.fit();
+  }
+  function start() {
+    if (shown) return;
+    for (const one of all) {
+      show(one);
+      if (one.fitting() >= LEGIBLE) return;
+    }
+  }
+  const actions = {
+    detail: () => show(all[(all.indexOf(shown) + 1) % all.length]),
+    in: () => shown.larger(),
+    out: () => shown.smaller(),
+    fit: () => shown.fit(),
+    one: () => shown.one(),
+    wide: () => { section.classList.toggle("wide"); shown.fit(); },
+  };
+  section.querySelectorAll("[data-zoom]").forEach((button) => button.addEventListener("click", () => actions[button.dataset.zoom]()));
+  function reveal(row) {
+    const name = CSS.escape(row);
+    const drawn = shown.svg.querySelector(`.row[data-row="${name}"], .row[data-rows~="${name}"]`);
+    if (drawn) shown.reveal(drawn);
+  }
+  return { start, reveal, svgs: all.map((one) => one.svg) };
 }
 
 // ------------------------------------------------------------------ rows and arrows
 
 function linked(section, view) {
-  const svg = section.querySelector("svg.diagram");
+  const inside = (selector) => view.svgs.flatMap((svg) => [...svg.querySelectorAll(selector)]);
   const articles = [...section.querySelectorAll("article")];
   const search = section.querySelector("input[type=search]");
   const kinds = [...section.querySelectorAll(".kinds input")];
@@ -111,16 +126,16 @@ function linked(section, view) {
 
   function light(rows, states) {
     const ids = new Set(rows);
-    svg.classList.toggle("dim", ids.size > 0);
-    svg.querySelectorAll("[data-rows]").forEach((each) => {
+    view.svgs.forEach((svg) => svg.classList.toggle("dim", ids.size > 0));
+    inside("[data-rows]").forEach((each) => {
       each.classList.toggle("lit", each.dataset.rows.split(" ").some((id) => ids.has(id)));
     });
-    svg.querySelectorAll("[data-row]").forEach((each) => each.classList.toggle("lit", ids.has(each.dataset.row)));
-    svg.querySelectorAll("[data-state]").forEach((each) => {
+    inside("[data-row]").forEach((each) => each.classList.toggle("lit", ids.has(each.dataset.row)));
+    inside("[data-state]").forEach((each) => {
       const mine = each.dataset.state.split(" ");
       each.classList.toggle("lit", mine.some((state) => states.has(state)) || !!each.querySelector(".row.lit"));
     });
-    svg.querySelectorAll("[data-group]").forEach((each) => {
+    inside("[data-group]").forEach((each) => {
       each.classList.toggle("lit", each.querySelector(".row.lit") !== null);
     });
     articles.forEach((each) => each.classList.toggle("lit", ids.has(each.dataset.row)));
@@ -135,11 +150,10 @@ function linked(section, view) {
     });
     article.addEventListener("mouseleave", () => light([], new Set()));
     article.addEventListener("click", () => {
-      const drawn = svg.querySelector(`.row[data-row="${CSS.escape(article.dataset.row)}"]`);
-      if (drawn) view.reveal(drawn);
+      view.reveal(article.dataset.row);
     });
   });
-  svg.querySelectorAll("[data-row], [data-rows]").forEach((each) => {
+  inside("[data-row], [data-rows]").forEach((each) => {
     const ids = (each.dataset.rows || each.dataset.row).split(" ");
     each.addEventListener("mouseenter", () => {
       light(ids, new Set(ids.flatMap((id) => [...statesOf(byRow.get(id))])));
@@ -152,7 +166,7 @@ function linked(section, view) {
       article.scrollIntoView({ block: "center" });
     });
   });
-  svg.querySelectorAll("[data-state]").forEach((each) => each.addEventListener("click", () => {
+  inside("[data-state]").forEach((each) => each.addEventListener("click", () => {
     picked = picked === each ? null : each;
     filter();
   }));
@@ -170,7 +184,7 @@ function linked(section, view) {
       count += fits;
     });
     section.querySelectorAll(".from").forEach((each) => { each.hidden = !each.querySelector("article:not([hidden])"); });
-    svg.querySelectorAll(".state").forEach((each) => each.classList.toggle("picked", each === picked));
+    inside(".state").forEach((each) => each.classList.toggle("picked", each === picked));
     output.textContent = count === articles.length ? "" : `${count} of ${articles.length} rows` + (states ? `, in ${states.join(", ")}` : "");
   }
   search.addEventListener("input", filter);
@@ -178,7 +192,7 @@ function linked(section, view) {
 }
 
 sections.filter((each) => each.classList.contains("table")).forEach((section) => {
-  const view = zoomable(section);
+  const view = drawings(section);
   views.set(section, view);
   linked(section, view);
 });

@@ -11,8 +11,11 @@ import hashlib
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
+from calltable.adapters.sip.core.admission import Gate
+from calltable.adapters.sip.core.bounds import Bounds
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.legs import Legs
+from calltable.adapters.sip.core.requests import deliver
 from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.message.build import build_response, note_source
@@ -29,6 +32,7 @@ from calltable.adapters.sip.transport.address import RELIABLE, Address, default_
 if TYPE_CHECKING:
     import random
 
+    from calltable.adapters.sip.core.admission import Admission, Source
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.adapters.sip.transport.interface import Flow, Transport
     from calltable.engine.run.executor import Executor
@@ -50,6 +54,7 @@ class Stack:
     """One SIP element on one transport.
 
     ``rng`` makes tags, branches and Call-IDs; inject a seeded one for simulations, the default cannot be guessed.
+    ``admission`` says who may ask how much; without it nobody is refused anything for that.
     """
 
     def __init__(
@@ -60,8 +65,10 @@ class Stack:
         *,
         application: Application | None = None,
         screening: Screening | None = None,
+        admission: Admission | None = None,
         rng: random.Random | None = None,
         host: str = "",
+        bounds: Bounds | None = None,
     ) -> None:
         self.executor = executor
         self.transport = transport
@@ -71,8 +78,13 @@ class Stack:
         tokens = seeded_tokens(rng) if rng is not None else unguessable_tokens()
         self.sender = Sender(transport, locator, executor.scheduler, self.counters, tokens, host)
         self.tracers = self.sender.tracers
-        self.transactions = Transactions(executor, self.sender.transmit)
-        self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions))
+        self.bounds = bounds or Bounds()
+        self.transactions = Transactions(executor, self.sender.transmit, self.bounds.forks)
+        self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions), self.bounds)
+        self.gate = None if admission is None else Gate(admission, self.transactions, self.legs)
+        self.sender.meter = admission
+        if admission is not None:
+            admission.counters = self.counters
         self._salt = self.sender.token()
         transport.start(self)
 
@@ -94,9 +106,15 @@ class Stack:
             message = parse(data, stream=source.transport in RELIABLE)
         except MessageError as error:
             self.counters["malformed"] += 1
+            counted = self._counted(data, source)
+            if counted is not None and not counted.stray():
+                return
             log.info("malformed message from %s: %s", source, error.reason)
             if isinstance(error, AnswerableError) and error.status is not None:
                 self._refuse_statelessly(error.request, error.status, error.reason, (), source, local, flow)
+            return
+        counted = self._counted(data, source)
+        if counted is not None and not self._admitted(message, counted, len(data), source, local, flow):
             return
         rejection = check(message)
         if rejection is not None:
@@ -114,9 +132,24 @@ class Stack:
                 self.counters["stray responses"] += 1
             return
         note_source(message, source.host, source.port)
-        self._request(message, source, local, flow)
+        self._request(message, source, local, flow, counted)
 
-    def _request(self, request: Request, source: Address, local: Address, flow: Flow) -> None:
+    def _counted(self, data: bytes, source: Address) -> Source | None:
+        """What a message counts for; None where nothing is counted."""
+        return None if self.gate is None else self.gate.policy.source(source, len(data))
+
+    def _admitted(self, message: Request | Response, counted: Source, size: int, source: Address, local: Address, flow: Flow) -> bool:
+        """Whether a message passes the gate; one that is refused is answered here."""
+        rejection = None if self.gate is None else self.gate.judge(message, counted)
+        if rejection is None:
+            return True
+        if rejection.status is not None and isinstance(message, Request):
+            if self.tracers:
+                self.sender.trace("in", message, local, source, "")
+            self._refuse_statelessly(message, rejection.status, rejection.reason, rejection.headers, source, local, flow, size)
+        return False
+
+    def _request(self, request: Request, source: Address, local: Address, flow: Flow, counted: Source | None) -> None:
         method = request.method
         transactions = self.transactions
         if method == "ACK":
@@ -132,9 +165,9 @@ class Stack:
         if method != "CANCEL" and request.to_tag is None:
             merged = merge_key(request)
             if merged in transactions.requests:
-                self.refuse(transactions.serve(request, key, to, local, flow), 482)
+                self.refuse(transactions.serve(request, key, to, local, flow, counted), 482)
                 return
-        transaction = transactions.serve(request, key, to, local, flow)
+        transaction = transactions.serve(request, key, to, local, flow, counted)
         if merged:
             transaction.merged = merged
             transactions.requests[merged] = key
@@ -168,27 +201,34 @@ class Stack:
             self.refuse(transaction, 200)  # §9.2: it has had its final response
 
     def _in_dialog(self, request: Request, transaction: ServerTransaction) -> None:
-        leg = self.legs.find(request.call_id, request.to_tag, request.from_tag)
-        if leg is None:
+        found = self.legs.find(request.call_id, request.to_tag, request.from_tag)
+        if found is None:
             self.refuse(transaction, 481)
             return
+        leg, dialog = found
         refusal = self.screening.in_dialog(request)
         if refusal is not None:
             self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
             return
         number = request.cseq.number
-        last = leg.dialog.remote_cseq
+        last = dialog.remote_cseq
         if last is not None and number <= last:
             self.counters["out of order"] += 1
             self.refuse(transaction, 500, "CSeq Out Of Order", (("Retry-After", "1"),))  # §12.2.2
-            return
-        leg.dialog.remote_cseq = number
-        leg.requested(transaction, request)
+        elif request.method != "BYE" and self.bounds.exceeded(request):
+            self.refuse(transaction, 513)
+        elif request.method != "BYE" and len(leg.open or ()) >= self.bounds.open_requests:
+            self.counters["requests above the bound"] += 1
+            self.refuse(transaction, 500, "Too Many Requests Wait", (("Retry-After", "1"),))
+        elif not deliver(leg, transaction, request, dialog):
+            self.refuse(transaction, 405)
 
     def _outside(self, request: Request, transaction: ServerTransaction) -> None:
         refusal = self.screening.outside(request)
         if refusal is not None:
             self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
+        elif self.bounds.exceeded(request):
+            self.refuse(transaction, 513)
         elif self.application is None:
             self.refuse(transaction, 480)
         else:
@@ -203,8 +243,8 @@ class Stack:
         return source if port == source.port else Address(source.transport, source.host, port)
 
     def _refuse_statelessly(self, request: Request, status: int, reason: str, headers: tuple[tuple[str, str], ...],
-                            source: Address, local: Address, flow: Flow) -> None:
-        """Answer what is too broken for a transaction (§8.2.7): repetitions get the same answer again."""
+                            source: Address, local: Address, flow: Flow, most: int = 0) -> None:
+        """Answer without a transaction (§8.2.7): repetitions get the same answer again. Above ``most`` bytes (0: any size), nothing."""
         try:
             note_source(request, source.host, source.port)
             to = self._back(request, source)
@@ -213,7 +253,7 @@ class Stack:
         tag = hashlib.blake2s(f"{self._salt}{request.all('via')}".encode(errors="surrogateescape"), digest_size=8)
         try:
             response = build_response(request, status, reason, to_tag=tag.hexdigest(), headers=headers)
-            self.sender.respond_statelessly(response, to, local, flow)
+            self.sender.respond_statelessly(response, to, local, flow, most)
         except ValueError:
             self.counters["unanswerable"] += 1
 
@@ -232,7 +272,7 @@ class Stack:
         transactions = self.transactions
         for one in (
             self.executor.sessions, transactions.clients, transactions.servers, transactions.requests, transactions.acks,
-            self.legs.dialogs,
+            self.legs.index.legs, self.legs.index.calls,
         ):  # fmt: skip
             if not one:
                 one.clear()

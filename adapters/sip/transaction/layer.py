@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Mapping
 
+    from calltable.adapters.sip.transaction.account import Account
     from calltable.adapters.sip.transport.address import Address
     from calltable.adapters.sip.transport.interface import Flow
     from calltable.engine.run.executor import Executor
@@ -32,11 +33,15 @@ if TYPE_CHECKING:
 
 
 class Transactions:
-    """Finds, makes and serves transactions. ``transmit`` puts a message on the wire."""
+    """Finds, makes and serves transactions. ``transmit`` puts a message on the wire.
 
-    def __init__(self, executor: Executor, transmit: Callable[[Outgoing, str], None]) -> None:
+    ``forks`` bounds the To tags whose 2xx to one INVITE are taken.
+    """
+
+    def __init__(self, executor: Executor, transmit: Callable[[Outgoing, str], None], forks: int = 16) -> None:
         self.executor = executor
         self.transmit = transmit
+        self.forks = forks
         self.counters: Counter[str] = executor.counters
         self.clients: dict[str, ClientTransaction] = {}
         self.servers: dict[str, ServerTransaction] = {}
@@ -66,10 +71,12 @@ class Transactions:
         )  # fmt: skip
         return transaction
 
-    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow) -> ServerTransaction:
-        """Begin the transaction of a new request."""
+    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None) -> ServerTransaction:
+        """Begin the transaction of a new request; it counts for ``account``."""
         transaction = ServerTransaction(self, request, key, to, local, flow)
         self.servers[key] = transaction
+        if account is not None:
+            transaction.charge(account)
         machine = "transaction/invite_server" if request.method == "INVITE" else "transaction/server"
         transaction.session = self.executor.start(
             machine, transaction, name=key, context=transaction, reliable=to.reliable
@@ -82,12 +89,14 @@ class Transactions:
         if request is None or session is None or session.ended:
             return False
         status = response.status
+        transaction.tag = tag
         if status == 408 and transaction.method != "INVITE":
             transaction.request = None
             self.executor.post(session, "user.silence")  # RFC 4320 §4.2
             return True
         if status >= PROVISIONAL:
             transaction.request = None
+            transaction.settle()
             if transaction.method == "INVITE" and status < SUCCESS:
                 transaction.ack_key = ack_key(request.call_id, tag, request.cseq.number)
                 self.acks[transaction.ack_key] = transaction
@@ -123,6 +132,9 @@ class Transactions:
             tag = message.to_tag or ""
             repeated = tag in transaction.tags
             if not repeated and cseq.method == "INVITE":
+                if len(transaction.tags) >= self.forks:
+                    self.counters["forks refused"] += 1
+                    return True
                 transaction.tags += (tag,)
             payload = {"message": message, "code": status, "repeated": repeated}
             self.executor.dispatch(transaction.session, "sip.success", payload)

@@ -45,6 +45,13 @@ class Clock(Protocol):
         """Seconds, monotonic."""
 
 
+class Meter(Protocol):
+    """Who decides what may leave, where datagrams could be made to hit somebody else."""
+
+    def may_send(self, outgoing: Outgoing, data: bytes) -> bool:
+        """Whether this message, written as ``data``, may leave now."""
+
+
 class Traced(NamedTuple):
     """A message on the wire, for logs and ladders. ``row`` is what sent it; what it leads to follows."""
 
@@ -70,6 +77,8 @@ class Sender:
         self.clock = clock
         self.counters = counters
         self.tracers: list[Callable[[Traced], None]] = []
+        self.meter: Meter | None = None
+        """Asked before each message, where there is one; what it says no to is not sent."""
         self._tokens = tokens
         self._host = host
         self._contacts: dict[Address, str] = {}
@@ -128,16 +137,27 @@ class Sender:
     def transmit(self, outgoing: Outgoing, row: str) -> None:
         """Put a message on the wire; ``row`` is what asks for it now."""
         message = outgoing.message
+        data = bytes(message)
+        if self.meter is not None and not self.meter.may_send(outgoing, data):
+            return
         if self.tracers:
             if isinstance(message, Sent):
                 message = parse(message.data)
             label = ", ".join(dict.fromkeys(r for r in (outgoing.cause, row) if r))
             self.trace("out", message, outgoing.source or outgoing.to, outgoing.to, label)
-        self.transport.send(bytes(message), outgoing.to, outgoing.source, outgoing.flow)
+        self.transport.send(data, outgoing.to, outgoing.source, outgoing.flow)
 
-    def respond_statelessly(self, response: Response, to: Address, local: Address, flow: Flow) -> None:
-        """Send a response that no transaction keeps (RFC 3261 §8.2.7). Raises ValueError where it cannot be written."""
+    def respond_statelessly(self, response: Response, to: Address, local: Address, flow: Flow, most: int = 0) -> None:
+        """Send a response that no transaction keeps (RFC 3261 §8.2.7); nothing where it is above ``most`` bytes (0: any size).
+
+        Raises ValueError where it cannot be written.
+        """
         data = bytes(response)
+        if most and len(data) > most:
+            self.counters["responses withheld"] += 1
+            return
+        if self.meter is not None and not self.meter.may_send(Outgoing(response, to, local, flow), data):
+            return
         if self.tracers:
             self.trace("out", response, local, to, "")
         self.transport.send(data, to, local, flow)

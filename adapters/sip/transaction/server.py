@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calltable.adapters.sip.message.message import Request
+    from calltable.adapters.sip.transaction.account import Account
     from calltable.adapters.sip.transaction.outgoing import Outgoing
     from calltable.adapters.sip.transport.address import Address
     from calltable.adapters.sip.transport.interface import Flow
@@ -38,7 +39,9 @@ class ServerKeeper(Protocol):
 class ServerTransaction:
     """A request we received; the owner of its session and the handle that tables pass around."""
 
-    __slots__ = ("ack_key", "flow", "keeper", "key", "last", "local", "merged", "method", "request", "session", "to", "user")
+    __slots__ = (
+        "account", "ack_key", "early", "flow", "keeper", "key", "last", "local", "merged", "method", "request", "session", "tag", "to", "user",
+    )  # fmt: skip
 
     def __init__(self, keeper: ServerKeeper, request: Request, key: str, to: Address, local: Address, flow: Flow) -> None:
         self.keeper = keeper
@@ -47,6 +50,12 @@ class ServerTransaction:
         self.key = key
         self.merged = ""
         self.ack_key = ""
+        self.tag = ""
+        """Ours in To, once a response carries it."""
+        self.account: Account | None = None
+        """Whom it counts for, where sources are counted."""
+        self.early = False
+        """It counts as an unanswered call."""
         self.to = to
         self.local = local
         self.flow: Flow | None = flow
@@ -58,6 +67,18 @@ class ServerTransaction:
     def open(self) -> bool:
         """Whether a final response is still owed."""
         return self.request is not None
+
+    def charge(self, account: Account) -> None:
+        """Count for a source from now on, until the transaction is over."""
+        self.account = account
+        self.early = self.method == "INVITE" and self.request is not None and self.request.to_tag is None
+        account.begun(call=self.early)
+
+    def settle(self) -> None:
+        """The request has had its final response, or will get none."""
+        if self.early and self.account is not None:
+            self.early = False
+            self.account.answered()
 
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Pass on to whoever answers the request what its transaction says."""
@@ -75,4 +96,7 @@ class ServerTransaction:
     def child_ended(self, executor: Queue[Session], child: Session) -> None:  # noqa: ARG002
         """Forget the transaction."""
         self.keeper.forget(self)
+        self.settle()
+        if self.account is not None:
+            self.account.over()
         self.request = self.last = self.user = self.session = None

@@ -13,7 +13,7 @@ from calltable.adapters.sip.transport.address import Address
 from calltable.b2bua.routes import Route
 from calltable.engine.language.source import read_source
 from calltable.engine.model.problems import TableError
-from calltable.server.config import Config, ConfigError, parse_config, read_config
+from calltable.server.config import Config, ConfigError, every_problem, parse_config, read_config
 from calltable.server.config_schema import NAME, schema_text
 
 WHOLE = """\
@@ -23,7 +23,7 @@ routes:
   - {name: emergency, uri: '^sips?:(112|911)@', target: sip:psap.example.com}
   - {name: blue, header: {X-Tenant: '^blue$'}, source: '^10\\.', target: 'sip:10.0.0.9:5070;transport=tcp'}
   - {name: nobody, reject: 403}
-timers: {t1: 250ms, no_answer: 30}
+timers: {t1: 250ms, no_answer: 30s}
 settings: {closing: 1m}
 limits: {calls: 20, retry_after: 7s, drain: 2.5s, tcp_connections: 9, tcp_idle: 1m}
 log: {level: debug, format: json}
@@ -89,16 +89,21 @@ def test_a_timer_that_no_table_knows_is_told_where_it_stands():
         ('host: "x\\r\\nX-Inject: y"', "1:7 «host»: 'x\\r\\nX-Inject: y' is no host name | write a host name or an IP address, without a port"),
         ("host: 'a.example.com:5060'", "1:7 «host»: 'a.example.com:5060' is no host name | write a host name or an IP address, without a port"),
         ("host: '::1'", "1:7 «host»: an IPv6 address stands in brackets: '[::1]' | write a host name or an IP address, without a port"),
-        ("limits: {drain: 99999999999999h}", "1:17 «drain»: 99999999999999h is more than it can be | give at most 8784h"),
+        ("limits: {drain: 99999999999999h}", "1:17 «drain»: 99999999999999h is out of range | give 0s to 24h"),
+        ("limits: {tcp_idle: 5ms}", "1:20 «tcp_idle»: 5ms is out of range | give 1s to 24h"),
+        ("limits: {calls: 5000000}", "1:17 «calls»: 5000000 is greater than the maximum of 1000000 | "),
+        ("timers: {t1: 500}", "1:14 «t1»: 500 has no unit | write 500ms or 500s"),
+        ("timers: {t1: 0.5}", "1:14 «t1»: 0.5 has no unit | write 0.5ms or 0.5s"),
+        ("limits: {drain: 20}", "1:17 «drain»: 20 has no unit | write 20ms or 20s"),
         ("routes: [{target: tel:1}]", "1:19 route 1: target 'tel:1' is not a sip: URI | write sip:host, or sip:user@host:port"),
         ("routes: [{reject: 200}]", "1:19 route 1: reject takes a status from 300 to 699, not 200 | "),
         ("routes: [{target: sip:a, reject: 404}]", "1:10 route 1: give either a target or a status to reject with | "),
         ("routes: [{targt: sip:a}]", "1:11 entry 1 of «routes» has no key 'targt' | did you mean target?"),
         ("routes: [{target: sip:a}, {uri: x, target: sip:b}]", "1:27 route 2 is never reached | the route at line 1 takes every call; move it to the end"),
-        ("timers: {t1: soon}", "1:14 «t1»: 'soon' where a duration is needed | write seconds, or 500ms, 2.1s, 3m, 1h"),
+        ("timers: {t1: soon}", "1:14 «t1»: 'soon' where a duration is needed | write 500ms, 2.1s, 3m or 1h"),
         ("limits: {calls: 0}", "1:17 «calls»: 0 is less than the minimum of 1 | "),
         ("limits: {calls: many}", "1:17 «calls» must be a whole number, not 'many' | "),
-        ("limits: {drain: -1}", "1:17 «drain»: '-1' where a duration is needed | write seconds, or 500ms, 2.1s, 3m, 1h"),
+        ("limits: {drain: -1}", "1:17 «drain»: '-1' where a duration is needed | write 500ms, 2.1s, 3m or 1h"),
         ("log: {level: loud}", "1:14 «level» cannot be 'loud' | known: debug, error, info, warning"),
         ("log: {level: info, level: debug}", "1:20 key 'level' is written twice | it stands at 1:7 already; keep one of the two"),
         ("- listen", "1:1 the configuration must be a mapping, not a list | "),
@@ -111,6 +116,16 @@ def test_a_mistake_is_told_with_its_place_and_its_mend(text, told):
 def test_all_mistakes_are_told_at_once():
     found = problems("listne: []\nlimits: {calls: 0, drain: soon}\nroutes: [{target: tel:1}, {target: tel:2}]\nlog: {level: x}\n")
     assert [text.split()[0] for text in found] == ["1:1", "2:17", "2:27", "3:19", "3:36", "4:14"]
+
+
+def test_mistakes_of_the_file_its_settings_and_its_tables_are_told_at_once(tmp_path):
+    (tmp_path / "o.yaml").write_text("calltable: 1\noverlay: leg/uac\nremove: [uac.nosuch]\n", encoding="utf-8")
+    path = tmp_path / "c.yaml"
+    path.write_text("routes: [{target: tel:1}]\noverlays: [o.yaml, gone.yaml]\ntimers: {t1: 500, no_answer: 1ms}\nlog: {level: x}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_config(path)
+    found = [f"{one.position.file.rpartition('/')[2]}:{one.position.line}:{one.position.column}" for one in every_problem(caught.value)]
+    assert found == ["c.yaml:1:19", "c.yaml:2:20", "c.yaml:3:14", "c.yaml:3:30", "c.yaml:4:14", "o.yaml:3:10"]
 
 
 def test_what_is_wrong_in_a_route_is_told_beside_what_has_no_shape():
@@ -178,17 +193,20 @@ def test_a_program_gives_settings_as_values():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("timers: {t1: 0s}", "2:14 «t1»: '0s' is out of range: it may be 10ms to 24h | write a value within these bounds"),
+        ("timers: {t1: 0s}", "2:14 «t1»: '0s' is out of range: it may be 10ms to 10s | write a value within these bounds"),
         ("timers: {closing: 0}", "2:19 «closing»: '0s' is out of range: it may be 100ms to 24h | write a value within these bounds"),
         ("timers: {no_answer: 99999999999999h}", "2:21 «no_answer»: '99999999999999h' is out of range: it may be 100ms to 24h | write a value within these bounds"),
-        ("settings: {timer_k: 25h}", "2:21 «timer_k»: '25h' is out of range: it may be 10ms to 24h | write a value within these bounds"),
-        ("timers: {polite: 3s}", "2:10 polite is no time: it is of type bool | write it under «settings:»"),
+        ("settings: {timer_k: 25h}", "2:21 «timer_k»: '25h' is out of range: it may be 10ms to 15m | write a value within these bounds"),
+        ("timers: {t1: 5s}", "2:14 t1 (5s) is longer than t2 (4s): intervals between retransmissions grow from T1 to T2, RFC 3261 §17.1.2.2 | make t1 shorter, or t2 longer"),
+        ("settings: {timer_l: 15s}", "2:21 owed_ack (20s) is longer than timer_l (15s): the INVITE server transaction has to outlive the wait for an answer, RFC 6026 §8.7 | make owed_ack shorter, or timer_l longer"),
+        ("settings: {pause: 3}", "2:19 «pause»: 3 has no unit | write 3ms or 3s"),
+        ("timers: {polite: 3s}", "2:10 polite is not a time: it is of type bool | write it under «settings:»"),
         ("settings: {poli: true}", "2:12 unknown setting 'poli' | did you mean polite?"),
         ("settings: {polite: 3}", "2:20 «polite»: '3' where a bool is needed | write true or false"),
         ("settings: {tries: often}", "2:19 «tries»: 'often' where an int is needed | write a whole number"),
         ("settings: {greeting: true}", "2:22 «greeting»: 'true' where a string? is needed | put it in quotes"),
         ("settings: {colour: green}", "2:20 «colour»: 'green' is none of red, blue | known: blue, red"),
-        ("settings: {pause: -1}", "2:19 «pause»: '-1' where a duration is needed | write seconds, or 500ms, 2.1s, 3m, 1h"),
+        ("settings: {pause: -1}", "2:19 «pause»: '-1' where a duration is needed | write 500ms, 2.1s, 3m or 1h"),
         ("settings: {t1: 1s}\ntimers: {t1: 2s}", "2:12 t1 is set twice, under «timers:» too | keep one of the two"),
     ],
 )  # fmt: skip

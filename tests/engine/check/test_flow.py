@@ -186,7 +186,7 @@ def test_the_initial_states_other_rows_do_not_run_before_the_start(tmp_path):
 
 
 def test_a_group_with_too_many_configurations_is_walked_apart(tmp_path, monkeypatch):
-    monkeypatch.setattr(pending, "LIMIT", 3)
+    monkeypatch.setattr(pending, "LIMIT", 1)
     found = live(
         tmp_path, START, go("one", "user.hold", "two", "media.open"), go("one", "peer.info", "two", "media.play"),
         go("two", "media.failed", "three"),

@@ -108,10 +108,10 @@ def test_a_command_that_waits_in_the_inbox_and_is_refused_comes_back_too(family)
     from calltable.engine.run.store import MemoryStore
 
     class Later(MemoryStore):
-        def commit(self, receipt, changes, done):
-            super().commit(receipt, changes, done)
-            if receipt.row == "child.go":
-                self.done = lambda: done(receipt.session, None)
+        def commit(self, commit, done):
+            super().commit(commit, done)
+            if commit.receipt.row == "child.go":
+                self.done = lambda: done(commit.receipt.session, None)
                 return False
             return True
 

@@ -36,7 +36,12 @@ def test_a_row_without_anything_open_is_one_constant():
     assert first is second
     row, changes, effects, publications = first
     assert (row.id, changes, effects, publications) == ("go", (3,), (("note", {"text": "x", "wait": 0.1}),), ())
-    assert (row.next_state, row.next_cells, row.final) == ("two", machine.cells["two"], False)
+    assert (row.next_state, row.final) == ("two", False)
+    session = machine.session(1, "", "", None)
+    assert row.enter(session, changes)
+    assert (session.state, session.cells, session.version) == ("two", machine.cells["two"], 1)
+    assert not row.enter(session, changes), "to name the state one is in is to stay"
+    assert session.version == 2
 
 
 def test_values_that_are_open_are_read_at_every_step():
@@ -45,7 +50,7 @@ def test_values_that_are_open_are_read_at_every_step():
     session.v_n = 4
     row, changes, effects, _ = take(session, {"n": 9})
     assert (changes, effects) == ((9, 4), (("note", {"text": "x", "value": 4}),))
-    row.assign(session, changes)
+    assert not row.enter(session, changes), "it stays where it is"
     assert session.variables == {"n": 9, "seen": 4}
     assert row.named(changes) == {"n": 9, "seen": 4}
 

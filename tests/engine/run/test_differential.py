@@ -13,6 +13,7 @@ from calltable.engine.model import expressions as x
 from calltable.engine.run.compile import compile_machine
 from calltable.engine.run.executor import NOBODY
 from calltable.engine.run.interpret import Environment, step
+from calltable.engine.run.program import ROW
 from tests.engine.strategies import CONFIG, PREDICATES, payloads, tables
 
 SHIPPED = sorted(load_tables().machines)
@@ -86,10 +87,12 @@ def walk(data, machines, name, config, predicates, length):
             continue
         code, changes = answer
         taken.append(code.id)
-        for slot, value in zip(code.slots, changes, strict=True):
-            setattr(session, slot, value)
-        if code.next_state is not None:
-            session.state, session.cells = code.next_state, code.next_cells
+        before = session.state
+        if code.kind != ROW:
+            continue
+        assert code.enter(session, changes) is (code.next_state not in (None, before))
+        assert session.state == (code.next_state or before)
+        assert [getattr(session, "v_" + name) for name in code.variables] == list(changes)
         if code.final:
             assert not session.cells
             break

@@ -51,8 +51,9 @@ def test_a_step_is_committed_before_its_effects_and_they_go_before_its_publicati
         def create(self, key, record):
             pass
 
-        def commit(self, receipt, changes, done):
-            at.log.append(("commit", receipt.version - 1, receipt.version, receipt.row, receipt.after, dict(changes)))
+        def commit(self, commit, done):
+            receipt = commit.receipt
+            at.log.append(("commit", receipt.version - 1, receipt.version, receipt.row, receipt.after, dict(commit.variables)))
             return True
 
         def remove(self, key):

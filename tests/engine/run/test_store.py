@@ -6,7 +6,7 @@ import pytest
 
 from calltable.engine.run.executor import INBOX
 from calltable.engine.run.records import Receipt
-from calltable.engine.run.store import Conflict, MemoryStore, Record
+from calltable.engine.run.store import Commit, Conflict, MemoryStore, Record
 
 TABLE = """\
 calltable: 1
@@ -47,13 +47,13 @@ class Later:
     def create(self, key, record):
         self.memory.create(key, record)
 
-    def commit(self, receipt, changes, done):
+    def commit(self, commit, done):
         if self.inside:
             while self.waiting:  # a full queue is flushed while the next commit comes in
                 self.answer()
-        self.memory.commit(receipt, changes, done)
+        self.memory.commit(commit, done)
         if self.later:
-            self.waiting.append((receipt.session, done))
+            self.waiting.append((commit.receipt.session, done))
             return False
         return True
 
@@ -68,8 +68,8 @@ class Later:
 # --------------------------------------------------------------------------- the memory store
 
 
-def receipt(session, version):
-    return Receipt(session, version, "row", "event", "one", "two", 0.0)
+def commit(session, version, variables=None, value=None, drawn=()):
+    return Commit(Receipt(session, version, "row", "event", "one", "two", 0.0), variables or {}, value, drawn)
 
 
 def never(key, error):
@@ -79,9 +79,10 @@ def never(key, error):
 def test_the_memory_store_keeps_what_the_last_step_left():
     store = MemoryStore()
     store.create(1, Record("m", "d", 0, "one", {"n": 0, "m": 1}))
-    assert store.commit(receipt(1, 1), {"n": 5}, never)
+    assert store.commit(commit(1, 1, {"n": 5}, "dialog", (None, 7)), never)
     [(key, record)] = store.load()
     assert (key, record.version, record.state, record.variables) == (1, 1, "two", {"n": 5, "m": 1})
+    assert (record.value, record.drawn) == ("dialog", (None, 7))
     assert len(store) == 1
     store.remove(1)
     store.remove(1)
@@ -92,11 +93,11 @@ def test_the_memory_store_refuses_another_version_whole():
     store = MemoryStore()
     store.create(1, Record("m", "d", 3, "one", {"n": 0}))
     with pytest.raises(Conflict, match="computed on version 2, the store holds version 3"):
-        store.commit(receipt(1, 3), {"n": 5}, never)
+        store.commit(commit(1, 3, {"n": 5}), never)
     with pytest.raises(Conflict, match="computed on version 4, the store holds version 3"):
-        store.commit(receipt(1, 5), {"n": 5}, never)
+        store.commit(commit(1, 5, {"n": 5}), never)
     with pytest.raises(Conflict, match="holds nothing"):
-        store.commit(receipt(2, 1), {}, never)
+        store.commit(commit(2, 1), never)
     with pytest.raises(Conflict, match="kept already"):
         store.create(1, Record("m", "d", 0, "one", {}))
     [(_, record)] = store.load()
@@ -153,10 +154,10 @@ def test_a_session_that_goes_on_after_a_failure_is_still_kept(world):
 
 def test_a_store_that_breaks_ends_the_session_and_not_the_engine(world):
     class Broken(MemoryStore):
-        def commit(self, receipt, changes, done):
-            if receipt.row == "a":
+        def commit(self, commit, done):
+            if commit.receipt.row == "a":
                 raise OSError("disk full")
-            return super().commit(receipt, changes, done)
+            return super().commit(commit, done)
 
     at = world(TABLE, store=Broken())
     session, other = at.start("m"), at.start("m")
@@ -282,9 +283,9 @@ def test_an_answer_that_comes_in_the_middle_of_another_step_waits_for_its_turn(w
 
 def test_a_store_may_answer_before_it_returns(world):
     class Hasty(MemoryStore):
-        def commit(self, receipt, changes, done):
-            super().commit(receipt, changes, done)
-            done(receipt.session, None)
+        def commit(self, commit, done):
+            super().commit(commit, done)
+            done(commit.receipt.session, None)
             return False
 
     at = world(TABLE, store=Hasty())

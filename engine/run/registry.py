@@ -1,0 +1,170 @@
+"""What an executor holds: the machines it may run, the sessions that live, and the queue of what follows from a step.
+
+Sessions are made and taken out here, and nowhere else. How they move is ``executor.py``'s, what becomes of them when something fails
+``failure.py``'s; both are built on this.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+
+from calltable.engine.run.children import NOBODY, Children
+from calltable.engine.run.session import Owner, Session
+from calltable.engine.run.store import MemoryStore, Record, Store
+from calltable.engine.run.timers import Timers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from calltable.engine.run.ports import Change, Draw, Lost, Scheduler
+    from calltable.engine.run.program import CompiledMachine
+    from calltable.engine.run.records import Outcome
+
+log = logging.getLogger("calltable.engine")
+
+NOTHING: Mapping[str, Any] = {}
+"""The payload of an event without fields."""
+
+
+class Registry(ABC):
+    """Machines, sessions, timers, children, the store, and who is told of what. ``Executor`` documents what is public."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        handlers: Mapping[str, Callable[[Session, Mapping[str, Any]], None]] | None = None,
+        store: Store | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.scheduler = scheduler
+        self.machines: dict[str, CompiledMachine] = {}
+        self.sessions: dict[int, Session] = {}
+        self.store = store if store is not None else MemoryStore()
+        self.random = rng if rng is not None else random.Random()
+        self.alarms = Timers(scheduler, self.dispatch, self.random)
+        self.timers = self.alarms.heap
+        self.counters: Counter[str] = Counter()
+        self.on_end: list[Callable[[Session], None]] = []
+        self.on_failure: list[Callable[[Session, str, bool], None]] = []
+        self.on_lost: list[Lost[Session]] = []
+        self.children = Children(self, self.create)
+        self.handlers: dict[str, Callable[[Session, Mapping[str, Any]], None]] = {
+            "timer.start": self.alarms.start,
+            "timer.stop": self.alarms.stop,
+            "child.start": self.children.start,
+            "child.tell": self.children.tell,
+            "child.end": self.children.end,
+            **(handlers or {}),
+        }
+        self.draws: dict[str, Draw[Session]] = {}
+        self._queue: deque[tuple[Session, str, Mapping[str, Any], Session | None, Change | None]] = deque()
+        self._lost: list[tuple[Session, str, Mapping[str, Any], str]] = []
+        self._number = 0
+
+    @property
+    def now(self) -> float:
+        """The moment of the step under way, or of the last one: seconds of the scheduler's clock."""
+        return self.alarms.now
+
+    # -- machines
+    def add(self, *machines: CompiledMachine) -> None:
+        """Let new sessions run these machines; running ones keep theirs.
+
+        Raises LookupError naming an action that no handler carries out, or whose parameter would hide what it draws: nothing is added then.
+        """
+        for machine in machines:
+            for row in machine.model.rows.values():
+                for action in row.actions:
+                    if action.name not in self.handlers:
+                        msg = f"{action.position}: no adapter carries out {action.name} (row {row.id})"
+                        raise LookupError(msg)
+                    if action.name in self.draws and "drawn" in action.parameters:
+                        msg = (
+                            f"{action.position}: {action.name} draws, and is given that as drawn, so it cannot have a parameter of that name "
+                            f"(row {row.id})"
+                        )
+                        raise LookupError(msg)
+        self.machines.update({machine.name: machine for machine in machines})
+
+    # -- sessions
+    def create(self, machine: str, owner: Owner = NOBODY, name: str = "", prefix: str = "",
+               context: object = None, value: Any = None) -> Session:
+        """Make a session without starting it; its first event has to be ``engine.started``.
+
+        ``prefix`` is put before what it publishes to an owner that is a session; ``value`` is the adapter's first value. Raises
+        LookupError for an unknown machine.
+        """
+        family = owner.machine.family if isinstance(owner, Session) else None
+        compiled = (family or self.machines).get(machine)
+        if compiled is None:
+            msg = f"no machine {machine!r}; there are {', '.join(sorted(self.machines))}"
+            raise LookupError(msg)
+        self._number += 1
+        session: Session = compiled.session(self._number, name, prefix, owner)
+        session.context = context
+        session.value = value
+        self.sessions[session.id] = session
+        if compiled.durable:
+            record = Record(compiled.name, compiled.digest, 0, session.state, dict(compiled.defaults), value)
+            self.store.create(session.id, record)
+        if compiled.after[compiled.initial]:
+            self.alarms.now = self.scheduler.time()
+            self.alarms.arm(session, compiled.after[compiled.initial])
+        return session
+
+    def _end(self, session: Session, reason: str = "the session has ended") -> None:
+        """Take a session out and tell everybody. Events that it still held are lost, for ``reason``."""
+        session.ended = True
+        self.sessions.pop(session.id, None)
+        self.alarms.end(session)
+        if self.on_lost:
+            for event, payload, *_ in (*(session.deferred or ()), *(session.inbox or ())):
+                self._lose(session, event, payload, reason)
+        session.deferred = session.inbox = None
+        if session.machine.durable:
+            self._guarded(self.store.remove, session.id)
+        self.children.end_all(session)
+        for ended in self.on_end:
+            self._guarded(ended, session)
+        self._guarded(session.owner.child_ended, self, session)
+
+    def _lose(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> None:
+        """An event reaches no row: whoever asked to is told when everything that the step led to is done."""
+        if self.on_lost:
+            self._lost.append((session, event, payload, reason))
+            self.alarms.late = True  # the one flag that is looked at when a step is over
+
+    # -- events
+    @abstractmethod
+    def dispatch(self, session: Session, event: str, payload: Mapping[str, Any] = NOTHING, change: Change | None = None) -> Outcome:
+        """Give a session an event: see ``Executor``."""
+
+    @abstractmethod
+    def post(self, session: Session, event: str, payload: Mapping[str, Any] = NOTHING, change: Change | None = None) -> None:
+        """Give a session an event without asking what became of it: see ``Executor``."""
+
+    def queue(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None = None,
+              change: Change | None = None) -> None:
+        """Queue what follows from a step; only ever called from inside one.
+
+        ``origin`` is the child the event comes from, or the owner who tells it.
+        """
+        self._queue.append((session, event, payload, origin, change))
+
+    def _guarded(self, call: Callable[..., object], *arguments: object) -> None:
+        """Tell somebody whose mistakes are not the session's."""
+        try:
+            call(*arguments)
+        except BaseException as error:
+            log.exception("%r failed", call)
+            self.counters["observers failed"] += 1
+            self._note(error)
+
+    @abstractmethod
+    def _note(self, error: BaseException) -> None:
+        """Something has raised, and was taken care of: see ``Failures``."""
