@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.arguments import Overlay, readable
 from calltable.tools.problems import Paint, as_json, github, machines, sarif, text
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     if table and (table.endswith((".yaml", ".yml")) or Path(table).is_dir()):
         paths, table = [*paths, Path(table)], ""  # `--matrix my-tables/`: every table there
     plain = options.format == "text"
-    paint = Paint(on=sys.stdout.isatty() and not os.environ.get("NO_COLOR"))
+    paint = Paint(on=colours(sys.stdout))
     quiet = options.quiet or table is not None
     counted = False
 
