@@ -127,7 +127,7 @@ class _Ask:
             return
         leg = self.leg
         fields = {**self.fields, "code": code}
-        if "transaction" in fields:
+        if "message" in fields:
             fields["message"] = message
             if kind == "success" and message is not None and message.cseq.method in TARGET_REFRESH:
                 leg.dialog.learn(message)

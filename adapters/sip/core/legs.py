@@ -54,6 +54,7 @@ class Legs:
             "sip.abandon": self._abandon,
             "sip.bye": self._bye,
             "sip.request": self._request,
+            "sip.probe": self._probe,
             "sip.respond": self._respond,
             "sip.accept": self._accept,
             "sip.hangup_all": self._hangup_all,
@@ -280,7 +281,7 @@ class Legs:
 
     def _request(self, session: Session, p: Mapping[str, Any]) -> None:
         leg: Leg = session.context
-        fields = {"transaction": p.get("transaction")}
+        fields = {"transaction": p.get("transaction"), "message": None}
 
         def failed(code: int) -> None:
             self.executor.post(session, "sip.request.final", {**fields, "code": code, "message": None})
@@ -289,6 +290,14 @@ class Legs:
             failed(481)  # a provisional response without a tag makes no dialog (RFC 3261 §12.1)
         else:
             self._send(leg, p["method"], p.get("message"), _Ask(leg, "sip.request.final", fields), failed)
+
+    def _probe(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+        leg: Leg = session.context
+
+        def failed(code: int) -> None:
+            self.executor.post(session, "sip.probe.final", {"code": code, "message": None})
+
+        self._send(leg, "OPTIONS", None, _Ask(leg, "sip.probe.final", {"message": None}), failed)
 
     def _hangup_all(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         leg = session.context
