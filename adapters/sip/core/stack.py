@@ -12,8 +12,10 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from calltable.adapters.sip.core.admission import Gate
+from calltable.adapters.sip.core.bounds import Bounds
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.legs import Legs
+from calltable.adapters.sip.core.requests import deliver
 from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.message.build import build_response, note_source
@@ -66,6 +68,7 @@ class Stack:
         admission: Admission | None = None,
         rng: random.Random | None = None,
         host: str = "",
+        bounds: Bounds | None = None,
     ) -> None:
         self.executor = executor
         self.transport = transport
@@ -75,8 +78,9 @@ class Stack:
         tokens = seeded_tokens(rng) if rng is not None else unguessable_tokens()
         self.sender = Sender(transport, locator, executor.scheduler, self.counters, tokens, host)
         self.tracers = self.sender.tracers
-        self.transactions = Transactions(executor, self.sender.transmit)
-        self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions))
+        self.bounds = bounds or Bounds()
+        self.transactions = Transactions(executor, self.sender.transmit, self.bounds.forks)
+        self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions), self.bounds)
         self.gate = None if admission is None else Gate(admission, self.transactions, self.legs)
         self.sender.meter = admission
         if admission is not None:
@@ -197,27 +201,34 @@ class Stack:
             self.refuse(transaction, 200)  # §9.2: it has had its final response
 
     def _in_dialog(self, request: Request, transaction: ServerTransaction) -> None:
-        leg = self.legs.find(request.call_id, request.to_tag, request.from_tag)
-        if leg is None:
+        found = self.legs.find(request.call_id, request.to_tag, request.from_tag)
+        if found is None:
             self.refuse(transaction, 481)
             return
+        leg, dialog = found
         refusal = self.screening.in_dialog(request)
         if refusal is not None:
             self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
             return
         number = request.cseq.number
-        last = leg.dialog.remote_cseq
+        last = dialog.remote_cseq
         if last is not None and number <= last:
             self.counters["out of order"] += 1
             self.refuse(transaction, 500, "CSeq Out Of Order", (("Retry-After", "1"),))  # §12.2.2
-            return
-        leg.dialog.remote_cseq = number
-        leg.requested(transaction, request)
+        elif request.method != "BYE" and self.bounds.exceeded(request):
+            self.refuse(transaction, 513)
+        elif request.method != "BYE" and len(leg.open or ()) >= self.bounds.open_requests:
+            self.counters["requests above the bound"] += 1
+            self.refuse(transaction, 500, "Too Many Requests Wait", (("Retry-After", "1"),))
+        elif not deliver(leg, transaction, request, dialog):
+            self.refuse(transaction, 405)
 
     def _outside(self, request: Request, transaction: ServerTransaction) -> None:
         refusal = self.screening.outside(request)
         if refusal is not None:
             self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
+        elif self.bounds.exceeded(request):
+            self.refuse(transaction, 513)
         elif self.application is None:
             self.refuse(transaction, 480)
         else:
@@ -261,7 +272,7 @@ class Stack:
         transactions = self.transactions
         for one in (
             self.executor.sessions, transactions.clients, transactions.servers, transactions.requests, transactions.acks,
-            self.legs.dialogs,
+            self.legs.index.legs, self.legs.index.calls,
         ):  # fmt: skip
             if not one:
                 one.clear()

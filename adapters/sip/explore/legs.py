@@ -122,7 +122,7 @@ class Legs:
                 self._ask(scene, port, line, "BYE", None)
             case "sip.request":
                 port, line = self._line(actor)
-                self._ask(scene, port, line, parameters["method"], parameters.get("transaction"))
+                self._ask(scene, port, line, parameters["method"], parameters.get("transaction"), parameters.get("purpose", ""))
             case "sip.probe":
                 port, line = self._line(actor)
                 self._ask(scene, port, line, "OPTIONS", PROBE)
@@ -161,9 +161,9 @@ class Legs:
         offered = getattr(actor.session, "v_offered", True)
         scene.send(port, ("INVITE", line.sent, bool(offered)))
 
-    def _ask(self, scene: Scene, port: str, line: DialogEnd, method: str, handle: Any) -> None:
+    def _ask(self, scene: Scene, port: str, line: DialogEnd, method: str, handle: Any, purpose: str = "") -> None:
         line.sent += 1
-        line.clients[line.sent, method] = (ASKED, handle)
+        line.clients[line.sent, method] = (f"{ASKED} {purpose}", handle)
         scene.send(port, (method, line.sent, method == "UPDATE"))
 
     def _cancel(self, scene: Scene, actor: Actor) -> None:
@@ -263,7 +263,7 @@ class Legs:
             elif actor is not None and handle == PROBE:
                 scene.post(actor, "sip.probe.final", {"code": code, "message": TOKEN})
             elif actor is not None:
-                payload = {"code": code, "message": TOKEN, "transaction": handle}
+                payload = {"method": method, "purpose": phase.partition(" ")[2], "code": code, "message": TOKEN, "transaction": handle}
                 self._tell(scene, line, actor, "sip.request.final", payload, ("response",))
 
     def _invite_response(
@@ -391,7 +391,7 @@ class Legs:
                 scene.post(scene.actors[slot], event, fields | ({"code": FAILURE} if "code" in fields else {}))
             case ("timeout", port, number, method, code):
                 line = self.lines[port]
-                _, handle = line.clients.pop((number, method))
+                phase, handle = line.clients.pop((number, method))
                 actor = scene.actor(line.leg)
                 if actor is None:
                     return
@@ -403,7 +403,8 @@ class Legs:
                 elif handle == PROBE:
                     scene.post(actor, "sip.probe.final", {"code": code, "message": None})
                 else:
-                    scene.post(actor, "sip.request.final", {"code": code, "message": None, "transaction": handle})
+                    payload = {"method": method, "purpose": phase.partition(" ")[2], "code": code, "message": None, "transaction": handle}
+                    scene.post(actor, "sip.request.final", payload)
             case ("unacknowledged", port, number, method):
                 line = self.lines[port]
                 del line.servers[number, method]
