@@ -100,7 +100,7 @@ class Asking:
         hops = MAX_FORWARDS
         if isinstance(source, Request):
             if (left := source.max_forwards) is not None:
-                hops = max(0, left - 1)
+                hops = min(MAX_FORWARDS, max(0, left - 1))
             translation = Translation(self.index, source, leg)
             if method == "REFER":
                 referred = (*leg.dialogs.referred, (source.cseq.number, number))

@@ -12,7 +12,7 @@ from calltable.engine.language.load import load_tables
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["call", "call-failing", "bridge-timers"])
+@pytest.mark.parametrize("name", ["call", "bridge-timers"])
 def test_the_tables_hold_with_everything_on_that_a_server_has_on(name: str):
     library = load_tables()
     config = dict(library.catalogue.config)
@@ -22,5 +22,4 @@ def test_the_tables_hold_with_everything_on_that_a_server_has_on(name: str):
     (found,) = explore(library.machines, catalogue, COMPOSITIONS, only=[name])
     assert found.result.finding is None
     assert found.result.complete
-    (without,) = explore(library.machines, library.catalogue, COMPOSITIONS, only=[name])
-    assert found.result.states > without.result.states, "the rows are taken part in"
+    assert ("leg/uac", "leg.active.check_first") in found.result.rows
