@@ -26,10 +26,11 @@ class Recipe(NamedTuple):
     overlays: tuple[Path, ...] = ()
     config: Mapping[str, Any] = MappingProxyType({})
     predicates: Mapping[str, Callable[..., Any]] = MappingProxyType({})
+    defaults: Mapping[str, Any] = MappingProxyType({})
 
     def make(self) -> Tables:
         """Read the files again. Raises as ``Tables`` does."""
-        return Tables(self.paths or None, overlays=self.overlays, config=self.config, predicates=self.predicates)
+        return Tables(self.paths or None, overlays=self.overlays, config=self.config, predicates=self.predicates, defaults=self.defaults)
 
     def with_files(self, paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Recipe:
         """With these files besides; a file counts once."""
@@ -41,7 +42,7 @@ class Tables:
     """Loaded, checked and compiled tables, ready for any number of engines.
 
     ``paths`` (files and folders) stand in place of the shipped tables of the same names; the rest is shipped.
-    ``config`` sets what ``$config.<name>`` stands for; ``predicates`` are the functions behind the predicates of a catalogue of
+    ``config`` sets what ``$config.<name>`` stands for, ``defaults`` what it stands for where nobody sets it and a table knows it; ``predicates`` are the functions behind the predicates of a catalogue of
     yours, by name. Raises ``TableError`` with every problem at once; nothing is half-loaded. Among them is each predicate that
     guards call and nobody gives. Raises ValueError for settings that no table knows or that are out of bounds.
     """
@@ -53,8 +54,9 @@ class Tables:
         overlays: Sequence[Path] = (),
         config: Mapping[str, Any] | None = None,
         predicates: Mapping[str, Callable[..., Any]] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
-        self.recipe = Recipe(tuple(paths or ()), tuple(overlays), dict(config or {}), dict(predicates or {}))
+        self.recipe = Recipe(tuple(paths or ()), tuple(overlays), dict(config or {}), dict(predicates or {}), dict(defaults or {}))
         self.library: Library = read(self.recipe.paths, self.recipe.overlays)
         problems = check(self.library) or _ungiven(self.library, self.recipe.predicates)
         if problems:
@@ -63,7 +65,8 @@ class Tables:
         wrong = [why for name, value in (config or {}).items() if (why := self.library.catalogue.check_setting(name, value))]
         if wrong:
             raise ValueError("; ".join(wrong))
-        self.config = {**{name: parameter.default for name, parameter in known.items()}, **(config or {})}
+        settled = {name: value for name, value in self.recipe.defaults.items() if name in known}
+        self.config = {**{name: parameter.default for name, parameter in known.items()}, **settled, **(config or {})}
         self.machines: dict[str, CompiledMachine] = {
             name: compile_machine(machine, self.config, predicates) for name, machine in self.library.machines.items()
         }

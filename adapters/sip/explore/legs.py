@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from calltable.engine.model.catalogue import Catalogue
 
 STRAY = "leg/stray"
+PROBE = "probe"
+"""The handle of an OPTIONS that a leg sends for itself."""
 FAILURE = 480
 """The status code of an outcome that carries one."""
 
@@ -129,6 +131,9 @@ class Legs:
             case "sip.request":
                 port, line = self._line(actor)
                 self._ask(scene, port, line, parameters["method"], parameters.get("transaction"), parameters.get("purpose", ""))
+            case "sip.probe":
+                port, line = self._line(actor)
+                self._ask(scene, port, line, "OPTIONS", PROBE)
             case "sip.respond":
                 self._respond(scene, actor, parameters["to"], parameters["code"])
             case "sip.accept":
@@ -264,6 +269,8 @@ class Legs:
             del line.clients[number, method]
             if actor is not None and method == "BYE":
                 scene.post(actor, "sip.bye.final", {"code": code})
+            elif actor is not None and handle == PROBE:
+                scene.post(actor, "sip.probe.final", {"code": code, "message": TOKEN})
             elif actor is not None:
                 payload = {"method": method, "purpose": phase.partition(" ")[2], "code": code, "message": TOKEN, "transaction": handle}
                 self._tell(scene, line, actor, "sip.request.final", payload, ("response",))
@@ -402,6 +409,8 @@ class Legs:
                     self._tell(scene, line, actor, "sip.invite.failure", payload, ("failed", "reinvite_failed"))
                 elif method == "BYE":
                     scene.post(actor, "sip.bye.final", {"code": code})
+                elif handle == PROBE:
+                    scene.post(actor, "sip.probe.final", {"code": code, "message": None})
                 else:
                     payload = {"method": method, "purpose": phase.partition(" ")[2], "code": code, "message": None, "transaction": handle}
                     scene.post(actor, "sip.request.final", payload)
@@ -432,7 +441,7 @@ class Legs:
         for line in [one for one in self.lines.values() if one.leg == slot]:
             line.leg = former
             for _, handle in line.clients.values():
-                if handle is not None:
+                if isinstance(handle, tuple):
                     servers = self.lines[handle[0]].servers
                     servers.update({key: LEFT for key, phase in servers.items() if key[0] == handle[1] and phase == HELD})
         self.awaited = tuple((former if one == slot else one, action) for one, action in self.awaited)
