@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calltable.adapters.sip.core.admission import Admission
+    from calltable.adapters.sip.core.bounds import Bounds
     from calltable.adapters.sip.core.screening import Screening
     from calltable.adapters.sip.core.stack import Application
     from calltable.adapters.sip.transaction.sender import Locator
@@ -56,12 +57,14 @@ class Engine:
         store: Store | None = None,
         rng: random.Random | None = None,
         host: str = "",
+        bounds: Bounds | None = None,
     ) -> None:
         self.tables = tables
         self.executor = Executor(scheduler, store=store, rng=rng)
         watch(self.executor, tables.library.catalogue)
         self.stack = Stack(
             self.executor, transport, resolver, application=application, screening=screening, admission=admission, rng=rng, host=host,
+            bounds=bounds,
         )
 
     def run(self, *, handlers: Mapping[str, Any] | None = None) -> None:

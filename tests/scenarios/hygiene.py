@@ -74,7 +74,7 @@ def end_to_end_fields_pass(sim: Simulation) -> None:
     invite = bob.expect_request("INVITE")
     assert [name for name, _ in invite.headers if name in END] == list(END)
     assert {name: invite.get(name) for name in END} == END
-    assert invite.option_tags("supported") == ["timer", "x-own"], "what each leg would have to promise itself does not pass"
+    assert invite.option_tags("supported") == ["timer", "replaces", "x-own"], "what each leg would have to promise itself does not pass"
     assert "PRACK" not in (invite.get("allow") or "")
     assert invite.body == OFFER
     bob.respond(invite, 180, to_tag="t", headers=END)

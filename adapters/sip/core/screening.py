@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from calltable.adapters.sip.core.passing import BETWEEN_ENDS
 from calltable.adapters.sip.message.uri import parse_uri
 from calltable.adapters.sip.message.validate import Rejection
 
@@ -28,11 +29,11 @@ ACCEPTED: Final = "application/sdp"
 class Screening:
     """What this element supports.
 
-    ``extensions`` are the option tags it supports; ``any_content`` says that bodies only pass through, so that
+    ``extensions`` are the option tags it supports: unless said otherwise, those that a B2BUA can pass on; ``any_content`` says that bodies only pass through, so that
     every Content-Type is welcome (a B2BUA); else only SDP is (a UA).
     """
 
-    def __init__(self, extensions: Iterable[str] = ("timer",), *, any_content: bool = True) -> None:
+    def __init__(self, extensions: Iterable[str] = BETWEEN_ENDS, *, any_content: bool = True) -> None:
         self.extensions = frozenset(extensions)
         self.any_content = any_content
         self._allow = ("Allow", ", ".join(ALLOWED))

@@ -12,8 +12,10 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from calltable.adapters.sip.core.admission import Gate
+from calltable.adapters.sip.core.bounds import Bounds
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.legs import Legs
+from calltable.adapters.sip.core.requests import deliver
 from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.message.build import build_response, note_source
@@ -25,7 +27,8 @@ from calltable.adapters.sip.transaction.failover import Failover
 from calltable.adapters.sip.transaction.keys import ack_key, merge_key, server_key
 from calltable.adapters.sip.transaction.layer import Transactions
 from calltable.adapters.sip.transaction.sender import Locator, Sender, seeded_tokens, unguessable_tokens
-from calltable.adapters.sip.transport.address import RELIABLE, Address, default_port
+from calltable.adapters.sip.transport.address import RELIABLE, Address
+from calltable.adapters.sip.transport.reply import reply_to
 
 if TYPE_CHECKING:
     import random
@@ -66,6 +69,7 @@ class Stack:
         admission: Admission | None = None,
         rng: random.Random | None = None,
         host: str = "",
+        bounds: Bounds | None = None,
     ) -> None:
         self.executor = executor
         self.transport = transport
@@ -75,8 +79,9 @@ class Stack:
         tokens = seeded_tokens(rng) if rng is not None else unguessable_tokens()
         self.sender = Sender(transport, locator, executor.scheduler, self.counters, tokens, host)
         self.tracers = self.sender.tracers
-        self.transactions = Transactions(executor, self.sender.transmit)
-        self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions))
+        self.bounds = bounds or Bounds()
+        self.transactions = Transactions(executor, self.sender.transmit, self.bounds.forks)
+        self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions), self.bounds)
         self.gate = None if admission is None else Gate(admission, self.transactions, self.legs)
         self.sender.meter = admission
         if admission is not None:
@@ -156,14 +161,14 @@ class Stack:
         if known is not None and known.session is not None:
             self.executor.dispatch(known.session, "sip.repeated")
             return
-        to = self._back(request, source)
+        to = reply_to(request.via, source)
         merged = ""
         if method != "CANCEL" and request.to_tag is None:
             merged = merge_key(request)
             if merged in transactions.requests:
-                self.refuse(transactions.serve(request, key, to, local, flow, counted), 482)
+                self.refuse(transactions.serve(request, key, to, local, flow, counted, source), 482)
                 return
-        transaction = transactions.serve(request, key, to, local, flow, counted)
+        transaction = transactions.serve(request, key, to, local, flow, counted, source)
         if merged:
             transaction.merged = merged
             transactions.requests[merged] = key
@@ -197,46 +202,45 @@ class Stack:
             self.refuse(transaction, 200)  # §9.2: it has had its final response
 
     def _in_dialog(self, request: Request, transaction: ServerTransaction) -> None:
-        leg = self.legs.find(request.call_id, request.to_tag, request.from_tag)
-        if leg is None:
+        found = self.legs.find(request.call_id, request.to_tag, request.from_tag)
+        if found is None:
             self.refuse(transaction, 481)
             return
+        leg, dialog = found
         refusal = self.screening.in_dialog(request)
         if refusal is not None:
             self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
             return
         number = request.cseq.number
-        last = leg.dialog.remote_cseq
+        last = dialog.remote_cseq
         if last is not None and number <= last:
             self.counters["out of order"] += 1
             self.refuse(transaction, 500, "CSeq Out Of Order", (("Retry-After", "1"),))  # §12.2.2
-            return
-        leg.dialog.remote_cseq = number
-        leg.requested(transaction, request)
+        elif request.method != "BYE" and self.bounds.exceeded(request):
+            self.refuse(transaction, 513)
+        elif request.method != "BYE" and len(leg.open or ()) >= self.bounds.open_requests:
+            self.counters["requests above the bound"] += 1
+            self.refuse(transaction, 500, "Too Many Requests Wait", (("Retry-After", "1"),))
+        elif not deliver(leg, transaction, request, dialog):
+            self.refuse(transaction, 405)
 
     def _outside(self, request: Request, transaction: ServerTransaction) -> None:
         refusal = self.screening.outside(request)
         if refusal is not None:
             self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
+        elif self.bounds.exceeded(request):
+            self.refuse(transaction, 513)
         elif self.application is None:
             self.refuse(transaction, 480)
         else:
             self.application.incoming(self, transaction, request, offer=has_offer(request))
-
-    def _back(self, request: Request, source: Address) -> Address:
-        """Where responses go when the flow is gone (§18.2.2, RFC 3581 §4)."""
-        via = request.via
-        if source.transport not in RELIABLE and via.wants_rport:
-            return source
-        port = via.port if via.port is not None else default_port(source.transport)
-        return source if port == source.port else Address(source.transport, source.host, port)
 
     def _refuse_statelessly(self, request: Request, status: int, reason: str, headers: tuple[tuple[str, str], ...],
                             source: Address, local: Address, flow: Flow, most: int = 0) -> None:
         """Answer without a transaction (§8.2.7): repetitions get the same answer again. Above ``most`` bytes (0: any size), nothing."""
         try:
             note_source(request, source.host, source.port)
-            to = self._back(request, source)
+            to = reply_to(request.via, source)
         except MessageError:
             to = source
         tag = hashlib.blake2s(f"{self._salt}{request.all('via')}".encode(errors="surrogateescape"), digest_size=8)
@@ -261,7 +265,7 @@ class Stack:
         transactions = self.transactions
         for one in (
             self.executor.sessions, transactions.clients, transactions.servers, transactions.requests, transactions.acks,
-            self.legs.dialogs,
+            self.legs.index.legs, self.legs.index.calls,
         ):  # fmt: skip
             if not one:
                 one.clear()

@@ -33,11 +33,15 @@ if TYPE_CHECKING:
 
 
 class Transactions:
-    """Finds, makes and serves transactions. ``transmit`` puts a message on the wire."""
+    """Finds, makes and serves transactions. ``transmit`` puts a message on the wire.
 
-    def __init__(self, executor: Executor, transmit: Callable[[Outgoing, str], None]) -> None:
+    ``forks`` bounds the To tags whose 2xx to one INVITE are taken.
+    """
+
+    def __init__(self, executor: Executor, transmit: Callable[[Outgoing, str], None], forks: int = 16) -> None:
         self.executor = executor
         self.transmit = transmit
+        self.forks = forks
         self.counters: Counter[str] = executor.counters
         self.clients: dict[str, ClientTransaction] = {}
         self.servers: dict[str, ServerTransaction] = {}
@@ -67,9 +71,10 @@ class Transactions:
         )  # fmt: skip
         return transaction
 
-    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None) -> ServerTransaction:
-        """Begin the transaction of a new request; it counts for ``account``."""
-        transaction = ServerTransaction(self, request, key, to, local, flow)
+    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None,
+              source: Address | None = None) -> ServerTransaction:
+        """Begin the transaction of a new request, which came from ``source``; it counts for ``account``."""
+        transaction = ServerTransaction(self, request, key, to, local, flow, source)
         self.servers[key] = transaction
         if account is not None:
             transaction.charge(account)
@@ -128,6 +133,9 @@ class Transactions:
             tag = message.to_tag or ""
             repeated = tag in transaction.tags
             if not repeated and cseq.method == "INVITE":
+                if len(transaction.tags) >= self.forks:
+                    self.counters["forks refused"] += 1
+                    return True
                 transaction.tags += (tag,)
             payload = {"message": message, "code": status, "repeated": repeated}
             self.executor.dispatch(transaction.session, "sip.success", payload)
