@@ -71,9 +71,10 @@ class Transactions:
         )  # fmt: skip
         return transaction
 
-    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None) -> ServerTransaction:
-        """Begin the transaction of a new request; it counts for ``account``."""
-        transaction = ServerTransaction(self, request, key, to, local, flow)
+    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None,
+              source: Address | None = None) -> ServerTransaction:
+        """Begin the transaction of a new request, which came from ``source``; it counts for ``account``."""
+        transaction = ServerTransaction(self, request, key, to, local, flow, source)
         self.servers[key] = transaction
         if account is not None:
             transaction.charge(account)
