@@ -36,7 +36,7 @@ GENTLE = 0.15
 LIFETIME = 5.0
 """T4, seconds: SIP forgets a transaction so long after its end, and takes what comes later for something new."""
 
-QUIET = frozenset({"active", "calling", "early", "incoming", "terminated"})
+QUIET = frozenset({"active", "calling", "early", "incoming", "terminated", "over"})
 """States in which a leg may be while nobody acts."""
 
 
