@@ -77,6 +77,24 @@ def test_every_folder_of_the_package_is_mapped(project):
     assert set(setuptools["packages"]) >= set(folders), "pyproject.toml: tool.setuptools.packages lacks a folder"
 
 
+def rooms() -> set[str]:
+    """The folders that hold modules, but for those that only hold rooms."""
+    found = {name(path.parent) for path in MODULES if path.name != "__init__.py"}
+    return {f"{one}/" for one in found} | {"tables/"}
+
+
+def test_the_rooms_are_those_that_the_page_names():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Rooms")[1].split("\n## ")[0]
+    table, to_come = page.split("Rooms to come")
+    told = dict(re.findall(r"^\| `([\w/]+/)` \| .* \| (.*) \|$", table, re.MULTILINE))
+    assert set(told) == rooms()
+    for room, files in told.items():
+        for file in re.findall(r"`([\w/]+\.\w+)`", files):
+            assert (ROOT / room / file).exists(), f"docs/architecture.md: {room}{file} is not there"
+    for room in re.findall(r"`([\w/]+/)`", to_come):
+        assert not (ROOT / room).exists(), f"docs/architecture.md: {room} is there already"
+
+
 def test_everything_that_is_imported_is_declared(project):
     """What the product imports, it also asks for; and asks for nothing that it does not import."""
     modules = {"dnspython": "dns", "google-re2": "re2", "pyyaml": "yaml"}

@@ -68,7 +68,7 @@ class B2BUA:
         if account is not None:
             account.took_call()
             self._accounts[session.id] = account
-        session.context = transaction.to
+        session.context = transaction.source
         stack.executor.dispatch(
             session, "engine.started", {"transaction": transaction, "message": request, "offer": offer}
         )

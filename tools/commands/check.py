@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.arguments import Overlay, given, readable
 from calltable.tools.problems import Paint, Report, as_json, github, sarif, text
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     if table is not None and report.library is not None:
         print(_matrices(report, table), end="")
     if options.format == "text":
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        colour = colours(sys.stdout)
         for line in text(report, Paint(on=colour), quiet=options.quiet or table is not None):
             print(line)
     elif options.format == "github":

@@ -7,7 +7,6 @@ question round: it breaks the tables in one place at a time, and tells which bre
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import shutil
 import sys
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from calltable.observe.entry import Entry
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.arguments import Overlay
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -185,7 +185,7 @@ def tell(found: Explored, options: argparse.Namespace) -> None:
     if result.finding is None:
         return
     drawn = entries(found)
-    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    color = colours(sys.stdout)
     print(f"\n{found.composition.name}: {result.finding.text}\n")
     print(ladder_text(drawn, width=shutil.get_terminal_size((140, 40)).columns, color=color))
     output: Path | None = options.output

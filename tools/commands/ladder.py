@@ -1,12 +1,11 @@
-"""A call as a ladder: the parties, every message between them, and the row behind each.
+"""``calltable ladder``: a traced call as a ladder: the parties, every message between them, and the row behind each.
 
-What a trace holds and how it looks as JSON lines stands in ``api/trace.py``. Times are shown relative to the first
+What a trace holds and how it looks as JSON lines stands in ``api/observe/entry.py``. Times are shown relative to the first
 record. Where both ends of a message are traced, the two records become one arrow with the rows of both.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -16,21 +15,10 @@ from calltable.observe.entry import TraceError, of_call, read_trace
 from calltable.tools import OK, UsageError, page_or_text, write
 from calltable.tools.ladder.page import ladder_html
 from calltable.tools.ladder.text import ladder_text
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     import argparse
-
-
-# --------------------------------------------------------------------------- what a ladder shows
-
-
-# --------------------------------------------------------------------------- text
-
-
-# --------------------------------------------------------------------------- HTML
-
-
-# --------------------------------------------------------------------------- the command
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,7 +26,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = subparsers.add_parser(
         "ladder",
         help="draw a traced call: every message, and the row behind it",
-        description="RandomDelay a traced call as a ladder, in the terminal or (with -o call.html) as a page.",
+        description="Draw a traced call as a ladder, in the terminal or (with -o call.html) as a page.",
     )
     parser.add_argument("trace", metavar="TRACE", help="a file of JSON lines; - for standard input")
     parser.add_argument("-o", "--output", metavar="FILE", help="write a page (.html) or text (.txt) instead of printing")
@@ -75,6 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
     if form:
         write(arguments.output, ladder_html(entries, names=names, title=path.name) if form == "html" else ladder_text(entries, names=names))
     else:
-        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        print(ladder_text(entries, width=shutil.get_terminal_size((120, 40)).columns, color=color, names=names), end="")
+        width = shutil.get_terminal_size((120, 40)).columns
+        print(ladder_text(entries, width=width, color=colours(sys.stdout), names=names), end="")
     return OK

@@ -75,7 +75,3 @@ def _merged(entries: Iterable[Entry]) -> list[Entry]:
             continue
         merged.append(item)
     return merged
-
-
-CLOCK = 9
-"""Columns for the time."""

@@ -28,7 +28,8 @@ from calltable.adapters.sip.transaction.failover import Failover
 from calltable.adapters.sip.transaction.keys import ack_key, merge_key, names, server_key
 from calltable.adapters.sip.transaction.layer import Transactions
 from calltable.adapters.sip.transaction.sender import Locator, Sender, seeded_tokens, unguessable_tokens
-from calltable.adapters.sip.transport.address import RELIABLE, Address, default_port
+from calltable.adapters.sip.transport.address import RELIABLE, Address
+from calltable.adapters.sip.transport.reply import reply_to
 
 if TYPE_CHECKING:
     import random
@@ -159,14 +160,14 @@ class Stack:
         if known is not None and known.session is not None:
             self.executor.dispatch(known.session, "sip.repeated")
             return
-        to = self._back(request, source)
+        to = reply_to(request.via, source)
         merged = ""
         if method != "CANCEL" and request.to_tag is None:
             merged = merge_key(request)
             if merged in transactions.requests:
-                self.refuse(transactions.serve(request, key, to, local, flow, counted), 482)
+                self.refuse(transactions.serve(request, key, to, local, flow, counted, source), 482)
                 return
-        transaction = transactions.serve(request, key, to, local, flow, counted)
+        transaction = transactions.serve(request, key, to, local, flow, counted, source)
         if not transaction.open:
             return  # its own session has failed, and has said so
         if merged:
@@ -238,20 +239,12 @@ class Stack:
         else:
             self.application.incoming(self, transaction, request, offer=has_offer(request))
 
-    def _back(self, request: Request, source: Address) -> Address:
-        """Where responses go when the flow is gone (§18.2.2, RFC 3581 §4)."""
-        via = request.via
-        if source.transport not in RELIABLE and via.wants_rport:
-            return source
-        port = via.port if via.port is not None else default_port(source.transport)
-        return source if port == source.port else Address(source.transport, source.host, port)
-
     def _refuse_statelessly(self, request: Request, status: int, reason: str, headers: tuple[tuple[str, str], ...],
                             source: Address, local: Address, flow: Flow, most: int = 0) -> None:
         """Answer without a transaction (§8.2.7): repetitions get the same answer again. Above ``most`` bytes (0: any size), nothing."""
         try:
             note_source(request, source.host, source.port)
-            to = self._back(request, source)
+            to = reply_to(request.via, source)
         except MessageError:
             to = source
         tag = hashlib.blake2s(f"{self._salt}{request.all('via')}".encode(errors="surrogateescape"), digest_size=8)

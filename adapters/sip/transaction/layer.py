@@ -74,9 +74,10 @@ class Transactions:
         )  # fmt: skip
         return transaction
 
-    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None) -> ServerTransaction:
-        """Begin the transaction of a new request; it counts for ``account``."""
-        transaction = ServerTransaction(self, request, key, to, local, flow)
+    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None,
+              source: Address | None = None) -> ServerTransaction:
+        """Begin the transaction of a new request, which came from ``source``; it counts for ``account``."""
+        transaction = ServerTransaction(self, request, key, to, local, flow, source)
         self.servers[key] = transaction
         if account is not None:
             transaction.charge(account)
@@ -196,6 +197,8 @@ class Transactions:
             response = build_response(transaction.request, 500, to_tag=transaction.tag or self.token())
             transaction.request = None
             self.transmit(Outgoing(response, transaction.to, transaction.local, transaction.flow), self.cause())
+            if transaction.user is not None:
+                transaction.user.unreachable(transaction, "its transaction has failed")
 
     def _acknowledge_failure(self, session: Session, p: Mapping[str, Any]) -> None:
         transaction: ClientTransaction = session.context

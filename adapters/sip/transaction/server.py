@@ -43,10 +43,11 @@ class ServerTransaction:
     """A request we received; the owner of its session and the handle that tables pass around."""
 
     __slots__ = (
-        "account", "ack_key", "early", "flow", "keeper", "key", "last", "local", "merged", "method", "names", "request", "session", "tag", "to", "user",
+        "account", "ack_key", "early", "flow", "keeper", "key", "last", "local", "merged", "method", "names", "request", "session", "source", "tag", "to", "user",
     )  # fmt: skip
 
-    def __init__(self, keeper: ServerKeeper, request: Request, key: str, to: Address, local: Address, flow: Flow) -> None:
+    def __init__(self, keeper: ServerKeeper, request: Request, key: str, to: Address, local: Address, flow: Flow,
+                 source: Address | None = None) -> None:
         self.keeper = keeper
         self.request: Request | None = request
         self.method = request.method
@@ -62,6 +63,9 @@ class ServerTransaction:
         self.early = False
         """It counts as an unanswered call."""
         self.to = to
+        """Where responses go when the flow is gone."""
+        self.source = source or to
+        """Where the request came from, exactly: what is routed by and logged."""
         self.local = local
         self.flow: Flow | None = flow
         self.last: Outgoing | None = None
