@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,8 +14,8 @@ from calltable.engine.run.compile import compile_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
+    from calltable.engine.model.machine import Machine
     from calltable.engine.run.program import CompiledMachine
 
 
@@ -56,7 +57,7 @@ class Tables:
         defaults: Mapping[str, Any] | None = None,
     ) -> None:
         self.recipe = Recipe(tuple(paths or ()), tuple(overlays), dict(config or {}), dict(predicates or {}), dict(defaults or {}))
-        self.library: Library = load_tables(_whole(paths) if paths else None, overlays=overlays)
+        self.library: Library = read(self.recipe.paths, self.recipe.overlays)
         problems = check(self.library) or _ungiven(self.library, self.recipe.predicates)
         if problems:
             raise TableError(problems)
@@ -88,8 +89,28 @@ def _ungiven(library: Library, predicates: Mapping[str, Callable[..., Any]]) -> 
     return list(missing.values())
 
 
-def _whole(paths: Sequence[Path]) -> list[Path | str]:
-    """The given tables with the shipped machines that they do not bring: a server needs its transactions too."""
-    given = {source.name for source in load_tables(paths).sources if source.kind == "machine"}
-    shipped = [source for source in load_tables().sources if source.kind == "machine"]
-    return [*paths, *(source.file for source in shipped if source.name not in given)]
+def read(paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Library:
+    """Tables and overlays, with the shipped machines that the given files do not bring: a server needs its transactions too.
+
+    Without paths: the shipped tables. Where the files bring a catalogue that leaves out events or actions of the shipped
+    machines, these cannot stand beside them; then only what the files name is there. Raises TableError, OSError.
+    """
+    if not paths:
+        return load_tables(overlays=overlays)
+    shipped = load_tables()
+    own = load_tables(paths, overlays=overlays).sources
+    given = {source.name for source in own if source.kind == "machine"}
+    files = [source.file for source in shipped.sources if source.kind == "machine" and source.name not in given]
+    catalogues = {source.name for source in own if source.kind == "catalogue"}
+    covered = {source.name for source in shipped.sources if source.kind == "catalogue"} <= catalogues
+    return load_tables([*paths, *files] if covered else list(paths), overlays=overlays)
+
+
+def machines_in(library: Library, paths: Sequence[Path]) -> list[Machine]:
+    """The machines that stand in these files and folders; all where no paths are given, or none of them holds a machine."""
+    places = [path.resolve() for path in paths]
+    machines = [
+        machine for machine in library.machines.values()
+        if any(Path(machine.position.file).resolve().is_relative_to(place) for place in places)
+    ]  # fmt: skip
+    return machines or list(library.machines.values())

@@ -20,7 +20,7 @@ A message is a tuple: ``(method, number, offer)`` for a request, ``(code, number
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.adapters.sip.explore import contract
 from calltable.adapters.sip.explore.contract import OVER, Expected
@@ -53,6 +53,14 @@ FAILURE = 480
 """The status code of an outcome that carries one."""
 
 
+class LegsCode(NamedTuple):
+    """The state of ``Legs`` as a value: the dialogs by port, the awaited outcomes, and whether the call was announced."""
+
+    lines: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    awaited: tuple[tuple[str, str], ...] = ()
+    announced: bool = False
+
+
 class Legs:
     """The adapter of elements whose sessions are legs, or own legs."""
 
@@ -72,7 +80,7 @@ class Legs:
     # -- as a value
     def load(self, code: Hashable) -> None:
         """Take up a state that ``code`` gave."""
-        lines, self.awaited, self.announced = code if isinstance(code, tuple) else ((), (), False)
+        lines, self.awaited, self.announced = code if isinstance(code, LegsCode) else LegsCode()
         self.lines = {port: DialogEnd.of(line) for port, line in lines}
         self._expected = []
         self._doomed = {line.leg: line.doomed or not line.known for line in self.lines.values()}
@@ -82,7 +90,7 @@ class Legs:
 
     def code(self) -> Hashable:
         """The state as one hashable value."""
-        return tuple((port, line.code()) for port, line in sorted(self.lines.items())), self.awaited, self.announced
+        return LegsCode(tuple((port, line.code()) for port, line in sorted(self.lines.items())), self.awaited, self.announced)
 
     def _line(self, actor: Actor) -> tuple[str, DialogEnd]:
         for port, line in self.lines.items():
@@ -150,9 +158,10 @@ class Legs:
         try:
             port, line = self._line(actor)
         except EffectError:
-            free = [one for one in self.plan.dials[actor.slot.lstrip(FORMER)] if one not in self.lines]
+            free = [one for one in self.plan.dials.get(actor.slot.lstrip(FORMER), self.plan.spare) if one not in self.lines]
             if not free:
-                raise Violation(BEYOND, f"{actor.slot} would need a network of its own") from None
+                msg = f"{actor.slot} calls somebody, and the composition has nobody left to be called"
+                raise Violation(BEYOND, msg) from None
             port = free[0]
             line = self.lines[port] = DialogEnd(actor.slot)
         line.sent += 1
