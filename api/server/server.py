@@ -13,6 +13,7 @@ import dataclasses
 import logging
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.locate.lookup import Lookup
@@ -45,6 +46,10 @@ log = logging.getLogger("calltable.serve")
 
 _BEYOND: Final = 2.0
 """Seconds that hung-up calls may take beyond Timer F, when a BYE that nobody answers is given up (RFC 3261 §17.1.2.2)."""
+
+SERVED: Final = MappingProxyType({"liveness_check": True, "max_duration": 43_200.0})
+"""Settings of tables that a server has on where its configuration says nothing: it runs for months, and a call whose peers are gone must
+not stay as long. Seconds."""
 
 _TIDY: Final = 20.0
 """Seconds between two looks whether the memory of past calls can be given back."""
@@ -174,7 +179,7 @@ class Server:
 
     def _load(self, config: Config) -> Tables:
         """What the program gave, with what the configuration names; read from the files."""
-        return config.load_tables(self._own.recipe if self._own is not None else None)
+        return config.load_tables(self._own.recipe if self._own is not None else Recipe(defaults=SERVED))
 
     async def shadow(self, path: Path) -> dict[str, Any]:
         """Let a candidate (a table, a folder, or an overlay over what runs) see what happens from now on.
@@ -196,7 +201,7 @@ class Server:
             raise FileNotFoundError(f"there is no {path}")
         if is_overlay(path):
             return self._load(dataclasses.replace(config, overlays=(*config.overlays, path)))
-        own = self._own.recipe if self._own is not None else Recipe()
+        own = self._own.recipe if self._own is not None else Recipe(defaults=SERVED)
         return dataclasses.replace(config, tables=(path,)).load_tables(own._replace(paths=()))
 
     async def _command_shadow(self, request: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.engine.check.check import check
+from calltable.engine.explore.choices import Choices
 from calltable.engine.explore.explorer import compiled, search
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import FAILED, Action
@@ -161,7 +162,8 @@ class Judge:
     def __init__(self, library: Library, compositions: Sequence[Composition]) -> None:
         self.library = library
         self.compositions = compositions
-        self.ready = compiled(library.machines, library.catalogue)
+        self.choices = Choices()
+        self.ready = compiled(library.machines, library.catalogue, self.choices)
         self._clean: dict[str, Explored] = {}
 
     def judge(self, mutant: Mutant) -> Verdict:
@@ -172,7 +174,7 @@ class Judge:
             first = min(problems, key=lambda problem: problem.gate)
             return Verdict(mutant, f"gate {first.gate}", _line(first))
         try:
-            broken = compiled({mutant.machine: mutant.model}, self.library.catalogue)
+            broken = compiled({mutant.machine: mutant.model}, self.library.catalogue, self.choices)
         except (KeyError, SyntaxError) as error:
             return Verdict(mutant, "compile", str(error))
         ready = {**self.ready, **broken}
@@ -185,14 +187,14 @@ class Judge:
             clean = self._of_clean(composition.name)
             reached |= (mutant.machine, mutant.row) in clean.result.rows
             try:
-                found = search(composition, ready, self.library.catalogue, composition.quick, limit=LIMIT)
+                found = search(composition, ready, self.library.catalogue, composition.quick, self.choices, limit=LIMIT)
             except (LookupError, TypeError, ValueError) as error:
                 return Verdict(mutant, composition.name, f"fails: {error!r}")
             finding = found.result.finding
             if finding is not None:
                 return Verdict(mutant, composition.name, f"{finding.code}: {finding.text}")
             if not found.result.ok:
-                return Verdict(mutant, composition.name, "more states than the bounds allow")
+                return Verdict(mutant, composition.name, f"not explored completely: {'; '.join(found.result.missed())}")
             changed |= differs(clean, found)
         why = MISSED if changed else UNCHANGED if reached else UNREACHED
         return Verdict(mutant, "", "", why)
@@ -200,7 +202,7 @@ class Judge:
     def _of_clean(self, name: str) -> Explored:
         if name not in self._clean:
             composition = next(one for one in self.compositions if one.name == name)
-            self._clean[name] = search(composition, self.ready, self.library.catalogue, composition.quick or {})
+            self._clean[name] = search(composition, self.ready, self.library.catalogue, composition.quick or {}, self.choices)
         return self._clean[name]
 
 

@@ -100,7 +100,7 @@ class Asking:
         hops = MAX_FORWARDS
         if isinstance(source, Request):
             if (left := source.max_forwards) is not None:
-                hops = max(0, left - 1)
+                hops = min(MAX_FORWARDS, max(0, left - 1))
             translation = Translation(self.index, source, leg)
             if method == "REFER":
                 referred = (*leg.dialogs.referred, (source.cseq.number, number))
@@ -161,6 +161,12 @@ class Asking:
         only_here(leg.invite_client)
         dialog = leg.dialogs.current
         self._send(leg, dialog, "BYE", source, Asked(leg, "BYE", {}, dialog))
+
+    def probe(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Send an OPTIONS for the leg itself; what comes of it is ``sip.probe.final``, so that nobody takes it for one that is relayed."""
+        leg: Leg = session.context
+        dialog = leg.dialogs.current
+        self._send(leg, dialog, "OPTIONS", None, Asked(leg, "probe", {}, dialog))
 
     def request(self, session: Session, p: Mapping[str, Any]) -> None:
         """Send any other request: in the dialog that stands for the one its source came in by."""

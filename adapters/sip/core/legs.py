@@ -51,6 +51,7 @@ class Legs:
             "sip.abandon": self.asking.abandon,
             "sip.bye": self.asking.bye,
             "sip.request": self.asking.request,
+            "sip.probe": self.asking.probe,
             "sip.hangup_all": self._hangup_all,
         })
 
