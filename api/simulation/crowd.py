@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
 
+    from calltable.engine.run.store import Store
     from calltable.loading import Tables
     from calltable.observe.entry import Entry
     from calltable.simulation.agents import AgentCall
@@ -83,9 +84,11 @@ class CrowdReport:
 class Crowd:
     """One batch. ``calls`` maps the number of each call to its two ends, as far as they came to be."""
 
-    def __init__(self, seed: str, count: int, mix: Mix, tables: Tables | None, reload: Tables | None, *, trace: bool) -> None:
+    def __init__(self, seed: str, count: int, mix: Mix, tables: Tables | None, reload: Tables | None, *, trace: bool,
+                 stores: Callable[[str], Store] | None = None) -> None:
         self.simulation = sim = Simulation(
-            seed, loss=mix.loss, duplicate=mix.duplicate, reorder=mix.reorder, delay=mix.delay, tables=tables, trace=trace
+            seed, loss=mix.loss, duplicate=mix.duplicate, reorder=mix.reorder, delay=mix.delay, tables=tables, trace=trace,
+            stores=stores,
         )
         self.mix = mix
         self.dice = sim.random("plans")

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from calltable.adapters.simulated.packet import Packet
     from calltable.adapters.sip.core.screening import Screening
     from calltable.engine.run.executor import Step
+    from calltable.engine.run.store import Store
     from calltable.limits import Plan
 
 TROUBLE = (
@@ -72,7 +73,7 @@ class Simulation:
 
     ``loss``, ``duplicate``, ``reorder`` (shares from 0 to 1) and ``delay`` (least, most; seconds) are those of every link;
     ``network`` has finer means. ``tables`` run on every node that names none of its own. ``trace=False`` keeps no
-    packets and no steps: for many calls.
+    packets and no steps: for many calls. ``stores`` answers the store of each node, by its name, where durable sessions are to be kept.
     """
 
     def __init__(
@@ -85,8 +86,10 @@ class Simulation:
         delay: tuple[float, float] = (0.005, 0.005),
         tables: Tables | None = None,
         trace: bool = True,
+        stores: Callable[[str], Store] | None = None,
     ) -> None:
         self.seed = seed
+        self.stores = stores
         self.tables = tables if tables is not None else shipped_tables()
         self.tracing = trace
         self.clock = VirtualClock()
@@ -154,6 +157,7 @@ class Simulation:
         admission = None if sources is None else SourceAdmission(sources, self.clock.time, capacity=capacity, overload=Overload(self.clock, sources.shed))
         engine = Engine(
             tables or self.tables, self.clock, transport, _Literal(), screening=screening, admission=admission, rng=self.random(name),
+            store=None if self.stores is None else self.stores(name),
         )  # fmt: skip
         self.engines[name] = engine
         if self.tracing:
