@@ -87,6 +87,30 @@ def end_to_end_fields_pass(sim: Simulation) -> None:
     call.ack(final)
 
 
+@scenario("RFC 3261 §25.1", "Control characters in header fields, names and reason phrases do not pass: a space stands for each")
+def control_characters(sim: Simulation) -> None:
+    odd = "a\0b\x07c\x1bd\x7fe"
+    bridge = Bridge(sim, headers={"Subject": odd, "X-Own": f'"{odd}"', "Reason": f'SIP;text="{odd}"'})
+    for name in ("subject", "x-own", "reason"):
+        assert "a b c d e" in (bridge.invite.get(name) or "")
+    bridge.b.respond(bridge.invite, 302, odd, headers={"Contact": '"x\\\0y" <sip:c@example.com>', "Warning": odd})
+    bridge.bob.expect("ACK")
+    final = bridge.alice.expect_response(302)
+    assert final.reason == "a b c d e"
+    assert final.get("warning") == "a b c d e"
+    bridge.a.ack(final)
+    other = bridge.alice.call("b2bua", sim.uri("b2bua", "bob"))
+    other.local = '"x\\\0y\x07" <sip:alice@example.com>'
+    other.request("INVITE", body=OFFER)
+    invite = bridge.bob.expect_request("INVITE")
+    assert invite.from_.display == "x y"
+    bridge.bob.respond(invite, 486, to_tag="t")
+    bridge.bob.expect("ACK")
+    other.ack(bridge.alice.expect_response(486))
+    for packet in sim.packets("b2bua", "bob") + [one for one in sim.packets("b2bua", "alice") if b" 302 " in one.data]:
+        assert not set(packet.data) & {0, 7, 0x1B, 0x7F}
+
+
 @scenario("RFC 3261 §8.1.1.6", "Max-Forwards counts down through the B2BUA, and 483 answers a call that has none left")
 def max_forwards(sim: Simulation) -> None:
     sim.b2bua()
