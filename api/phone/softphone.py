@@ -179,6 +179,12 @@ class Softphone:
         except Exception as error:  # noqa: BLE001 - whatever the program raises, the caller is answered
             _failed(call, error)
 
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:  # noqa: ARG002
+        """What an INVITE would get now."""
+        if self.on_incoming is None:
+            return 480, ()
+        return 486 if len(self.calls) >= self.max_calls else 200, ()
+
     def _follow(self, call: Call, later: Awaitable[object]) -> None:
         """Let the coroutine of ``on_incoming`` run."""
 

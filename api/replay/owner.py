@@ -18,6 +18,7 @@ from calltable.phone.owner import CallEvent, LegOwner
 if TYPE_CHECKING:
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
     from calltable.replay.calls import Spoken
 
@@ -38,6 +39,10 @@ class CapturedOwner(LegOwner):
             stack.refuse(transaction, 486)
             return
         self.begin("leg/uas", {"transaction": transaction, "message": request, "offer": offer, "relay": False})
+
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:  # noqa: ARG002
+        """What an INVITE would get now."""
+        return 486 if self.session is not None else 200, ()
 
     # -- as the leg's owner
     def notice(self, event: CallEvent) -> None:

@@ -228,7 +228,7 @@ class Server:
         self.b2bua.draining = True
         if await self._empty(self.config.drain):
             return True
-        self.b2bua.hangup()
+        self.b2bua.hangup("the server shuts down")
         await self._empty(float(self.tables.config.get("timer_f", 32.0)) + _BEYOND)
         return False
 
