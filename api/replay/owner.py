@@ -42,7 +42,7 @@ class CapturedOwner(LegOwner):
 
     def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:  # noqa: ARG002
         """What an INVITE would get now."""
-        return 486 if self.session is not None else 200, ()
+        return 486 if self.begun else 200, ()
 
     # -- as the leg's owner
     def notice(self, event: CallEvent) -> None:
