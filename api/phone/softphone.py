@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.message.message import Request
     from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
 
 log = logging.getLogger("calltable.phone")
@@ -145,6 +146,12 @@ class Softphone:
                 self._follow(call, later)
         except Exception as error:  # noqa: BLE001 - whatever the program raises, the caller is answered
             _give_up(call, error)
+
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:  # noqa: ARG002
+        """What an INVITE would get now."""
+        if self.on_incoming is None:
+            return 480, ()
+        return 486 if len(self.calls) >= self.max_calls else 200, ()
 
     def _follow(self, call: Call, later: Awaitable[Any]) -> None:
         """Let the coroutine of ``on_incoming`` run."""

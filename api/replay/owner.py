@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
     from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
@@ -43,6 +44,10 @@ class LegOwner:
         stack.executor.dispatch(
             self.session, "engine.started", {"transaction": transaction, "message": request, "offer": offer, "relay": False}
         )
+
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:  # noqa: ARG002
+        """What an INVITE would get now."""
+        return 486 if self.session is not None else 200, ()
 
     # -- as the leg's owner
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002

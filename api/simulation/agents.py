@@ -104,6 +104,10 @@ class Agent:
         if self.incoming_call is not None:
             self.clock.call_soon(self.incoming_call, call)
 
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:  # noqa: ARG002
+        """What an INVITE would get now."""
+        return 200, ()
+
 
 @dataclass(eq=False)
 class AgentCall:

@@ -11,7 +11,7 @@ from calltable.adapters.sip.dialog.dialog import TARGET_REFRESH
 from calltable.adapters.sip.dialog.dialogs import Dialogs
 from calltable.adapters.sip.message.build import build_response
 from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.headers import number
+from calltable.adapters.sip.message.headers import number, printable
 from calltable.adapters.sip.message.message import Message, Response
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Answering:
         reason = None
         if isinstance(source, Response):
             if source.status == code:
-                reason = source.reason
+                reason = printable(source.reason)
             if request.method == "INVITE" and request.to_tag is None and 100 < code < 300 and source.to_tag:
                 self._speak_for(leg, source.to_tag)
         dialog = leg.dialogs.current
@@ -119,7 +119,7 @@ class Answering:
                 if code >= 200:
                     self._settle(leg, request)
         elif (300 <= code < 400 or code == 485) and isinstance(source, Response):
-            own = [("Contact", value) for value in source.contacts]
+            own = [("Contact", printable(value)) for value in source.contacts]
         if retry_after is not None:
             own.append(("Retry-After", str(max(0, round(self.executor.seconds(retry_after))))))
         if leg.open and code >= 200 and transaction in leg.open:

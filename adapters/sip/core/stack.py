@@ -51,6 +51,9 @@ class Application(Protocol):
     def incoming(self, stack: Stack, transaction: ServerTransaction, request: Request, *, offer: bool) -> None:
         """An INVITE that opens a dialog: start a machine with it, or ``stack.refuse`` it."""
 
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:
+        """What an INVITE in place of this OPTIONS would get now, with header fields: 200 where it would be taken (RFC 3261 §11.2)."""
+
 
 class Stack:
     """One SIP element on one transport.
@@ -235,7 +238,10 @@ class Stack:
         elif self.bounds.exceeded(request):
             self.refuse(transaction, 513)
         elif self.application is None:
-            self.refuse(transaction, 480)
+            self.refuse(transaction, 480, headers=self.screening.capabilities() if request.method == "OPTIONS" else ())
+        elif request.method == "OPTIONS":
+            status, headers = self.application.availability(request, transaction.source)
+            self.refuse(transaction, status, headers=(*self.screening.capabilities(), *headers))
         else:
             self.application.incoming(self, transaction, request, offer=has_offer(request))
 

@@ -8,7 +8,6 @@ import pytest
 
 from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.message.errors import HeaderError
-from calltable.engine.run.store import MemoryStore
 from calltable.simulation import Simulation
 from calltable.simulation.rawpeers import RawCall
 from tests.scenarios.stories import ANSWER, OFFER, Bridge
@@ -16,23 +15,39 @@ from tests.scenarios.stories import ANSWER, OFFER, Bridge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from calltable.engine.run.executor import Executor
 
-class Broken(MemoryStore):
-    """Refuses what ``when`` says: of a creation its machine, of a commit its row."""
 
-    def __init__(self, when: Callable[[str], bool]) -> None:
-        super().__init__()
-        self.when = when
+class Broken:
+    """A store that fails at what ``when`` says: of a creation the machine, of a commit its row."""
 
-    def create(self, key: int, record: Any) -> None:
+    def __init__(self, executor: Executor) -> None:
+        self.kept: dict[int, None] = {}
+        self.when: Callable[[str], bool] = lambda name: False
+        executor._keeps, executor._store, executor.store = True, self, self
+
+    def create(self, record: Any, done: Any) -> bool:
         if self.when(record.machine):
             raise RuntimeError("no room")
-        super().create(key, record)
+        self.kept[record.key] = None
+        return True
 
-    def commit(self, step: Any, *rest: Any) -> bool:
-        if self.when(step.receipt.row):
+    def commit(self, commit: Any, done: Any) -> bool:
+        if self.when(commit.receipt.row) or any(self.when(child.machine) for child in commit.created):
             raise RuntimeError("no room")
-        return super().commit(step, *rest)
+        self.kept.update({child.key: None for child in commit.created})
+        return True
+
+    def remove(self, key: int) -> None:
+        self.kept.pop(key, None)
+
+    def load(self) -> Any:
+        return iter(self.kept.items())
+
+
+def breakable(sim: Simulation) -> Broken:
+    """Give the B2BUA of a simulation such a store, before it has any session."""
+    return Broken(sim.engines["b2bua"].executor)
 
 
 def finish(sim: Simulation) -> None:
@@ -65,11 +80,11 @@ def test_an_error_before_any_session_is_a_final_response(error: Exception, statu
     sim.finish()
 
 
-@pytest.mark.parametrize("where", ["leg/uas", "leg/uac", "bridge.start", "uas.start", "uac.start", "bridge.routing.target"])
+@pytest.mark.parametrize("where", ["b2bua/bridge", "leg/uas", "leg/uac", "bridge.start", "uas.start", "uac.start", "bridge.routing.target"])
 def test_a_store_that_fails_while_a_call_begins_costs_the_call_and_answers_it(where: str):
     sim = Simulation(1)
     sim.b2bua()
-    sim.engines["b2bua"].executor.store = Broken(lambda name: name == where)
+    breakable(sim).when = lambda name: name == where
     alice, bob = sim.peer("alice"), sim.peer("bob")
     call = alice.call("b2bua", sim.uri("b2bua", "bob"))
     call.request("INVITE", body=OFFER)
@@ -80,9 +95,6 @@ def test_a_store_that_fails_while_a_call_begins_costs_the_call_and_answers_it(wh
         bob.respond(bob.expect_request("CANCEL"), 200, to_tag="x")
         bob.respond(invite, 487, to_tag="x")
         bob.expect("ACK")
-    executor = sim.engines["b2bua"].executor
-    for unmade in [one for one in executor.sessions.values() if one.state == "idle"]:
-        executor.sessions.pop(unmade.id)
     finish(sim)
 
 
@@ -90,10 +102,10 @@ def test_a_store_that_fails_while_a_call_begins_costs_the_call_and_answers_it(wh
 def test_a_store_that_fails_at_the_200_acknowledges_and_hangs_up(where: str):
     """RFC 3261 §13.2.2.4: a 2xx is acknowledged whatever happens."""
     sim = Simulation(1)
-    bridge = Bridge(sim)
+    bridge = Bridge(sim, prepare=breakable)
+    store = bridge.server.engine.executor.store
     bridge.ring()
-    sim.engines["b2bua"].executor.store.__class__ = Broken
-    sim.engines["b2bua"].executor.store.when = lambda name: name == where
+    store.when = lambda name: name == where
     bridge.b.respond(bridge.invite, 200, body=ANSWER)
     bridge.bob.expect("ACK")
     bridge.bob_gets_bye()
@@ -107,12 +119,12 @@ def test_a_store_that_fails_at_the_200_acknowledges_and_hangs_up(where: str):
 @pytest.mark.parametrize("method", ["BYE", "INFO", "INVITE"])
 def test_a_request_in_a_dialog_whose_row_cannot_be_kept_is_answered(method: str):
     sim = Simulation(1)
-    bridge = Bridge(sim)
+    bridge = Bridge(sim, prepare=breakable)
+    store = bridge.server.engine.executor.store
     bridge.ring()
     bridge.answer()
     rows = {"BYE": "leg.quiet.bye", "INFO": "leg.confirmed.request", "INVITE": "leg.active.invite"}
-    sim.engines["b2bua"].executor.store.__class__ = Broken
-    sim.engines["b2bua"].executor.store.when = lambda name: name == rows[method]
+    store.when = lambda name: name == rows[method]
     bridge.a.request(method)
     sim.run(0.1)
     final = next(m for _, m in bridge.alice.times if m.cseq == (2, method) and getattr(m, "status", 0) >= 200)
@@ -128,10 +140,10 @@ def test_a_request_in_a_dialog_whose_row_cannot_be_kept_is_answered(method: str)
 
 def test_a_cancel_whose_row_cannot_be_kept_is_answered():
     sim = Simulation(1)
-    bridge = Bridge(sim)
+    bridge = Bridge(sim, prepare=breakable)
+    store = bridge.server.engine.executor.store
     bridge.ring()
-    sim.engines["b2bua"].executor.store.__class__ = Broken
-    sim.engines["b2bua"].executor.store.when = lambda name: name == "uas.waiting.cancel"
+    store.when = lambda name: name == "uas.waiting.cancel"
     bridge.a.cancel()
     bridge.alice.expect(200, "CANCEL")
     final = next(m for _, m in bridge.alice.times if getattr(m, "status", 0) >= 300)
