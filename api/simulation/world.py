@@ -140,9 +140,8 @@ class Simulation:
 
     def agent(self, name: str, address: str = "", *, tables: Tables | None = None,
               screening: Screening | None = None) -> Agent:
-        """A user agent that runs the leg tables."""
+        """A user agent that runs the phone tables."""
         engine = self.engine(name, address, tables=tables, screening=screening)
-        engine.run()
         self.agents[name] = agent = Agent(name, engine, self.clock, self.addresses[name])
         return agent
 
