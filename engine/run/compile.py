@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from calltable.engine.model.precedence import Tier
     from calltable.engine.model.types import Type
 
+_PLANNED = frozenset({"timer.start", "child.start", "child.end"})
+
 Predicates = "Mapping[str, Callable[..., Any]]"
 
 
@@ -54,6 +56,7 @@ def compile_machine(
         if code.next_state is not None:
             code.final = code.next_state in compiled.finals
             code.arms = compiled.after[code.next_state]
+        code.plans = bool(code.arms) or any(action.name in _PLANNED for action in code.model.actions)
     compiled.source = writer.source
     compiled.begin = writer.beginning(compiled.defaults)
     return compiled

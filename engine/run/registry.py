@@ -12,9 +12,12 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
+from calltable.engine.model.machine import STARTED
 from calltable.engine.run.children import NOBODY, Children
+from calltable.engine.run.recording import record_of
 from calltable.engine.run.session import Owner, Session
-from calltable.engine.run.store import MemoryStore, Record, Store
+from calltable.engine.run.store import MemoryStore
+from calltable.engine.run.timer_heap import Timer
 from calltable.engine.run.timers import Timers
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from calltable.engine.run.ports import Change, Draw, Lost, Scheduler
     from calltable.engine.run.program import CompiledMachine
     from calltable.engine.run.records import Outcome
+    from calltable.engine.run.store import Kept, Store
 
 log = logging.getLogger("calltable.engine")
 
@@ -30,8 +34,14 @@ NOTHING: Mapping[str, Any] = {}
 """The payload of an event without fields."""
 
 
+def _nothing_more() -> None:
+    """A new session that is kept waits for its first event."""
+
+
 class Registry(ABC):
     """Machines, sessions, timers, children, the store, and who is told of what. ``Executor`` documents what is public."""
+
+    _store: Store
 
     def __init__(
         self,
@@ -44,7 +54,12 @@ class Registry(ABC):
         self.scheduler = scheduler
         self.machines: dict[str, CompiledMachine] = {}
         self.sessions: dict[int, Session] = {}
-        self.store = store if store is not None else MemoryStore()
+        self._keeps = store is not None
+        """Whether a store is told of every step; without one, sessions are kept by being alive."""
+        if store is not None:
+            self._store = store
+        self._memory = MemoryStore(scheduler.time)
+        self.store: Kept = self._memory if store is None else store
         self.random = rng if rng is not None else random.Random()
         self.alarms = Timers(scheduler, self.dispatch, self.random)
         self.timers = self.alarms.heap
@@ -52,7 +67,7 @@ class Registry(ABC):
         self.on_end: list[Callable[[Session], None]] = []
         self.on_failure: list[Callable[[Session, str, bool], None]] = []
         self.on_lost: list[Lost[Session]] = []
-        self.children = Children(self, self.create)
+        self.children = Children(self, self.create, self._admit)
         self.handlers: dict[str, Callable[[Session, Mapping[str, Any]], None]] = {
             "timer.start": self.alarms.start,
             "timer.stop": self.alarms.stop,
@@ -65,6 +80,9 @@ class Registry(ABC):
         self._queue: deque[tuple[Session, str, Mapping[str, Any], Session | None, Change | None]] = deque()
         self._lost: list[tuple[Session, str, Mapping[str, Any], str]] = []
         self._number = 0
+        self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Callable[[], object]]] = {}
+        """Sessions whose store is at work, for which event, and what is done when it has answered."""
+        self._answer = self._answered
 
     @property
     def now(self) -> float:
@@ -97,8 +115,22 @@ class Registry(ABC):
         """Make a session without starting it; its first event has to be ``engine.started``.
 
         ``prefix`` is put before what it publishes to an owner that is a session; ``value`` is the adapter's first value. Raises
-        LookupError for an unknown machine.
+        LookupError for an unknown machine. A store that refuses it, or breaks, fails the session when it gets its first event.
         """
+        session = self._make(machine, owner, name, prefix)
+        session.context = context
+        session.value = value
+        self._admit(session)
+        if self._keeps and session.machine.durable and not session.busy:
+            try:
+                if not self._store.create(record_of(session, self.scheduler.time()), self._answer):
+                    self._await(session, STARTED, NOTHING, _nothing_more)
+            except BaseException as error:  # noqa: BLE001 - see failure.py
+                self._doom(session, error)
+        return session
+
+    def _make(self, machine: str, owner: Owner, name: str, prefix: str) -> Session:
+        """A session that nobody knows yet."""
         family = owner.machine.family if isinstance(owner, Session) else None
         compiled = (family or self.machines).get(machine)
         if compiled is None:
@@ -106,16 +138,30 @@ class Registry(ABC):
             raise LookupError(msg)
         self._number += 1
         session: Session = compiled.session(self._number, name, prefix, owner)
-        session.context = context
-        session.value = value
-        self.sessions[session.id] = session
-        if compiled.durable:
-            record = Record(compiled.name, compiled.digest, 0, session.state, dict(compiled.defaults), value)
-            self.store.create(session.id, record)
-        if compiled.after[compiled.initial]:
-            self.alarms.now = self.scheduler.time()
-            self.alarms.arm(session, compiled.after[compiled.initial])
         return session
+
+    def _admit(self, session: Session) -> None:
+        """Let a session live: it is known, kept where it is durable, and its first state's ``after`` rows are armed."""
+        machine = session.machine
+        self.sessions[session.id] = session
+        if machine.durable and not self._keeps:
+            self._memory.keep(session)
+        if machine.after[machine.initial]:
+            self.alarms.now = self.scheduler.time()
+            try:
+                self.alarms.arm(session, machine.after[machine.initial])
+            except BaseException as error:  # noqa: BLE001 - see failure.py
+                self._doom(session, error)
+
+    def _doom(self, session: Session, error: BaseException) -> None:
+        """A session that could not be made whole takes no event: it fails as if its store had answered so, once it is started."""
+        self._await(session, STARTED, NOTHING, _nothing_more)
+        self.scheduler.call_at(self.scheduler.time(), self._answer, session.id, error)
+
+    def _await(self, session: Session, event: str, payload: Mapping[str, Any], work: Callable[[], object]) -> None:
+        """The session waits for its store; ``work`` is done when it has kept what came of the event."""
+        session.busy = True
+        self._pending[session.id] = session, event, payload, work
 
     def _end(self, session: Session, reason: str = "the session has ended") -> None:
         """Take a session out and tell everybody. Events that it still held are lost, for ``reason``."""
@@ -123,8 +169,9 @@ class Registry(ABC):
         self.sessions.pop(session.id, None)
         self.alarms.end(session)
         if self.on_lost:
-            for event, payload, *_ in (*(session.deferred or ()), *(session.inbox or ())):
-                self._lose(session, event, payload, reason)
+            for one in (*(session.deferred or ()), *(session.inbox or ())):
+                if not isinstance(one, Timer):
+                    self._lose(session, one[0], one[1], reason)
         session.deferred = session.inbox = None
         if session.machine.durable:
             self._guarded(self.store.remove, session.id)
@@ -164,6 +211,10 @@ class Registry(ABC):
             log.exception("%r failed", call)
             self.counters["observers failed"] += 1
             self._note(error)
+
+    @abstractmethod
+    def _answered(self, key: int, error: BaseException | None) -> None:
+        """A store has answered: see ``Commits``."""
 
     @abstractmethod
     def _note(self, error: BaseException) -> None:
