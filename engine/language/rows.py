@@ -215,8 +215,8 @@ class RowReader:
             report.add(item.position, f"{known.name} must be taken: it cannot be {kind}d", code="must-take", hint=hint)
             return False
         if kind == "refuse" and not known.command:
-            hint = "only commands (user.*) have somebody to refuse to; say «ignore: late» or act on it"
-            report.add(item.position, f"{known.name} is no command and cannot be refused", code="refuse", hint=hint)
+            hint = "only commands can be refused (events of an interface with `commands: true`); write `ignore: late`, or act on it"
+            report.add(item.position, f"{known.name} is not a command and cannot be refused", code="refuse", hint=hint)
             return False
         return True
 
