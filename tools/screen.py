@@ -66,7 +66,7 @@ class Screen:
         final = row is not None and row.final
         if final:
             del self._begun[session.id]
-        number = f"[{session.id}] " if self.prefix else ""
+        number = f"[{session.root.id}] " if self.prefix else ""
         tone = "dim" if final else "good" if row is not None and self._settled(session) else "going"
         line = f"{number}{now - begun:8.3f}  {self.paint(f'{state:<14}', tone)}{told.event}{detail(told.payload)}"
         width = len(line) - (len(self.paint("x", tone)) - 1 if self.color else 0)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from calltable.adapters.sip.message.body import Content
+from calltable.adapters.sip.message.headers import quote_string
 from calltable.adapters.sip.message.message import Request
 from calltable.b2bua.routes import Finder, Routed
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.account import Account
     from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
     from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
@@ -44,6 +47,8 @@ class B2BUA:
         self.calls: dict[int, Session] = {}
         self._accounts: dict[int, Account] = {}
         """Whom each call counts for, where sources are counted."""
+        self._untaken: dict[int, ServerTransaction] = {}
+        """INVITEs that their call has given to no leg yet: it must not end and leave them without an answer."""
         self.draining = False
         self.ended: list[Callable[[Session], None]] = []
         engine.stack.application = self
@@ -68,6 +73,20 @@ class B2BUA:
         stack.executor.dispatch(
             session, "engine.started", {"transaction": transaction, "message": request, "offer": offer}
         )
+        if transaction.open and transaction.user is None:
+            if session.ended:
+                stack.refuse(transaction, 500)
+            else:
+                self._untaken[session.id] = transaction
+
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:
+        """What an INVITE would get now: 503 where no calls are taken, the status of a route that rejects, 404 without a route."""
+        if self.draining or len(self.calls) >= self.max_calls:
+            return 503, (("Retry-After", str(self.retry_after)),)
+        found = self.router.find(request, source)
+        if isinstance(found, Routed):
+            found = found.target or found.reject
+        return found if isinstance(found, int) else 200, ()
 
     # -- as the owner of calls
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
@@ -77,6 +96,9 @@ class B2BUA:
     def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """Forget a call that is over."""
         self.calls.pop(child.id, None)
+        untaken = self._untaken.pop(child.id, None)
+        if untaken is not None and untaken.user is None:
+            self.engine.stack.refuse(untaken, 500)
         account = self._accounts.pop(child.id, None)
         if account is not None:
             account.lost_call()
@@ -84,10 +106,11 @@ class B2BUA:
         for tell in self.ended:
             tell(child)
 
-    def hangup(self) -> None:
-        """End every call that is up, through its own rows."""
+    def hangup(self, reason: str = "") -> None:
+        """End every call that is up, through its own rows. ``reason`` is told to both sides of each (RFC 3326)."""
+        why = Content(headers=[("Reason", f"SIP;cause=503;text={quote_string(reason)}")]) if reason else None
         for session in list(self.calls.values()):
-            self.engine.executor.dispatch(session, "user.hangup")
+            self.engine.executor.dispatch(session, "user.hangup", {"message": why})
 
     def _find(self, session: Session, p: Mapping[str, Any]) -> None:
         message: Request = p["message"]

@@ -82,12 +82,18 @@ def load(record: object) -> Entry:
     return Entry(**known)
 
 
+def readable(text: str) -> str:
+    """A text for people and files: bytes that are not UTF-8, which messages carry as surrogates, become U+FFFD."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def dump(entry: Entry) -> str:
     """One record as a line of JSON, without the fields that are empty and without a line end."""
     record = {name: value for name, value in dataclasses.asdict(entry).items() if value not in ("", (), False)}
     if entry.kind == "step":
         del record["direction"]
-    return json.dumps({"time": entry.time, **record}, ensure_ascii=False)
+    line = json.dumps({"time": entry.time, **record}, ensure_ascii=False)
+    return line if line.isascii() else readable(line)
 
 
 def read_trace(lines: Iterable[str], name: str = "trace") -> list[Entry]:

@@ -25,7 +25,7 @@ from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.message.message import Request
 from calltable.adapters.sip.transaction.client import ClientTransaction
 from calltable.adapters.sip.transaction.server import ServerTransaction
-from calltable.observe.entry import Entry
+from calltable.observe.entry import Entry, readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +124,7 @@ class Tracer:
         fields = {
             "time": traced.time + self.epoch, "kind": "message", "direction": traced.direction,
             "source": remote if incoming else local, "destination": local if incoming else remote,
-            "summary": summary, "cseq": cseq, "call_id": call_id,
+            "summary": readable(summary), "cseq": cseq, "call_id": call_id,
             "rows": [] if incoming else tuple(filter(None, traced.row.split(", "))),
             "text": bytes(message).decode("utf-8", "replace") if self.texts else "",
         }  # fmt: skip
@@ -167,6 +167,7 @@ class Tracer:
                 fields.update(call=call, leg=leg, session=path)
             else:
                 fields["call"], fields["leg"] = self._calls.get(fields["call_id"], ("", ""))
+                fields["call_id"] = readable(fields["call_id"])
             fields["rows"] = tuple(fields.get("rows", ()))
             self.sink(Entry(**fields))
 

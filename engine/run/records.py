@@ -121,7 +121,7 @@ class Record(NamedTuple):
 def plain(value: Any, encode: Callable[[Any], Any] | None = None, where: str = "record") -> Any:
     """A record, or a value in one, as what JSON can hold: dictionaries, lists, strings, numbers, booleans, None.
 
-    ``encode`` writes down what is of another kind (for SIP, a message). Raises TypeError saying where a value stands that cannot be written.
+    ``encode`` writes down what is of another kind (a message, for example). Raises TypeError saying where a value stands that cannot be written.
     """
     if value is None or isinstance(value, str | bool | int | float):
         return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.passing import lent
@@ -10,6 +10,8 @@ from calltable.adapters.sip.core.translation import Translation
 from calltable.adapters.sip.dialog.dialog import TARGET_REFRESH
 from calltable.adapters.sip.dialog.dialogs import Dialogs
 from calltable.adapters.sip.message.build import build_response
+from calltable.adapters.sip.message.errors import MessageError
+from calltable.adapters.sip.message.headers import number, printable
 from calltable.adapters.sip.message.message import Message, Response
 
 if TYPE_CHECKING:
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.engine.run.executor import Executor
     from calltable.engine.run.session import Session
+
+_MOST: Final = 2**31 - 1
+"""The longest Expires that is taken at its word, seconds; a longer one is as good as none."""
 
 
 class Answering:
@@ -48,11 +53,19 @@ class Answering:
                 msg = "the INVITE was answered before a leg took it"
                 raise ValueError(msg)
             contact = self.sender.contact(self.sender.transport.local_for(transaction.to, transaction.local))
-            leg = Leg(self.port, session, Dialogs.of_request(request, self.sender.token(), contact, transaction.local))
+            try:
+                dialogs = Dialogs.of_request(request, self.sender.token(), contact, transaction.local)
+            except MessageError as error:  # no leg could answer it any more
+                self.port.refuse(transaction, 400, error.reason)
+                raise
+            leg = Leg(self.port, session, dialogs)
             session.context = leg
             self.index.enter(leg)
         leg.invite_server = transaction
         transaction.user = leg
+        expires = transaction.request.get("expires") if transaction.request is not None else None
+        if expires is not None and (seconds := number(expires, _MOST)) is not None:
+            self.executor.post(session, "sip.expires", {"after": seconds})
 
     def respond(self, session: Session, p: Mapping[str, Any]) -> None:
         """Answer a request of the peer."""
@@ -91,7 +104,7 @@ class Answering:
         reason = None
         if isinstance(source, Response):
             if source.status == code:
-                reason = source.reason
+                reason = printable(source.reason)
             if request.method == "INVITE" and request.to_tag is None and 100 < code < 300 and source.to_tag:
                 self._speak_for(leg, source.to_tag)
         dialog = leg.dialogs.current
@@ -106,7 +119,7 @@ class Answering:
                 if code >= 200:
                     self._settle(leg, request)
         elif (300 <= code < 400 or code == 485) and isinstance(source, Response):
-            own = [("Contact", value) for value in source.contacts]
+            own = [("Contact", printable(value)) for value in source.contacts]
         if retry_after is not None:
             own.append(("Retry-After", str(max(0, round(self.executor.seconds(retry_after))))))
         if leg.open and code >= 200 and transaction in leg.open:

@@ -28,6 +28,9 @@ class LegPort(Protocol):
     def post(self, session: Session, event: str, payload: Mapping[str, Any] = ...) -> None:
         """Give the leg's session an event."""
 
+    def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None) -> None:
+        """Give a request that no leg takes its final response."""
+
     def stray(self, leg: Leg, transaction: ClientTransaction, message: Response) -> None:
         """A 2xx came that the leg does not wait for."""
 
@@ -108,6 +111,12 @@ class Leg:
             return False
         self.dialogs = dialogs.answered(message)
         return True
+
+    def spoiled(self, transaction: ClientTransaction, message: Response) -> None:
+        """A 2xx came that cannot be understood: it is acknowledged and hung up all the same, at what is known of the dialog."""
+        dialog = self.dialogs.current
+        self.dialogs = self.dialogs._replace(current=dialog._replace(remote_tag=message.to_tag or "", confirmed=True))
+        self.unacknowledged = (transaction, message)
 
     # -- as the callee
     def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:  # noqa: ARG002

@@ -14,6 +14,7 @@ from calltable.adapters.sip.core.asking import Asking
 from calltable.adapters.sip.core.index import Index
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.dialog.dialogs import Dialogs
+from calltable.adapters.sip.message.build import build_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transaction.failover import Failover
     from calltable.adapters.sip.transaction.layer import Transactions
     from calltable.adapters.sip.transaction.sender import Sender
+    from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.engine.run.executor import Executor
     from calltable.engine.run.session import Session
 
@@ -35,6 +37,8 @@ class Legs:
         self.executor = executor
         self.counters = executor.counters
         self.bounds = bounds
+        self.sender = sender
+        self.transactions = transactions
         self.post = executor.post
         self.index = Index()
         self.find = self.index.find
@@ -61,9 +65,20 @@ class Legs:
         return self.index.legs
 
     def _hangup_all(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
-        leg = session.context
-        if not isinstance(leg, Leg):
-            return
+        if isinstance(session.context, Leg):
+            self.hang_up(session.context)
+
+    def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None,
+               headers: tuple[tuple[str, str], ...] = (), tag: str = "") -> None:
+        """Answer a request that no leg takes, if it has had no final response; with our ``tag`` in To, a new one where there is none."""
+        if transaction.request is not None:
+            tag = tag or transaction.tag or self.sender.token()
+            response = build_response(transaction.request, code, reason, to_tag=tag, headers=headers)
+            self.transactions.respond(transaction, response, tag)
+
+    def hang_up(self, leg: Leg) -> None:
+        """Settle whatever a leg has open, whatever its state: answers, ACK, CANCEL, BYE."""
+        session = leg.session
         for transaction in (leg.invite_server, leg.bye_server, leg.cancel_server, *(leg.open or ())):
             if transaction is not None and transaction.open:
                 self.answering.answer(leg, transaction, 200 if transaction.method in ("BYE", "CANCEL") else 500)

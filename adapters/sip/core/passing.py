@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from calltable.adapters.sip.core.bounds import Bounds
 from calltable.adapters.sip.core.translation import NAMING
 from calltable.adapters.sip.message.body import Content
-from calltable.adapters.sip.message.headers import option_tags
+from calltable.adapters.sip.message.headers import option_tags, printable
 from calltable.adapters.sip.message.message import Response
 from calltable.adapters.sip.message.names import canonical_names
 
@@ -77,4 +77,4 @@ def lent(source: Message | Content | None, translation: Translation | None = Non
             headers.append(line)
     if not body and source.body:
         headers = [line for line in headers if not names[line[0]].startswith("content-")]
-    return headers, body
+    return [line if line[1].isprintable() else (line[0], printable(line[1])) for line in headers], body

@@ -11,12 +11,14 @@ A BYE that ends one of several early dialogs is a request inside that dialog and
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.dialog.dialog import TARGET_REFRESH
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.message.status import SUCCESS
 from calltable.adapters.sip.transaction.failover import only_here
+from calltable.engine.model.machine import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transaction.client import ClientTransaction
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.engine.run.session import Session
+
+log = logging.getLogger("calltable.sip")
 
 _GLARE: Final = 491
 
@@ -85,6 +89,15 @@ class Asked:
 
     def responded(self, transaction: ClientTransaction | None, kind: str, code: int, message: Response | None) -> None:
         """Tell the leg. Without a transaction the request was never sent."""
+        try:
+            self._tell(transaction, kind, code, message)
+        except Exception as error:
+            log.exception("%s: %s of its %s cannot be taken", self.leg.session.path, code, self.method)
+            if self.method == "INVITE" and kind == "success" and transaction is not None and message is not None:
+                self.leg.spoiled(transaction, message)
+            self.leg.port.post(self.leg.session, FAILED, {"reason": f"{code} to {self.method}: {error!r}"})
+
+    def _tell(self, transaction: ClientTransaction | None, kind: str, code: int, message: Response | None) -> None:
         leg = self.leg
         if self.method == "INVITE" and not leg.heard(transaction, kind, code, message):
             return

@@ -17,6 +17,7 @@ from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.legs import Legs
 from calltable.adapters.sip.core.requests import deliver
 from calltable.adapters.sip.core.screening import Screening
+from calltable.adapters.sip.core.settling import Settling
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.message.build import build_response, note_source
 from calltable.adapters.sip.message.errors import MessageError
@@ -24,7 +25,7 @@ from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.parse import AnswerableError, parse
 from calltable.adapters.sip.message.validate import check
 from calltable.adapters.sip.transaction.failover import Failover
-from calltable.adapters.sip.transaction.keys import ack_key, merge_key, server_key
+from calltable.adapters.sip.transaction.keys import ack_key, merge_key, names, server_key
 from calltable.adapters.sip.transaction.layer import Transactions
 from calltable.adapters.sip.transaction.sender import Locator, Sender, seeded_tokens, unguessable_tokens
 from calltable.adapters.sip.transport.address import RELIABLE, Address
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import random
 
     from calltable.adapters.sip.core.admission import Admission, Source
+    from calltable.adapters.sip.core.trust import Trust
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.adapters.sip.transport.interface import Flow, Transport
     from calltable.engine.run.executor import Executor
@@ -50,12 +52,16 @@ class Application(Protocol):
     def incoming(self, stack: Stack, transaction: ServerTransaction, request: Request, *, offer: bool) -> None:
         """An INVITE that opens a dialog: start a machine with it, or ``stack.refuse`` it."""
 
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:
+        """What an INVITE in place of this OPTIONS would get now, with header fields: 200 where it would be taken (RFC 3261 §11.2)."""
+
 
 class Stack:
     """One SIP element on one transport.
 
     ``rng`` makes tags, branches and Call-IDs; inject a seeded one for simulations, the default cannot be guessed.
-    ``admission`` says who may ask how much; without it nobody is refused anything for that.
+    ``admission`` says who may ask how much; without it nobody is refused anything for that. ``trust`` says whose statements of identity pass;
+    without it all do.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class Stack:
         application: Application | None = None,
         screening: Screening | None = None,
         admission: Admission | None = None,
+        trust: Trust | None = None,
         rng: random.Random | None = None,
         host: str = "",
         bounds: Bounds | None = None,
@@ -80,23 +87,22 @@ class Stack:
         self.sender = Sender(transport, locator, executor.scheduler, self.counters, tokens, host)
         self.tracers = self.sender.tracers
         self.bounds = bounds or Bounds()
-        self.transactions = Transactions(executor, self.sender.transmit, self.bounds.forks)
+        self.transactions = Transactions(executor, self.sender, self.bounds.forks)
         self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions), self.bounds)
         self.gate = None if admission is None else Gate(admission, self.transactions, self.legs)
         self.sender.meter = admission
+        self.trust = self.sender.trust = trust
         if admission is not None:
             admission.counters = self.counters
+        self.settling = Settling(executor, self.transactions, self.legs)
         self._salt = self.sender.token()
         transport.start(self)
 
     # -- out
     def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None,
-               headers: tuple[tuple[str, str], ...] = ()) -> None:
-        """Answer a request that no leg takes."""
-        if transaction.request is not None:
-            tag = self.sender.token()
-            response = build_response(transaction.request, code, reason, to_tag=tag, headers=headers)
-            self.transactions.respond(transaction, response, tag)
+               headers: tuple[tuple[str, str], ...] = (), tag: str = "") -> None:
+        """Answer a request that no leg takes; with our ``tag`` in To, a new one where there is none yet."""
+        self.legs.refuse(transaction, code, reason, headers, tag)
 
     # -- in
     def received(self, data: bytes, source: Address, local: Address, flow: Flow) -> None:
@@ -128,6 +134,8 @@ class Stack:
             return
         if self.tracers:
             self.sender.trace("in", message, local, source, "")
+        if self.trust is not None:
+            self.trust.came(message, source)
         if isinstance(message, Response):
             if not self.sender.wrote(message.via.sent_by) or not self.transactions.response(message):  # §18.1.2
                 self.counters["stray responses"] += 1
@@ -169,15 +177,20 @@ class Stack:
                 self.refuse(transactions.serve(request, key, to, local, flow, counted, source), 482)
                 return
         transaction = transactions.serve(request, key, to, local, flow, counted, source)
+        if not transaction.open:
+            return  # its own session has failed, and has said so
         if merged:
             transaction.merged = merged
             transactions.requests[merged] = key
-        if method == "CANCEL":
-            self._cancel(request, transaction)
-        elif request.to_tag is not None:
-            self._in_dialog(request, transaction)
-        else:
-            self._outside(request, transaction)
+        try:
+            if method == "CANCEL":
+                self._cancel(request, transaction)
+            elif request.to_tag is not None:
+                self._in_dialog(request, transaction)
+            else:
+                self._outside(request, transaction)
+        except Exception as error:  # noqa: BLE001 - a request that has a transaction gets a final response, whatever happens
+            self.settling.broken(transaction, error)
 
     def _ack(self, request: Request) -> None:
         transaction = self.transactions.servers.get(server_key(request, "INVITE"))
@@ -192,14 +205,14 @@ class Stack:
 
     def _cancel(self, request: Request, transaction: ServerTransaction) -> None:
         invite = self.transactions.servers.get(server_key(request, "INVITE"))
-        if invite is None:
+        if invite is None or invite.names != names(request):
             self.refuse(transaction, 481)
         elif isinstance(invite.user, Leg) and invite is invite.user.invite_server and not invite.user.session.ended:
             invite.user.cancel_server = transaction
             payload = {"message": request, "transaction": transaction}
             self.executor.dispatch(invite.user.session, "sip.cancel", payload)
         else:
-            self.refuse(transaction, 200)  # §9.2: it has had its final response
+            self.refuse(transaction, 200, tag=invite.tag)  # §9.2: the INVITE has had its final response, with this tag
 
     def _in_dialog(self, request: Request, transaction: ServerTransaction) -> None:
         found = self.legs.find(request.call_id, request.to_tag, request.from_tag)
@@ -231,7 +244,10 @@ class Stack:
         elif self.bounds.exceeded(request):
             self.refuse(transaction, 513)
         elif self.application is None:
-            self.refuse(transaction, 480)
+            self.refuse(transaction, 480, headers=self.screening.capabilities() if request.method == "OPTIONS" else ())
+        elif request.method == "OPTIONS":
+            status, headers = self.application.availability(request, transaction.source)
+            self.refuse(transaction, status, headers=(*self.screening.capabilities(), *headers))
         else:
             self.application.incoming(self, transaction, request, offer=has_offer(request))
 

@@ -8,6 +8,7 @@ when the system has no descriptor left it makes room, waits, and says so in one 
 from __future__ import annotations
 
 import errno
+import os
 import resource
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,8 @@ _AT_ONCE: Final = 16
 """Connections accepted in one turn of the loop."""
 _FOLDED: Final = 10.0
 """Seconds in which the same warning is written once."""
+_RECOUNT: Final = 0.1
+_PLENTY: Final = 1 << 20
 _SHORT: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -46,10 +49,42 @@ class Folded:
             self._count = 0
 
 
-def descriptors() -> int | None:
-    """How many file descriptors this process may have; None for no limit. The kernel gives the lowest free number."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return None if soft == resource.RLIM_INFINITY else soft
+class Descriptors:
+    """How many more file descriptors may be taken, leaving a reserve.
+
+    Counting them costs a listing of ``/dev/fd``, so it is done after half of what was left is used, and when nothing was
+    left at most ten times a second.
+    """
+
+    def __init__(self, clock: Callable[[], float], reserve: int) -> None:
+        """``clock`` tells the time in seconds; ``reserve`` is what stays free."""
+        self._clock = clock
+        self._reserve = reserve
+        self._left = 0
+        self._counted = float("-inf")
+
+    def take(self) -> bool:
+        """Whether another descriptor may be kept open."""
+        if self._left <= 0:
+            now = self._clock()
+            if now - self._counted < _RECOUNT:
+                return False
+            self._left = self._count() // 2
+            if self._left <= 0:
+                self._counted = now
+                return False
+        self._left -= 1
+        return True
+
+    def _count(self) -> int:
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY:
+            return _PLENTY
+        try:
+            used = len(os.listdir("/dev/fd"))  # noqa: PTH208 - names alone, a thousand of them
+        except OSError:
+            return _PLENTY  # nothing tells: the error on accept has to do
+        return soft - self._reserve - used + 1
 
 
 class Acceptor:

@@ -128,6 +128,11 @@ class TcpConnection(asyncio.BufferedProtocol):
         """Write, or keep until the connection is made. ``again`` allows another connection when this one is lost."""
         hub = self._pool.hub
         transport = self._transport
+        if transport is not None and transport.is_closing():
+            # A write before this one has failed; the loop will say so in its next turn.
+            self.closed = True
+            self._pool.send_again(Entry(data, to, source, again))
+            return
         waiting = self._waiting_size if transport is None else transport.get_write_buffer_size()
         if waiting + len(data) > hub.limits.tcp_write_buffer and waiting:
             hub.stats["tcp_overflows"] += 1

@@ -16,7 +16,7 @@ import asyncio
 import socket
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.transport.accepting import Acceptor, Folded, descriptors
+from calltable.adapters.sip.transport.accepting import Acceptor, Descriptors, Folded
 from calltable.adapters.sip.transport.address import Address, sockaddr
 from calltable.adapters.sip.transport.base import SocketBase, open_socket
 from calltable.adapters.sip.transport.connection import TcpConnection, why
@@ -50,6 +50,7 @@ class TcpKind:
         self._making: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
+        self._descriptors = Descriptors(hub.loop.time, hub.limits.descriptors)
         self._short = Folded(hub.loop.time)
         self._full = Folded(hub.loop.time)
 
@@ -186,7 +187,7 @@ class TcpKind:
             return
         host = f"{peer[0]}%{peer[3]}" if len(peer) == 4 and peer[3] and "%" not in peer[0] else peer[0]
         source = source_of(host)
-        reason = self._no_room(sock, source)
+        reason = self._no_room(source)
         if reason:
             self.hub.stats["tcp_refused"] += 1
             self._full.warn(f"a connection from {host} is refused: {reason}")
@@ -196,16 +197,15 @@ class TcpKind:
         self._add(connection)
         self._start(self._serve(connection, sock))
 
-    def _no_room(self, sock: socket.socket, source: str) -> str:
+    def _no_room(self, source: str) -> str:
         """Why a newcomer cannot be taken; empty if it can, perhaps since another had to go for it."""
         limits, ledger = self.hub.limits, self.ledger
-        available = descriptors()
         if ledger.count(source) >= limits.tcp_connections_per_source:
             reason, whose = f"{source} has {limits.tcp_connections_per_source} connections", source
         elif len(ledger.connections) >= limits.tcp_connections:
             reason, whose = f"all {limits.tcp_connections} connections are in use", ""
-        elif available is not None and sock.fileno() >= available - limits.descriptors:
-            reason, whose = f"only {limits.descriptors} file descriptors are left of {available}", ""
+        elif not self._descriptors.take():
+            reason, whose = f"only {limits.descriptors} file descriptors are left", ""
         else:
             return ""
         return "" if self._make_room(whose) else reason

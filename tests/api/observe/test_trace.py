@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from calltable.adapters.sip.transport.address import Address
 from calltable.assembly import Engine
 from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Route, Router
@@ -158,6 +159,30 @@ def test_a_trace_file_can_be_read_again(traced, tmp_path):
     file.close()
     assert read_trace(path.read_text(encoding="utf-8").splitlines()) == traced.entries
     assert path.stat().st_mode & 0o077 == 0, "messages are nobody else's business"
+
+
+def test_bytes_that_are_not_utf_8_hide_no_message(traced, tmp_path):
+    traced.b2bua.draining = True
+    start = "INVITE sip:nobody\udcff@10.0.0.3 SIP/2.0"
+    lines = [
+        start, "Via: SIP/2.0/UDP 10.0.0.9;branch=z9hG4bK\udcfe", "From: <sip:a@x>;tag=1", "To: <sip:b@x>", "Call-ID: odd\udcfd",
+        "CSeq: 1 INVITE", "Contact: <sip:a@10.0.0.9>", "Subject: \udcfc", "Content-Length: 0", "", "",
+    ]  # fmt: skip
+    stranger = traced.network.attach("udp:10.0.0.9:5060")
+    stranger.send("\r\n".join(lines).encode("utf-8", "surrogateescape"), Address("udp", "10.0.0.3", 5060))
+    traced.clock.advance(100)
+    mine = [one for one in traced.entries if "odd" in one.call_id]
+    assert [one.direction for one in mine][:2] == ["in", "out"]
+    path = tmp_path / "trace.jsonl"
+    sink = TraceFile(path)
+    for entry in traced.entries:
+        sink(entry)
+    sink.close()
+    assert sink.failed == 0
+    again = read_trace(path.read_text(encoding="utf-8").splitlines())
+    assert len(again) == len(traced.entries)
+    assert "INVITE sip:nobody\ufffd@10.0.0.3" in {one.summary for one in again}
+    assert {one.call_id for one in again if "odd" in one.call_id} == {"odd\ufffd"}
 
 
 def test_what_cannot_be_written_is_counted_and_never_raised(tmp_path):

@@ -136,6 +136,18 @@ def test_a_response_whose_connection_just_ended_goes_to_where_its_via_says():
     run(scenario())
 
 
+def test_many_responses_to_a_peer_that_is_gone_are_no_trouble_of_the_loop(caplog):
+    async def scenario():
+        async with node("tcp:127.0.0.1:0") as (callee, d):
+            d.answer = RESPONSE
+            with socket.create_connection(callee.listeners[0][1:]) as gone:
+                gone.sendall(options() * 30)  # and closes: the first answer is met by a reset, the second write fails
+            await d.until(lambda p: p.closed)
+        assert caplog.messages == []
+
+    run(scenario())
+
+
 def test_a_response_with_nowhere_to_go_is_reported():
     async def scenario():
         async with node("tcp:127.0.0.1:0") as (callee, d):
