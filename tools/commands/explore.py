@@ -222,7 +222,7 @@ def unexplored(name: str) -> str:
 
 def entries(found: Explored) -> list[Entry]:
     """A trace as the records that ladders are drawn from; every line a millisecond after the one before."""
-    from calltable.engine.explore.trace import lines  # noqa: PLC0415
+    from calltable.adapters.sip.explore.trace import lines  # noqa: PLC0415
 
     made = []
     for number, line in enumerate(lines(found.system, found.result.trace)):
@@ -235,7 +235,7 @@ def entries(found: Explored) -> list[Entry]:
 
 def mermaid(found: Explored) -> str:
     """A trace as a Mermaid sequence diagram."""
-    from calltable.engine.explore.trace import lines  # noqa: PLC0415
+    from calltable.adapters.sip.explore.trace import lines  # noqa: PLC0415
 
     parties = [element.name for element in found.system.elements]
     text = ["sequenceDiagram", *(f"    participant {name}" for name in parties)]

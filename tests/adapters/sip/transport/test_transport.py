@@ -123,6 +123,21 @@ def test_one_wake_up_reads_no_more_than_a_burst():
     run(scenario())
 
 
+def test_a_socket_that_is_not_read_empty_is_behind_until_it_is():
+    async def scenario():
+        limits = Limits(udp_burst=4)
+        async with node("udp:127.0.0.1:0") as (caller, _), node("udp:127.0.0.1:0", limits=limits) as (callee, d):
+            assert callee.behind() == 0
+            for _ in range(10):
+                caller.send(b"x", callee.listeners[0])
+            await d.until(lambda p: len(p.messages) >= 4)
+            assert callee.behind() > 0
+            await d.until(lambda p: len(p.messages) == 10)
+            await turns_until(lambda: not callee.behind())
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
 def test_a_dead_next_hop_is_reported_with_the_message_and_others_still_get_theirs(host):
     async def scenario():
