@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.account import Account
     from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
     from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
@@ -77,6 +78,15 @@ class B2BUA:
                 stack.refuse(transaction, 500)
             else:
                 self._untaken[session.id] = transaction
+
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:
+        """What an INVITE would get now: 503 where no calls are taken, the status of a route that rejects, 404 without a route."""
+        if self.draining or len(self.calls) >= self.max_calls:
+            return 503, (("Retry-After", str(self.retry_after)),)
+        found = self.router.find(request, source)
+        if isinstance(found, Routed):
+            found = found.target or found.reject
+        return found if isinstance(found, int) else 200, ()
 
     # -- as the owner of calls
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002

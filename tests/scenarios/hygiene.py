@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.message.message import Request, Response
+from calltable.limits import Figures, Plan
 from calltable.simulation import Simulation
 from tests.scenarios.catalogue import scenario
 from tests.scenarios.stories import ANSWER, OFFER, OTHER, Bridge, joined, text
@@ -185,7 +186,7 @@ def refused_at_the_door(sim: Simulation) -> None:
     ask("INVITE", 400, contact=False)
     call = alice.call("b2bua", sim.uri("b2bua", "bob"))
     request = call.request("OPTIONS")
-    alice.expect(200, "OPTIONS")
+    alice.expect(404, "OPTIONS")
     alice.send(bytes(request).replace(b"SIP/2.0\r\n", b"SIP/3.0\r\n", 1).replace(b"branch=", b"branch=z9hG4bKx"), "b2bua")
     alice.expect(505)
 
@@ -198,6 +199,43 @@ def options(sim: Simulation) -> None:
     response = alice.expect_response(200, "OPTIONS")
     for name in ("allow", "accept", "accept-encoding", "accept-language", "supported"):
         assert response.get(name)
+
+
+@scenario("RFC 3261 §11.2", "OPTIONS gets the status that an INVITE from there would get now, with what the server can do all the same")
+def options_like_invite(sim: Simulation) -> None:
+    server = sim.b2bua(routes={"closed": 403, "bob": "sip:bob@10.0.0.9"}, max_calls=1)
+    alice, _ = sim.peer("alice"), sim.peer("bob", "udp:10.0.0.9:5060")
+
+    def asked(user: str, status: int) -> Response:
+        alice.call("b2bua", sim.uri("b2bua", user)).request("OPTIONS")
+        response: Response = alice.expect_response(status, "OPTIONS")
+        for name in ("allow", "accept", "accept-encoding", "accept-language", "supported"):
+            assert response.get(name)
+        return response
+
+    for user, status in (("bob", 200), ("closed", 403), ("nobody", 404)):
+        asked(user, status)
+    server.draining = True
+    assert asked("bob", 503).get("retry-after") == "5"
+    server.draining = False
+    call = alice.call("b2bua", sim.uri("b2bua", "bob"))
+    call.request("INVITE")
+    sim.run(0.1)
+    asked("bob", 503)
+    call.cancel()
+
+
+@scenario("RFC 3261 §11.2", "OPTIONS from a source that holds all the calls it may gets 503, as its INVITE would")
+def options_of_a_full_source(sim: Simulation) -> None:
+    sim.b2bua(sources=Plan(default=Figures(calls=1)))
+    alice, _, carol = sim.peer("alice"), sim.peer("bob"), sim.peer("carol")
+    call = alice.call("b2bua", sim.uri("b2bua", "bob"))
+    call.request("INVITE", body=OFFER)
+    sim.run(0.1)
+    for peer, status in ((alice, 503), (carol, 200)):
+        peer.call("b2bua", sim.uri("b2bua", "bob")).request("OPTIONS")
+        peer.expect_response(status, "OPTIONS")
+    call.cancel()
 
 
 @scenario("RFC 3261 §8.2.2.2", "A merged request (the same INVITE by another way) gets 482 and starts no second call")

@@ -39,7 +39,7 @@ class Screening:
         self._allow = ("Allow", ", ".join(ALLOWED))
 
     def outside(self, request: Request) -> Rejection | None:
-        """Why a request outside a dialog is refused, with 200 for an OPTIONS; None for an INVITE to take."""
+        """Why a request outside a dialog is refused; None for an INVITE to take, or an OPTIONS to answer as one (§11.2)."""
         method = request.method
         if method not in KNOWN:
             return Rejection(501, "Not Implemented", (self._allow,))
@@ -54,12 +54,10 @@ class Screening:
         refusal = self.in_dialog(request)
         if refusal is not None:
             return refusal
-        if request.max_forwards == 0:
-            if method == "OPTIONS":
-                return self._options()
-            return Rejection(483, "Too Many Hops")
         if method == "OPTIONS":
-            return self._options()
+            return None  # also with Max-Forwards 0: it is answered here, and goes no further
+        if request.max_forwards == 0:
+            return Rejection(483, "Too Many Hops")
         contact = request.contact_uri
         if contact is None:
             return Rejection(400, "Missing Contact") if request.from_tag is not None else None
@@ -83,8 +81,9 @@ class Screening:
                 return Rejection(415, "Unsupported Media Type", (("Accept", ACCEPTED),))
         return None
 
-    def _options(self) -> Rejection:
+    def capabilities(self) -> tuple[tuple[str, str], ...]:
+        """What the answer to an OPTIONS says this element can do (§11.2)."""
         headers = [self._allow, ("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en")]
         if self.extensions:
             headers.append(("Supported", ", ".join(sorted(self.extensions))))
-        return Rejection(200, "OK", tuple(headers))
+        return tuple(headers)
