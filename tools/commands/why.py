@@ -26,7 +26,7 @@ examples:
   calltable why 1 --trace calls.jsonl                   every step of the first call
   calltable why a84b4c76@pc33 BYE --trace calls.jsonl   what the BYE led to
   calltable why 2 '200 (INVITE)' --trace monday.pcap
-  calltable why 1 BYE --row bridge.b.hungup --trace calls.jsonl    why this row was not taken
+  calltable why 1 BYE --row bridge.b.hung_up --trace calls.jsonl    why this row was not taken
 """
 
 

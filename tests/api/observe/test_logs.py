@@ -47,7 +47,7 @@ def test_at_info_the_life_of_a_call_is_told(logged):
     assert (started["to"], started["source"]) == ("sip:bob@10.0.0.3", "udp:10.0.0.1:5060")
     assert routed["target"] == "sip:bob@10.0.0.2"
     assert len({line["call"] for line in lines}) == 1
-    assert ended["cause"] == "a.hungup"
+    assert ended["cause"] == "a.hung_up"
     assert ended["connected"] < ended["lasted"]
     assert connected["after"] == pytest.approx(0.06, abs=0.02)
 

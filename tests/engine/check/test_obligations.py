@@ -54,7 +54,7 @@ def test_the_shipped_tables_owe_nothing(library):
         ("leg/uas", "uas.waiting.cancel", "sip.respond", {"to": "invite"}, "INVITE"),
         ("leg/uas", "uas.waiting.hangup", "sip.respond", {}, "INVITE"),
         ("leg/uac", "leg.quiet.bye", "sip.respond", {}, "BYE"),
-        ("leg/uac", "leg.mortal.forgotten", "sip.abandon", {}, "INVITE"),
+        ("leg/uac", "leg.lingering.stuck", "sip.abandon", {}, "INVITE"),
         ("leg/uac", "leg.acknowledging.bye", "sip.acknowledge", {}, "ACK"),
     ],
 )
