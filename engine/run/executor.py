@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.model.machine import FAILED, STARTED
 from calltable.engine.run.children import NOBODY
-from calltable.engine.run.commit import Armed, Commits
 from calltable.engine.run.given import check_parameters
 from calltable.engine.run.program import DEFER, REFUSE, ROW, RandomDelay, RowCode
 from calltable.engine.run.records import (
@@ -35,12 +34,14 @@ from calltable.engine.run.records import (
     Outcome,
     Receipt,
 )
+from calltable.engine.run.recovery import Recovery
 from calltable.engine.run.registry import NOTHING
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
+    from calltable.engine.run.commit import Armed
     from calltable.engine.run.ports import Change, Scheduler
     from calltable.engine.run.session import Owner, Session
     from calltable.engine.run.store import Store
@@ -68,7 +69,7 @@ class Step(NamedTuple):
     publications: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
-class Executor(Commits):
+class Executor(Recovery):
     """Runs sessions of compiled machines.
 
     ``handlers`` maps the name of each action to a function ``(session, parameters) -> None``; it may call
