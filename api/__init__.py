@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from calltable.b2bua.routes import Route, Routed, RouteError, Router
     from calltable.engine.model.problems import TableError
     from calltable.loading import Tables
-    from calltable.observe.entry import Entry, TraceFile
+    from calltable.observe.entry import Entry
+    from calltable.observe.file import TraceFile
     from calltable.observe.trace import Tracer
     from calltable.phone.call import Call, CallEvent, CallFailed
     from calltable.phone.endpoint import Endpoint
@@ -35,7 +36,8 @@ _HOMES = {
     "b2bua.routes": ("Route", "RouteError", "Routed", "Router"),
     "engine.model.problems": ("TableError",),
     "loading": ("Tables",),
-    "observe.entry": ("Entry", "TraceFile"),
+    "observe.entry": ("Entry",),
+    "observe.file": ("TraceFile",),
     "observe.trace": ("Tracer",),
     "phone.call": ("Call", "CallEvent", "CallFailed"),
     "phone.endpoint": ("Endpoint",),

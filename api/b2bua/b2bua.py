@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from calltable.adapters.sip.message.message import Request
+from calltable.b2bua.call import CallRecord
 from calltable.b2bua.routes import Finder, Routed
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ BRIDGE = "b2bua/bridge"
 class B2BUA:
     """Runs one session of ``machine`` for each incoming call, and asks ``router`` where it goes: any object with such a ``find``.
 
-    Raises TypeError for a router without one. ``max_calls`` bounds the calls that are up at once; more get 503 with Retry-After (RFC 3261 §21.5.4). ``ended`` is
-    called with each call that is over.
+    Raises TypeError for a router without one. ``max_calls`` bounds the calls that are up at once; more get 503 with
+    Retry-After (RFC 3261 §21.5.4). ``ended`` is called with each call that is over.
     """
 
     def __init__(self, engine: Engine, router: Finder, *, machine: str = BRIDGE, max_calls: int = 10_000,
@@ -42,6 +43,10 @@ class B2BUA:
         self.max_calls = max_calls
         self.retry_after = retry_after
         self.calls: dict[int, Session] = {}
+        self.records: dict[int, CallRecord] = {}
+        """What is known of each call of ``calls``."""
+        self.numbered = 0
+        """How many calls were taken: the number of the last one."""
         self._accounts: dict[int, Account] = {}
         """Whom each call counts for, where sources are counted."""
         self.draining = False
@@ -58,13 +63,18 @@ class B2BUA:
             stack.refuse(transaction, 503, None, (("Retry-After", str(self.retry_after)),))
             return
         counters["calls"] += 1
-        session = stack.executor.create(self.machine, self)
+        self.numbered += 1
+        number = str(self.numbered)
+        session = stack.executor.create(self.machine, self, number)
+        source = session.context = transaction.to
         self.calls[session.id] = session
+        self.records[session.id] = CallRecord(
+            number, session, request.from_.uri, request.uri, request.call_id, str(source), stack.executor.now
+        )
         account = transaction.account
         if account is not None:
             account.took_call()
             self._accounts[session.id] = account
-        session.context = transaction.to
         stack.executor.dispatch(
             session, "engine.started", {"transaction": transaction, "message": request, "offer": offer}
         )
@@ -73,10 +83,15 @@ class B2BUA:
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Count what calls publish; observers of the executor see the rest."""
         executor.counters[f"calls {name}"] += 1
+        if name == "connected":
+            record = self.records.get(child.id)
+            if record is not None and record.connected is None:
+                record.connected = self.engine.executor.now
 
     def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """Forget a call that is over."""
         self.calls.pop(child.id, None)
+        self.records.pop(child.id, None)
         account = self._accounts.pop(child.id, None)
         if account is not None:
             account.lost_call()
@@ -96,6 +111,9 @@ class B2BUA:
             found = Routed(reject=found)
         elif isinstance(found, str):
             found = Routed(found)
+        record = self.records.get(session.id)
+        if record is not None:
+            record.route, record.target = found.route, found.target or ""
         if found.target is None:
             self.engine.executor.post(session, "route.rejected", {"code": found.reject})
         else:

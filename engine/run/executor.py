@@ -67,7 +67,7 @@ class Executor(Failures):
 
     ``handlers`` maps the name of each action to a function ``(session, parameters) -> None``; it may call
     ``post`` to answer with an outcome, now or later. ``draws`` holds, for those that need it, what is drawn before the commit and given to
-    the handler as the parameter ``drawn``: see ``ports.py``. ``observers`` are called with every ``Step``;
+    the handler as the parameter ``drawn``: see ``ports.py``. ``observers`` are called with every ``Step``, ``watchers`` with those of one machine;
     ``on_end`` with every session that has ended. ``counters`` counts what is worth an eye.
     """
 
@@ -81,6 +81,8 @@ class Executor(Failures):
     ) -> None:
         super().__init__(scheduler, handlers=handlers, store=store, rng=rng)
         self.observers: list[Callable[[Step], None]] = []
+        self.watchers: dict[str, list[Callable[[Step], None]]] = {}
+        """Observers of the sessions of one machine, by its name: the others cost nothing."""
         self.current: Session | None = None
         """The session whose effects are being carried out, and by which row: adapters log the cause."""
         self.row: RowCode | None = None
@@ -229,7 +231,8 @@ class Executor(Failures):
         """Make a committed row true, then let its effects and publications go."""
         row, changes, effects, publications = taken
         session.value = value
-        if receipt is None and (row.durable or self.observers):
+        seen = self.observers or session.machine.name in self.watchers
+        if receipt is None and (row.durable or seen):
             state = session.state
             receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
         moves = row.enter(session, changes)
@@ -243,7 +246,7 @@ class Executor(Failures):
                 history.append(receipt)
                 if len(history) > HISTORY:
                     del history[0]
-        if self.observers:
+        if seen:
             self._observe(Step(session, event, payload, row.outcome, row, receipt, publications))
         if effects:
             self.current, self.row = session, row
@@ -316,7 +319,7 @@ class Executor(Failures):
                 deferred.append((event, payload, origin))
         elif row.kind == REFUSE:
             self.counters["refused"] += 1
-        if self.observers:
+        if self.observers or session.machine.name in self.watchers:
             self._observe(Step(session, event, payload, outcome, row, None, ()))
         return outcome
 
@@ -331,7 +334,7 @@ class Executor(Failures):
         outcome = STALE if stale else UNHANDLED
         if not stale:
             log.error("%r: no row for %s", session, event)
-        if self.observers:
+        if self.observers or session.machine.name in self.watchers:
             self._observe(Step(session, event, payload, outcome, None, None, ()))
         if event == FAILED:
             self._force(session, payload["reason"], settled=False)
@@ -341,6 +344,8 @@ class Executor(Failures):
 
     def _observe(self, step: Step) -> None:
         for observe in self.observers:
+            self._guarded(observe, step)
+        for observe in self.watchers.get(step.session.machine.name, ()):
             self._guarded(observe, step)
 
     def _wait(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> Outcome:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from calltable.adapters.sip.message.redact import mask, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,7 +42,7 @@ class Ladder:
 def ladder(entries: Iterable[Entry], names: Mapping[str, str] | None = None) -> Ladder:
     """Arrange a trace. ``names`` gives addresses the name of a party (several may share one)."""
     names = names or {}
-    merged = _merged(entries)
+    merged = [_fit_to_show(one) for one in _merged(entries)]
     messages = [item for item in merged if item.kind == "message"]
     steps = tuple(item for item in merged if item.kind == "step")
     parties: dict[str, None] = {}
@@ -60,6 +61,15 @@ def ladder(entries: Iterable[Entry], names: Mapping[str, str] | None = None) -> 
     return Ladder(tuple(parties), names, lines, steps, home, start)
 
 
+def _fit_to_show(item: Entry) -> Entry:
+    """The same without secrets, and without what a terminal or a browser would obey: peers wrote most of it."""
+    return item._replace(
+        summary=printable(mask(item.summary)), source=printable(item.source), destination=printable(item.destination),
+        cseq=printable(item.cseq), call_id=printable(item.call_id), session=printable(item.session), leg=printable(item.leg),
+        text=printable(mask(item.text), keep="\r\n\t"),
+    )  # fmt: skip
+
+
 def _merged(entries: Iterable[Entry]) -> list[Entry]:
     """The entries in order, with the two records of a message that both its ends traced made one."""
     merged: list[Entry] = []
@@ -71,7 +81,7 @@ def _merged(entries: Iterable[Entry]) -> list[Entry]:
         elif item.kind == "message" and sent.get(key):
             place = sent[key].pop(0)
             rows = tuple(dict.fromkeys((*merged[place].rows, *item.rows)))
-            merged[place] = dataclasses.replace(merged[place], rows=rows, text=merged[place].text or item.text)
+            merged[place] = merged[place]._replace(rows=rows, text=merged[place].text or item.text)
             continue
         merged.append(item)
     return merged

@@ -10,7 +10,8 @@ import pytest
 
 from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Route, Router
-from calltable.observe.logs import CallLog, set_up
+from calltable.observe.calls import CallLog
+from calltable.observe.logs import set_up
 
 
 @pytest.fixture
@@ -24,8 +25,8 @@ def logged(world):
         set_up(level, form, stream)
         engine = world.engine("udp:10.0.0.3:5060")
         b2bua = B2BUA(engine, Router([Route(target="sip:10.0.0.2")]))
-        CallLog(engine, b2bua.machine)
-        world.observers = engine.executor.observers
+        CallLog(b2bua)
+        world.observers = [*engine.executor.observers, *engine.executor.watchers]
         alice, bob = world.phone("alice", "10.0.0.1"), world.phone("bob", "10.0.0.2")
         bob.on_incoming = lambda call: call.reject(reject) if reject else call.answer()
         call = alice.call("sip:bob@10.0.0.3")
@@ -87,7 +88,7 @@ def test_what_comes_from_the_network_cannot_forge_a_line(form):
     stream = io.StringIO()
     set_up("info", form, stream)
     evil = "sip:x\r\n2026 info call ended\x1b[2J"
-    logging.getLogger("calltable.replay.calls").info("from %s", evil, extra={"parts": {"from": evil, "quiet": "", "n": None}})
+    logging.getLogger("calltable.calls").info("from %s", evil, extra={"parts": {"from": evil, "quiet": "", "n": None}})
     logger.handlers[:], logger.level, logger.propagate = before
     (line,) = stream.getvalue().splitlines()
     assert "\x1b" not in line

@@ -9,7 +9,8 @@ import pytest
 from calltable.assembly import Engine
 from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Route, Router
-from calltable.observe.entry import Entry, TraceError, TraceFile, dump, of_call, read_trace
+from calltable.observe.entry import Entry, TraceError, dump, of_call, read_trace
+from calltable.observe.file import TraceFile
 from calltable.observe.trace import Tracer
 
 
