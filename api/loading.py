@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.check.check import check
+from calltable.engine.language.catalogue import load_catalogue
 from calltable.engine.language.load import Library, load_tables
 from calltable.engine.model.expressions import Call, walk
 from calltable.engine.model.problems import Problem, TableError
@@ -13,8 +15,9 @@ from calltable.engine.run.compile import compile_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
+    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model.machine import Machine
     from calltable.engine.run.program import CompiledMachine
 
 
@@ -25,10 +28,11 @@ class Recipe(NamedTuple):
     overlays: tuple[Path, ...] = ()
     config: Mapping[str, Any] = MappingProxyType({})
     predicates: Mapping[str, Callable[..., Any]] = MappingProxyType({})
+    defaults: Mapping[str, Any] = MappingProxyType({})
 
     def make(self) -> Tables:
         """Read the files again. Raises as ``Tables`` does."""
-        return Tables(self.paths or None, overlays=self.overlays, config=self.config, predicates=self.predicates)
+        return Tables(self.paths or None, overlays=self.overlays, config=self.config, predicates=self.predicates, defaults=self.defaults)
 
     def with_files(self, paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Recipe:
         """With these files besides; a file counts once."""
@@ -40,7 +44,7 @@ class Tables:
     """Loaded, checked and compiled tables, ready for any number of engines.
 
     ``paths`` (files and folders) stand in place of the shipped tables of the same names; the rest is shipped.
-    ``config`` sets what ``$config.<name>`` stands for; ``predicates`` are the functions behind the predicates of a catalogue of
+    ``config`` sets what ``$config.<name>`` stands for, ``defaults`` what it stands for where nobody sets it and a table knows it; ``predicates`` are the functions behind the predicates of a catalogue of
     yours, by name. Raises ``TableError`` with every problem at once; nothing is half-loaded. Among them is each predicate that
     guards call and nobody gives. Raises ValueError for settings that no table knows or that are out of bounds.
     """
@@ -52,9 +56,10 @@ class Tables:
         overlays: Sequence[Path] = (),
         config: Mapping[str, Any] | None = None,
         predicates: Mapping[str, Callable[..., Any]] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
-        self.recipe = Recipe(tuple(paths or ()), tuple(overlays), dict(config or {}), dict(predicates or {}))
-        self.library: Library = load_tables(_whole(paths) if paths else None, overlays=overlays)
+        self.recipe = Recipe(tuple(paths or ()), tuple(overlays), dict(config or {}), dict(predicates or {}), dict(defaults or {}))
+        self.library: Library = read(self.recipe.paths, self.recipe.overlays)
         problems = check(self.library) or _ungiven(self.library, self.recipe.predicates)
         if problems:
             raise TableError(problems)
@@ -62,7 +67,8 @@ class Tables:
         wrong = [why for name, value in (config or {}).items() if (why := self.library.catalogue.check_setting(name, value))]
         if wrong:
             raise ValueError("; ".join(wrong))
-        self.config = {**{name: parameter.default for name, parameter in known.items()}, **(config or {})}
+        settled = {name: value for name, value in self.recipe.defaults.items() if name in known}
+        self.config = {**{name: parameter.default for name, parameter in known.items()}, **settled, **(config or {})}
         self.machines: dict[str, CompiledMachine] = {
             name: compile_machine(machine, self.config, predicates) for name, machine in self.library.machines.items()
         }
@@ -85,8 +91,38 @@ def _ungiven(library: Library, predicates: Mapping[str, Callable[..., Any]]) -> 
     return list(missing.values())
 
 
-def _whole(paths: Sequence[Path]) -> list[Path | str]:
-    """The given tables with the shipped machines that they do not bring: a server needs its transactions too."""
-    given = {source.name for source in load_tables(paths).sources if source.kind == "machine"}
-    shipped = [source for source in load_tables().sources if source.kind == "machine"]
-    return [*paths, *(source.file for source in shipped if source.name not in given)]
+def read(paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Library:
+    """Tables and overlays, with what is shipped and they do not bring: a server needs its transactions, a program its phones too.
+
+    Without paths: the shipped tables. A catalogue among them need not include all that is shipped: what it leaves out is added if it
+    defines nothing of the same name. A shipped machine that still receives something unknown is left out. Raises TableError, OSError.
+    """
+    if not paths:
+        return load_tables(overlays=overlays)
+    given, shipped = load_tables(paths, overlays=overlays), load_tables()
+    brought = {(source.kind, source.name) for source in given.sources}
+    known = set(given.catalogue.interfaces)
+    more: list[str] = []
+    for source in shipped.sources:
+        if source.kind == "catalogue" and (source.kind, source.name) not in brought:
+            own = load_catalogue([Path(source.file)])
+            if not any(mine.keys() & theirs.keys() for mine, theirs in zip(_names(own), _names(given.catalogue), strict=True)):
+                known |= own.interfaces.keys()
+                more.append(source.file)
+    machines = [source for source in shipped.sources if source.kind == "machine" and (source.kind, source.name) not in brought]
+    more += [source.file for source in machines if known >= set(shipped.machines[source.name].receives)]
+    return load_tables([*paths, *more], overlays=overlays)
+
+
+def _names(catalogue: Catalogue) -> tuple[Mapping[str, object], ...]:
+    return catalogue.interfaces, catalogue.outcomes, catalogue.actions, catalogue.predicates, catalogue.config
+
+
+def machines_in(library: Library, paths: Sequence[Path]) -> list[Machine]:
+    """The machines that stand in these files and folders; all where no paths are given, or none of them holds a machine."""
+    places = [path.resolve() for path in paths]
+    machines = [
+        machine for machine in library.machines.values()
+        if any(Path(machine.position.file).resolve().is_relative_to(place) for place in places)
+    ]  # fmt: skip
+    return machines or list(library.machines.values())

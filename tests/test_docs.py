@@ -9,7 +9,9 @@ A page is worked through from top to bottom, in a folder of its own that holds c
   ``title="file"`` is written there, for a console block to run;
 - a ``console`` block holds commands (``$ …``) and what they print: ``…`` stands for anything, also for lines, and times, random
   names and chosen ports are not compared. A command that ends in ``&`` goes on until the page ends;
-- a ``mermaid`` block with ``of="machine"`` is what ``calltable render machine`` draws;
+- an ``sh`` block is a script to be pasted as it stands; what it prints stands in the ``text output`` block that follows. Its last command
+  has to succeed; with ``fails``, to fail. With ``install`` it is left to ``test_tour.py``, which has no calltable beforehand;
+- a ``mermaid`` block with ``of="machine"`` is what ``calltable render machine`` draws, with options behind the machine;
 - other ``mermaid`` blocks, and ``text``, are for the eye, and no other kind is allowed.
 """
 
@@ -57,8 +59,8 @@ class Block(NamedTuple):
     line: int
 
     def option(self, name: str) -> str:
-        found = re.search(rf'\b{name}="?([^"\s]+)"?', self.info)
-        return found[1] if found else ""
+        found = re.search(rf'\b{name}=(?:"([^"]*)"|(\S+))', self.info)
+        return found[1] or found[2] if found else ""
 
 
 def name(path: Path) -> str:
@@ -107,6 +109,12 @@ class Shell:
                 break
             lines.append(line)
         return "".join(lines).removesuffix("\n")
+
+    def script(self, text: str, *, fails: bool = False) -> str:
+        printed = self.ask(text.rstrip("\n") + "\nstatus=$?")
+        status = self.ask("echo $status").strip()
+        assert (status != "0") == fails, f"it ends with {status}:\n{printed}"
+        return printed
 
     def close(self) -> None:
         self.bash.communicate("kill $(jobs -p) 2> /dev/null; wait\n", timeout=SECONDS)
@@ -195,19 +203,22 @@ def test_the_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pyt
                     (tmp_path / block.option("title")).write_text(block.text, encoding="utf-8")
                 elif block.kind == "python":
                     printed = python_block(block, names, page)
-                elif block.kind == "console":
+                elif block.kind in ("console", "sh"):
                     if shell is None:
                         shell = Shell(tmp_path)
                         ends.callback(shell.close)
-                    console_block(block, shell)
+                    if block.kind == "console":
+                        console_block(block, shell)
+                    elif "install" not in block.info:
+                        printed = shell.script(block.text, fails="fails" in block.info)
                 elif block.kind == "mermaid" and block.option("of"):
-                    drawn = subprocess.run([sys.executable, "-P", "-m", "calltable.tools.main", "render", block.option("of")],
+                    drawn = subprocess.run([sys.executable, "-P", "-m", "calltable.tools.main", "render", *block.option("of").split()],
                                            check=True, capture_output=True, text=True, encoding="utf-8")  # fmt: skip
                     assert block.text == drawn.stdout, "calltable render draws something else now"
                 elif block.kind == "text" and "output" in block.info:
                     assert shows(block.text, printed), f"it prints\n{printed}"
                 else:
-                    assert block.kind in ("text", "mermaid"), "blocks are yaml, python, console, text or mermaid"
+                    assert block.kind in ("text", "mermaid"), "blocks are yaml, python, console, sh, text or mermaid"
             except Exception as error:
                 raise AssertionError(f"{name(page)}:{block.line}: {error}") from error
 

@@ -77,6 +77,24 @@ def test_every_folder_of_the_package_is_mapped(project):
     assert set(setuptools["packages"]) >= set(folders), "pyproject.toml: tool.setuptools.packages lacks a folder"
 
 
+def rooms() -> set[str]:
+    """The folders that hold modules, but for those that only hold rooms."""
+    found = {name(path.parent) for path in MODULES if path.name != "__init__.py"}
+    return {f"{one}/" for one in found} | {"tables/"}
+
+
+def test_the_rooms_are_those_that_the_page_names():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").split("## Rooms")[1].split("\n## ")[0]
+    table, to_come = page.split("Rooms to come")
+    told = dict(re.findall(r"^\| `([\w/]+/)` \| .* \| (.*) \|$", table, re.MULTILINE))
+    assert set(told) == rooms()
+    for room, files in told.items():
+        for file in re.findall(r"`([\w/]+\.\w+)`", files):
+            assert (ROOT / room / file).exists(), f"docs/architecture.md: {room}{file} is not there"
+    for room in re.findall(r"`([\w/]+/)`", to_come):
+        assert not (ROOT / room).exists(), f"docs/architecture.md: {room} is there already"
+
+
 def test_everything_that_is_imported_is_declared(project):
     """What the product imports, it also asks for; and asks for nothing that it does not import."""
     modules = {"dnspython": "dns", "google-re2": "re2", "pyyaml": "yaml"}
@@ -116,3 +134,13 @@ def test_every_ignored_lint_rule_says_why():
         for line in filter(None, map(str.strip, block.splitlines())):
             if re.match(r'"[A-Z]+\d*",', line):
                 assert "#" in line, f"pyproject.toml: {line} has no reason"
+
+
+FOREIGN = re.compile(r"\bsip\b|\bSIP\b|\bINVITE\b|\bBYE\b|\bACK\b|\bCANCEL\b|\b2xx\b|RFC \d|\buser\.(?!hangup\b)[a-z]")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "engine").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_engine_speaks_of_no_protocol(path: Path):
+    """What tables mean is in catalogues. (A room's face may say that it knows nothing of SIP.)"""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.name != "__init__.py" else []
+    assert [f"{i}: {line.strip()}" for i, line in enumerate(lines, 1) if FOREIGN.search(line)] == []

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calltable.tools import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from calltable.engine.language.load import Library
-    from calltable.engine.model.machine import Machine
+    from pathlib import Path
 
 
 class Overlay(argparse.Action):
@@ -31,16 +27,6 @@ def _is_overlay(path: Path) -> bool:
         return any(line.startswith("overlay:") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
     except OSError:
         return False
-
-
-def given(library: Library, paths: Sequence[Path]) -> list[Machine]:
-    """The machines that are in the files and folders of a command line; all where there are none."""
-    places = [path.resolve() for path in paths]
-    machines = [
-        machine for machine in library.machines.values()
-        if any(Path(machine.position.file).resolve().is_relative_to(place) for place in places)
-    ]  # fmt: skip
-    return machines or list(library.machines.values())
 
 
 def readable(path: Path) -> None:

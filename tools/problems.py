@@ -3,30 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from calltable.engine.language.load import Library
     from calltable.engine.model.machine import Machine
     from calltable.engine.model.problems import Problem
-
-
-@dataclass
-class Report:
-    """What a check found. ``seconds`` is the wall-clock time of loading and checking."""
-
-    problems: list[Problem]
-    library: Library | None = None
-    machines: list[Machine] = field(default_factory=list)
-    seconds: float = 0.0
-    states: int = 0
-    """How many states the explorer visited."""
-    alone: list[str] = field(default_factory=list)
-    """The machines that no composition of the explorer contains."""
+    from calltable.examination import Examination
 
 
 @dataclass(frozen=True)
@@ -43,35 +29,40 @@ class Paint:
 RED, GREEN, BOLD, DIM = "31;1", "32", "1", "2"
 
 
-def text(report: Report, paint: Paint, *, quiet: bool = False) -> Iterator[str]:
-    """The report line by line."""
-    blamed = Counter(table for problem in grouped(report) for table in problem.table.split(", "))
-    if not quiet and report.library is not None:
-        width = max((len(machine.name) for machine in report.machines), default=0)
-        for machine in report.machines:
-            count = blamed[machine.name]
-            verdict = paint(f"{count} problem{_s(count)}", RED) if count else paint("ok", GREEN)
-            cells = len({(state, event) for row in machine.rows.values() for state in row.states for event in row.events})
-            yield (
-                f"{machine.name:<{width}}  {len(machine.states):>3} states {len(machine.rows):>4} rows"
-                f" {cells:>5} cells  {verdict}"
-            )
-        yield ""
+def text(report: Examination, paint: Paint, *, quiet: bool = False, counted: bool = False) -> Iterator[str]:
+    """The report line by line. ``counted``: the machines have been printed already."""
+    if not quiet and not counted:
+        yield from machines(report, paint)
     files: dict[str, list[str]] = {}
     shown = grouped(report)
     for problem in shown:
         yield from _problem(problem, files, paint)
         yield ""
     if not quiet:
-        from calltable.tools.commands.explore import unexplored  # noqa: PLC0415
-
-        yield from map(unexplored, report.alone)
+        yield from (f"no composition contains {name}: its table was checked by itself, not explored" for name in report.alone)
+        if report.needed:
+            names = ", ".join(report.needed)
+            yield f"guards call {names}: a program brings such functions; `calltable serve` has no place for them and refuses the tables"
     if shown:
         yield paint(f"{len(shown)} problem{_s(len(shown))}", RED) + f"{_several(shown)} in {report.seconds:.2f} s"
     elif not quiet:
         names = f"{len(report.machines)} table{_s(len(report.machines))}"
         seen = f", {report.states:,} states explored" if report.states else ""
         yield paint(f"{names}, no problems", GREEN) + f"{seen} in {report.seconds:.2f} s"
+
+
+def machines(report: Examination, paint: Paint) -> Iterator[str]:
+    """A line for each machine: its size, and how many problems it has."""
+    if report.library is None:
+        return
+    blamed = Counter(table for problem in grouped(report) for table in problem.table.split(", "))
+    width = max((len(machine.name) for machine in report.machines), default=0)
+    for machine in report.machines:
+        count = blamed[machine.name]
+        verdict = paint(f"{count} problem{_s(count)}", RED) if count else paint("ok", GREEN)
+        cells = len({(state, event) for row in machine.rows.values() for state in row.states for event in row.events})
+        yield f"{machine.name:<{width}}  {len(machine.states):>3} states {len(machine.rows):>4} rows {cells:>5} cells  {verdict}"
+    yield ""
 
 
 def _several(shown: Sequence[Problem]) -> str:
@@ -107,7 +98,7 @@ def _problem(problem: Problem, files: dict[str, list[str]], paint: Paint) -> Ite
         yield f"    {paint('help:', BOLD)} {line}" if i == 0 else f"    {line}"
 
 
-def grouped(report: Report) -> list[Problem]:
+def grouped(report: Examination) -> list[Problem]:
     """The problems, those that one row would mend told as one: holes of many states, events, or machines."""
     from calltable.engine.check.suggest import suggested_row  # noqa: PLC0415
 
@@ -150,7 +141,7 @@ def grouped(report: Report) -> list[Problem]:
     return sorted(plain, key=lambda problem: problem.position)
 
 
-def _machine(report: Report, table: str) -> Machine:
+def _machine(report: Examination, table: str) -> Machine:
     if report.library is None:
         raise LookupError(table)
     return report.library.machines[table.split(", ", maxsplit=1)[0]]
@@ -161,7 +152,7 @@ def _few(names: Sequence[str]) -> str:
     return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
 
 
-def as_json(report: Report) -> dict[str, object]:
+def as_json(report: Examination) -> dict[str, object]:
     """The report as plain data: ``tables`` and ``problems``."""
     return {
         "seconds": round(report.seconds, 3),
@@ -179,7 +170,7 @@ def as_json(report: Report) -> dict[str, object]:
     }  # fmt: skip
 
 
-def sarif(report: Report) -> dict[str, object]:
+def sarif(report: Examination) -> dict[str, object]:
     """The report as SARIF 2.1.0, which code-scanning services read."""
     codes = sorted({problem.code for problem in report.problems})
     return {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +21,7 @@ from calltable.engine.model.types import duration
 from calltable.loading import Tables
 from calltable.observe.logs import LEVELS, set_up
 from calltable.tools import PROBLEMS, UsageError
+from calltable.tools.terminal import colours, visible
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -41,7 +41,7 @@ class Screen:
 
     def __init__(self, *, prefix: bool = False) -> None:
         """``prefix`` puts the number of the call before each line."""
-        self.color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        self.color = colours(sys.stdout)
         self.prefix = prefix
         self._begun: dict[int, float] = {}
 
@@ -66,7 +66,7 @@ class Screen:
         final = row is not None and row.final
         if final:
             del self._begun[session.id]
-        number = f"[{session.id}] " if self.prefix else ""
+        number = f"[{session.root.id}] " if self.prefix else ""
         tone = "dim" if final else "good" if row is not None and self._settled(session) else "going"
         line = f"{number}{now - begun:8.3f}  {self.paint(f'{state:<14}', tone)}{told.event}{detail(told.payload)}"
         width = len(line) - (len(self.paint("x", tone)) - 1 if self.color else 0)
@@ -82,7 +82,7 @@ def detail(payload: Any) -> str:
     """The code and the reason that came with an event, with a blank before."""
     message, code = payload.get("message"), payload.get("code")
     if isinstance(message, Response):
-        return f" {message.status} {message.reason}"
+        return f" {message.status} {visible(message.reason)}"
     if code is None:
         return f" {payload['by']}" if isinstance(payload.get("by"), str) else ""
     return f" {code} {REASONS.get(code, '')}".rstrip()

@@ -3,18 +3,21 @@
 A connection is two of these objects, one at each end, each holding what its own side has sent. Messages arrive
 in order, each no earlier than the one before. When one cannot leave (the link is cut, a filter holds it) it queues, and
 everything behind it too, as in a stream. Closing travels behind the data; breaking does not wait for it.
+
+A message that does not arrive because the connection ended before it goes on a new connection, once, as with real
+sockets; one for which the connection was made fails at once (RFC 3261 §18.2.2, §18.4).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from calltable.adapters.simulated.packet import Delay, Drop, Held, Link, Packet
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from calltable.adapters.simulated.clock import VirtualClock
     from calltable.adapters.simulated.packet import Verdict
@@ -64,15 +67,28 @@ class End(Protocol):
     def fail(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:
         """Tell the receiver of a failure now."""
 
+    def send_again(self, packet: Packet, to: Address, source: Address | None) -> None:
+        """Send a message that was lost with its connection, on another."""
+
     def accept(self, other: SimulatedConnection) -> SimulatedConnection | None:
         """The far end for a connection that arrives; None if nobody listens."""
+
+
+class Outgoing(NamedTuple):
+    """A message on its way: after which delay, where to if this connection ends first, and whether it may go again then."""
+
+    packet: Packet
+    seconds: float | None
+    to: Address
+    source: Address | None
+    again: bool
 
 
 class SimulatedConnection:
     """One end of a connection; the flow of everything that arrives at it."""
 
     __slots__ = (
-        "_broken", "_holding", "_last", "_link", "_moving", "_network", "_queue", "_refused", "_transport",
+        "_bounced", "_broken", "_holding", "_last", "_link", "_moving", "_network", "_queue", "_transport",
         "closed", "destination", "local", "peer", "port", "reason", "remote",
     )  # fmt: skip
 
@@ -95,33 +111,40 @@ class SimulatedConnection:
         self._link: Link = self._network.link(local, self.destination)
         self._last = 0.0
         self._holding = False
-        self._moving: deque[Packet | None] = deque()
-        self._queue: deque[tuple[Packet | None, float | None]] = deque()
-        self._refused: list[Packet] = []
+        self._queue: deque[Outgoing | None] = deque()
+        """What has not left yet; None is the end of the stream."""
+        self._moving: deque[Outgoing | None] = deque()
+        """What is under way."""
+        self._bounced: list[Outgoing] = []
+        """What met nobody, until that is known here."""
 
-    def send(self, data: bytes) -> None:
-        """Send one message."""
+    def send(self, data: bytes, to: Address, source: Address | None, *, again: bool = True) -> None:
+        """Send one message; ``to`` is where it goes if this connection ends first, and ``again`` says whether it may."""
         network = self._network
         self._transport.stats[f"{self.local.transport}_sent"] += 1
         packet = network.note(data, self.local, self.destination)
         verdict = network.judge(packet)
+        # As with real sockets: a message on the connection that is made for it has had its chance.
+        again = again and self.peer is not None
         if isinstance(verdict, Drop):
             packet.fate = "dropped"
+            self._bounced.append(Outgoing(packet, None, to, source, again))
             self._break()
             return
         if isinstance(verdict, Held):
             self._holding = True
             verdict.catch(packet, lambda after: self._release(packet, after))
-            self._queue.append((packet, 0.0))
+            self._queue.append(Outgoing(packet, 0.0, to, source, again))
             return
-        self._queue.append((packet, verdict.seconds if isinstance(verdict, Delay) else None))
+        seconds = verdict.seconds if isinstance(verdict, Delay) else None
+        self._queue.append(Outgoing(packet, seconds, to, source, again))
         self.resume()
 
     def close(self) -> None:
         """Close behind what was sent."""
         if not self.closed:
             self._end("closed by us")
-            self._queue.append((None, None))
+            self._queue.append(None)
             self.resume()
             self._network.clock.call_soon(self._tell_closed)
 
@@ -129,17 +152,18 @@ class SimulatedConnection:
         """Let go what may go."""
         if self._holding or not self._queue:
             return
+        clock = self._network.clock
         if self._link.cut:
             self._network.stalled.append(self)
             if self.peer is None and len(self._queue) == 1:
-                self._network.clock.call_later(self._network.connect_timeout, self._give_up_if_cut)
+                clock.call_later(self._network.connect_timeout, self._give_up_if_cut)
             return
-        clock = self._network.clock
         while self._queue:
-            packet, seconds = self._queue.popleft()
+            item = self._queue.popleft()
+            seconds = None if item is None else item.seconds
             delay = self._network.draw_delay(self._link) if seconds is None else seconds
             self._last = max(clock.time() + delay, self._last)
-            self._moving.append(packet)
+            self._moving.append(item)
             clock.call_at(self._last, self._arrive)
 
     def _release(self, packet: Packet, after: float) -> None:
@@ -153,32 +177,29 @@ class SimulatedConnection:
     def _arrive(self) -> None:
         if not self._moving:
             return  # given up meanwhile
-        packet = self._moving.popleft()
-        if packet is None:
+        item = self._moving.popleft()
+        if item is None:
             if self.peer is not None:
                 self.peer.lose("closed by the peer")
             return
-        if self._broken:
-            packet.fate = "broken"
-            return
-        if self.peer is None and not self._refused:
+        if self.peer is None and not self._bounced:
             node = self._network.nodes.get(self.destination)
             self.peer = node.accept(self) if node is not None else None
         if self.peer is None:
-            self._refuse(packet)
-        else:
-            self.peer.deliver(packet)
+            self._refuse(item)
+        elif not self.peer.deliver(item.packet):
+            self._bounce(item)
 
-    def deliver(self, packet: Packet) -> None:
-        """Take a message from the other end."""
+    def deliver(self, packet: Packet) -> bool:
+        """Take a message from the other end; False if this end is closed."""
         receiver = self._transport.receiver
         if self.closed or receiver is None:
-            packet.fate = "broken"
-            return
+            return False
         packet.fate = "delivered"
         packet.delivered = self._network.clock.time()
         self._transport.stats[f"{self.local.transport}_received"] += 1
         receiver.received(packet.data, self.remote, self.local, self)
+        return True
 
     def lose(self, reason: str) -> None:
         """Learn that the connection is gone."""
@@ -186,51 +207,63 @@ class SimulatedConnection:
             return
         self._end(reason)
         self._broken = True
-        self._fail_queue(f"connection lost: {reason}")
+        self._lose_all(f"connection lost: {reason}", "broken")
         self._tell_closed()
 
-    def _refuse(self, packet: Packet) -> None:
+    def _bounce(self, item: Outgoing) -> None:
+        """The other end is closed: it resets the connection, which is known here after the way back."""
+        item.packet.fate = "broken"
+        if not self.closed:
+            self._bounced.append(item)
+            if len(self._bounced) == 1:
+                self._later_back(self.lose, "connection reset")
+
+    def _refuse(self, item: Outgoing) -> None:
         """Nobody is there: say so after the way back, or after the time-out if the other side is silent."""
         network = self._network
-        packet.fate = "unreachable"
-        if not self._refused:
+        item.packet.fate = "unreachable"
+        if not self._bounced:
             if network.icmp:
-                back = network.link(self.destination, self.local)
-                network.clock.call_later(network.draw_delay(back), self._give_up, "Connection refused")
+                self._later_back(self._give_up, "Connection refused")
             else:
                 network.clock.call_later(network.connect_timeout, self._give_up, self._timed_out())
-        self._refused.append(packet)
+        self._bounced.append(item)
+
+    def _later_back(self, method: Callable[[str], None], reason: str) -> None:
+        network = self._network
+        network.clock.call_later(network.draw_delay(network.link(self.destination, self.local)), method, reason)
 
     def _give_up(self, reason: str) -> None:
-        self._end(reason)
-        self._broken = True
-        failed = self._refused + [packet for packet in self._moving if packet is not None]
-        self._refused = []
-        self._moving.clear()
-        for packet in failed:
-            packet.fate = "unreachable"
-            self._transport.fail(self.remote, self, reason, packet.data)
-        self._fail_queue(reason)
+        if not self._broken:
+            self._end(reason)
+            self._broken = True
+            self._lose_all(reason, "unreachable")
 
     def _give_up_if_cut(self) -> None:
-        if self.peer is None and self._link.cut and not self._broken:
+        if self.peer is None and self._link.cut:
             self._give_up(self._timed_out())
 
     def _timed_out(self) -> str:
         return f"no answer to the connection within {self._network.connect_timeout:g} s"
 
-    def _fail_queue(self, reason: str) -> None:
-        queue, self._queue = self._queue, deque()
-        for packet, _ in queue:
-            if packet is not None:
-                packet.fate = "unreachable" if self.peer is None else "broken"
-                self._transport.fail(self.remote, self, reason, packet.data)
+    def _lose_all(self, reason: str, fate: str) -> None:
+        """Send what did not arrive on another connection, report what cannot be."""
+        lost = [item for item in (*self._bounced, *self._moving, *self._queue) if item is not None]
+        self._bounced = []
+        self._moving.clear()
+        self._queue.clear()
+        for item in lost:
+            if item.packet.fate != "dropped":
+                item.packet.fate = fate
+            if item.again:
+                self._transport.send_again(item.packet, item.to, item.source)
+            else:
+                self._transport.fail(item.to, self, reason, item.packet.data)
 
     def _break(self) -> None:
         """Both ends lose the connection: this one as soon as the caller is done, the other after the delay."""
         clock = self._network.clock
         clock.call_soon(self.lose, "connection reset")
-        self._broken = True
         if self.peer is not None:
             clock.call_later(self._network.draw_delay(self._link), self.peer.lose, "connection reset")
 

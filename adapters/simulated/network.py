@@ -321,11 +321,11 @@ class SimulatedTransport:
     def send(self, data: bytes, to: Address, source: Address | None = None, flow: Flow | None = None) -> None:
         """Send one message; see ``Transport.send``."""
         if isinstance(flow, SimulatedConnection) and not flow.closed:
-            flow.send(data)
+            flow.send(data, to, source)
             return
         connection = self.connections.get(to)
         if connection is not None:
-            connection.send(data)
+            connection.send(data, to, source)
             return
         sender = flow if isinstance(flow, SimulatedListener) else None
         if sender is None:
@@ -334,9 +334,8 @@ class SimulatedTransport:
         if sender is None:
             self.fail_soon(to, flow, no_listener(to, self.listeners), data)
         elif to.reliable:
-            connection = SimulatedConnection(self, sender.local, to)
-            self.connections[to] = connection
-            connection.send(data)
+            connection = self.connections[to] = SimulatedConnection(self, sender.local, to)
+            connection.send(data, to, source)
         else:
             self.stats["udp_sent"] += 1
             self.network.datagram(data, sender, to)
@@ -388,6 +387,18 @@ class SimulatedTransport:
     def fail_soon(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:
         """Tell the receiver of a failure, but not from inside ``send``."""
         self.network.clock.call_soon(self.fail, remote, flow, reason, data)
+
+    def send_again(self, packet: Packet, to: Address, source: Address | None) -> None:
+        """Send a message that was lost with its connection, on another: this once."""
+        self.stats[f"{to.transport}_resent"] += 1
+        connection = self.connections.get(to)
+        if connection is None:
+            local = self.local_for(to, source)
+            if local is None:
+                self.fail_soon(to, None, no_listener(to, self.listeners), packet.data)
+                return
+            connection = self.connections[to] = SimulatedConnection(self, local, to)
+        connection.send(packet.data, to, source, again=False)
 
     def accept(self, other: SimulatedConnection) -> SimulatedConnection | None:
         """The far end for a connection that arrives; None if nobody listens."""

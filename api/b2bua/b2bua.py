@@ -6,11 +6,15 @@ calls that are up.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
+from calltable.adapters.sip.message.body import Content
+from calltable.adapters.sip.message.headers import quote_string
 from calltable.adapters.sip.message.message import Request
 from calltable.b2bua.call import CallRecord
 from calltable.b2bua.routes import Finder, Routed
+from calltable.engine.observe.folding import Folding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,9 +22,12 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.account import Account
     from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
     from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
+
+log = logging.getLogger("calltable.routes")
 
 BRIDGE = "b2bua/bridge"
 
@@ -49,6 +56,9 @@ class B2BUA:
         """How many calls were taken: the number of the last one."""
         self._accounts: dict[int, Account] = {}
         """Whom each call counts for, where sources are counted."""
+        self._untaken: dict[int, ServerTransaction] = {}
+        """INVITEs that their call has given to no leg yet: it must not end and leave them without an answer."""
+        self._log = Folding(log, engine.executor.scheduler)
         self.draining = False
         self.ended: list[Callable[[Session], None]] = []
         engine.stack.application = self
@@ -66,7 +76,7 @@ class B2BUA:
         self.numbered += 1
         number = str(self.numbered)
         session = stack.executor.create(self.machine, self, number)
-        source = session.context = transaction.to
+        source = session.context = transaction.source
         self.calls[session.id] = session
         self.records[session.id] = CallRecord(
             number, session, request.from_.uri, request.uri, request.call_id, str(source), stack.executor.now
@@ -78,6 +88,20 @@ class B2BUA:
         stack.executor.dispatch(
             session, "engine.started", {"transaction": transaction, "message": request, "offer": offer}
         )
+        if transaction.open and transaction.user is None:
+            if session.ended:
+                stack.refuse(transaction, 500)
+            else:
+                self._untaken[session.id] = transaction
+
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:
+        """What an INVITE would get now: 503 where no calls are taken, the status of a route that rejects, 404 without a route."""
+        if self.draining or len(self.calls) >= self.max_calls:
+            return 503, (("Retry-After", str(self.retry_after)),)
+        found = self.router.find(request, source)
+        if isinstance(found, Routed):
+            found = found.target or found.reject
+        return found if isinstance(found, int) else 200, ()
 
     # -- as the owner of calls
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
@@ -92,6 +116,9 @@ class B2BUA:
         """Forget a call that is over."""
         self.calls.pop(child.id, None)
         self.records.pop(child.id, None)
+        untaken = self._untaken.pop(child.id, None)
+        if untaken is not None and untaken.user is None:
+            self.engine.stack.refuse(untaken, 500)
         account = self._accounts.pop(child.id, None)
         if account is not None:
             account.lost_call()
@@ -99,10 +126,11 @@ class B2BUA:
         for tell in self.ended:
             tell(child)
 
-    def hangup(self) -> None:
-        """End every call that is up, through its own rows."""
+    def hangup(self, reason: str = "") -> None:
+        """End every call that is up, through its own rows. ``reason`` is told to both sides of each (RFC 3326)."""
+        why = Content(headers=[("Reason", f"SIP;cause=503;text={quote_string(reason)}")]) if reason else None
         for session in list(self.calls.values()):
-            self.engine.executor.dispatch(session, "user.hangup")
+            self.engine.executor.dispatch(session, "user.hangup", {"message": why})
 
     def _find(self, session: Session, p: Mapping[str, Any]) -> None:
         message: Request = p["message"]
@@ -114,6 +142,8 @@ class B2BUA:
         record = self.records.get(session.id)
         if record is not None:
             record.route, record.target = found.route, found.target or ""
+        if found.reason:
+            self._log.warning("a route could not be used", parts={"call": session.path, "route": found.route, "reason": found.reason})
         if found.target is None:
             self.engine.executor.post(session, "route.rejected", {"code": found.reject})
         else:

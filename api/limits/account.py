@@ -23,6 +23,9 @@ MINUTE: Final = 60.0
 RATIO: Final = 3
 """Bytes that a source which has not proved itself gets for each byte that came from it."""
 
+CALLS: Final = frozenset({"INVITE", "OPTIONS"})
+"""What begins a call, or asks what would become of one (RFC 3261 §11.2)."""
+
 _call_id: Final = re.compile(rb"^(?:call-id|i)[ \t]*:[ \t]*([^\r\n]+)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -85,7 +88,7 @@ class SourceAccount:
         figures = self.figures
         if self.transactions >= figures.transactions:
             return "transactions"
-        if request.method == "INVITE":
+        if request.method in CALLS:
             if self.early >= figures.early:
                 return "unanswered calls"
             if self.calls >= min(figures.calls, most_calls):

@@ -23,7 +23,7 @@ from calltable.adapters.sip.message.message import Request
 from calltable.adapters.sip.message.uri import parse_uri
 from calltable.adapters.sip.message.validate import Rejection
 from calltable.adapters.sip.transaction.outgoing import Sent
-from calltable.limits.account import MINUTE, SourceAccount
+from calltable.limits.account import CALLS, MINUTE, SourceAccount
 from calltable.limits.buckets import Bucket
 from calltable.limits.figures import Plan, source_key
 
@@ -151,7 +151,7 @@ class SourceAdmission:
         now = self.now()
         why = account.over_limit(request, now, max(1, int(self.plan.share * self.capacity)))
         if not why:
-            if request.method != "INVITE" or self.overload is None or not self.overload.sheds():
+            if request.method not in CALLS or self.overload is None or not self.overload.sheds():
                 return None
             why = "overload"
         if self._emergency(request) and account.emergency(now):

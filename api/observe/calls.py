@@ -130,9 +130,9 @@ def _who(session: Session, source: str, event: str) -> str:
     """Who an event comes from, as people say it."""
     if event == FAILED:
         return "server"
-    leg = (session.children or {}).get(source)
+    leg = session.machine.model.children.get(source)
     if leg is not None:
-        return "caller" if leg.machine.name == "leg/uas" else "callee"
+        return "caller" if leg.machine == "leg/uas" else "callee"
     return {"user": "operator", "route": "route", "after": "timer", "timer": "timer"}.get(event.partition(".")[0], source)
 
 

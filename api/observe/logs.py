@@ -34,6 +34,7 @@ LOGGERS: Final = {
     "calltable.routes": "routes that could not be used",
     "calltable.sip": "messages that were refused or could not be sent",
     "calltable.sip.transport": "sockets and connections",
+    "calltable.limits": "requests that were refused because of a limit",
     "calltable.engine": "faults of tables and adapters",
     "calltable.phone": "the softphone",
 }

@@ -13,8 +13,10 @@ import dataclasses
 import logging
 import time
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from calltable.adapters.sip.core.trust import Trust
 from calltable.adapters.sip.locate.lookup import Lookup
 from calltable.adapters.sip.transport.sockets import SocketTransport
 from calltable.assembly import Engine
@@ -45,6 +47,10 @@ log = logging.getLogger("calltable.serve")
 
 _BEYOND: Final = 2.0
 """Seconds that hung-up calls may take beyond Timer F, when a BYE that nobody answers is given up (RFC 3261 §17.1.2.2)."""
+
+SERVED: Final = MappingProxyType({"liveness_check": True, "max_duration": 43_200.0})
+"""Settings of tables that a server has on where its configuration says nothing: it runs for months, and a call whose peers are gone must
+not stay as long. Seconds."""
 
 _TIDY: Final = 20.0
 """Seconds between two looks whether the memory of past calls can be given back."""
@@ -77,11 +83,12 @@ class Server:
         loop = asyncio.get_running_loop()
         self.transport = SocketTransport(limits=config.transport)
         self.lookup = Lookup()
-        self.overload = Overload(loop, config.sources.shed)
+        self.trust = Trust(config.trusted)
+        self.overload = Overload(loop, config.sources.shed, self.transport.behind)
         self.admission = SourceAdmission(
             config.sources, loop.time, capacity=config.max_calls, retry_after=round(config.retry_after), overload=self.overload, own=self._own_hosts,
         )  # fmt: skip
-        self.engine = Engine(self.tables, loop, self.transport, self.lookup, admission=self.admission, host=config.host or NAMELESS)
+        self.engine = Engine(self.tables, loop, self.transport, self.lookup, admission=self.admission, trust=self.trust, host=config.host or NAMELESS)
         self.b2bua = B2BUA(
             self.engine, Router(config.routes), max_calls=config.max_calls, retry_after=round(config.retry_after)
         )
@@ -164,6 +171,7 @@ class Server:
             self.config, self.tables = config, tables
             self.b2bua.router = Router(config.routes)
             self.b2bua.max_calls, self.b2bua.retry_after = config.max_calls, round(config.retry_after)
+            self.trust.renew(config.trusted)
             self.admission.renew(config.sources, capacity=config.max_calls, retry_after=round(config.retry_after))
             counters["reloads"] += 1
             changes = "; ".join(f"{name}: {what}" for name, what in renewal.tables.items())
@@ -176,7 +184,7 @@ class Server:
 
     def _load(self, config: Config) -> Tables:
         """What the program gave, with what the configuration names; read from the files."""
-        return config.load_tables(self._own.recipe if self._own is not None else None)
+        return config.load_tables(self._own.recipe if self._own is not None else Recipe(defaults=SERVED))
 
     async def shadow(self, path: Path) -> dict[str, Any]:
         """Let a candidate (a table, a folder, or an overlay over what runs) see what happens from now on.
@@ -198,7 +206,7 @@ class Server:
             raise FileNotFoundError(f"there is no {path}")
         if is_overlay(path):
             return self._load(dataclasses.replace(config, overlays=(*config.overlays, path)))
-        own = self._own.recipe if self._own is not None else Recipe()
+        own = self._own.recipe if self._own is not None else Recipe(defaults=SERVED)
         return dataclasses.replace(config, tables=(path,)).load_tables(own._replace(paths=()))
 
     async def _command_shadow(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -225,7 +233,7 @@ class Server:
         self.b2bua.draining = True
         if await self._empty(self.config.drain):
             return True
-        self.b2bua.hangup()
+        self.b2bua.hangup("the server shuts down")
         await self._empty(float(self.tables.config.get("timer_f", 32.0)) + _BEYOND)
         return False
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
 
+    from calltable.engine.run.store import Store
     from calltable.loading import Tables
     from calltable.observe.entry import Entry
     from calltable.simulation.agents import AgentCall
@@ -35,7 +36,7 @@ GENTLE = 0.15
 LIFETIME = 5.0
 """T4, seconds: SIP forgets a transaction so long after its end, and takes what comes later for something new."""
 
-QUIET = frozenset({"active", "calling", "early", "incoming", "terminated"})
+QUIET = frozenset({"active", "calling", "early", "incoming", "terminated", "over"})
 """States in which a leg may be while nobody acts."""
 
 
@@ -83,9 +84,11 @@ class CrowdReport:
 class Crowd:
     """One batch. ``calls`` maps the number of each call to its two ends, as far as they came to be."""
 
-    def __init__(self, seed: str, count: int, mix: Mix, tables: Tables | None, reload: Tables | None, *, trace: bool) -> None:
+    def __init__(self, seed: str, count: int, mix: Mix, tables: Tables | None, reload: Tables | None, *, trace: bool,
+                 stores: Callable[[str], Store] | None = None) -> None:
         self.simulation = sim = Simulation(
-            seed, loss=mix.loss, duplicate=mix.duplicate, reorder=mix.reorder, delay=mix.delay, tables=tables, trace=trace
+            seed, loss=mix.loss, duplicate=mix.duplicate, reorder=mix.reorder, delay=mix.delay, tables=tables, trace=trace,
+            stores=stores,
         )
         self.mix = mix
         self.dice = sim.random("plans")
@@ -171,7 +174,7 @@ class Crowd:
         """End a whole call, as the operator may at any moment."""
         caller = self.calls[number][0]
         server = self.simulation.servers["b2bua"]
-        leg = caller.session.context if caller is not None and caller.session is not None else None
+        leg = caller.leg.context if caller is not None and caller.leg is not None else None
         for session in list(server.calls.values()):
             a = (session.children or {}).get("a")
             if leg is not None and a is not None and a.context.dialog.call_id == leg.dialog.call_id and caller is not None:

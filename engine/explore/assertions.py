@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from calltable.engine.explore.composition import Composition
+    from calltable.engine.explore.element import LocalCode
     from calltable.engine.explore.search import Graph
     from calltable.engine.explore.system import State, System
     from calltable.engine.language.source import Node
@@ -162,15 +163,14 @@ class Watch:
 
         return holds
 
-    def _holds(self, code: Any, kept: Mapping[str, tuple[str, ...]], key: str, values: tuple[Any, ...]) -> bool:
-        actors, over, _ = code
+    def _holds(self, code: LocalCode, kept: Mapping[str, tuple[str, ...]], key: str, values: tuple[Any, ...]) -> bool:
         owner, _, variable = key.rpartition(".")
-        for slot, machine, state, held, *_ in actors:
-            if slot == key:
-                return state in values
-            if slot == owner and variable in kept[machine]:
-                return held[kept[machine].index(variable)] in values
-        if key in over:
+        for actor in code.actors:
+            if actor.slot == key:
+                return actor.state in values
+            if actor.slot == owner and variable in kept[actor.machine]:
+                return actor.values[kept[actor.machine].index(variable)] in values
+        if key in code.over:
             return ENDED in values or "terminated" in values
         return "none" in values
 

@@ -77,22 +77,21 @@ class Choices:
         return bool(self._path)
 
 
-ORACLE = Choices()
-"""The one of this process: compiled cells are shared by all elements, and one thing happens at a time."""
+def asking(machine: Machine, catalogue: Catalogue, choices: Choices) -> tuple[Machine, dict[str, Callable[..., Any]]]:
+    """The machine with every call of a predicate in a guard under a name of its own, and the functions of these names.
 
-
-def asking(machine: Machine, catalogue: Catalogue) -> tuple[Machine, dict[str, Callable[..., Any]]]:
-    """The machine with every call of a predicate in a guard under a name of its own, and the functions of these names."""
+    They answer what ``choices`` says. One of these serves all elements that run the machine, since one thing happens at a time.
+    """
     guards = [row.guard for row in machine.rows.values() if row.guard is not None]
     known = {one.text: one.domain for one in subjects(guards, GuardTypes(machine, catalogue)) if isinstance(one.node, x.Call)}
     functions: dict[str, Callable[..., Any]] = {
-        name: _function(name, _domain(predicate.returns)) for name, predicate in catalogue.predicates.items()
+        name: _function(choices, name, _domain(predicate.returns)) for name, predicate in catalogue.predicates.items()
     }
     calls = {text(node): node for guard in guards for node in x.walk(guard) if isinstance(node, x.Call)}
     if not calls:
         return machine, functions
     for call, node in calls.items():
-        functions[call] = _function(call, known.get(call) or _domain(catalogue.predicates[node.name].returns))
+        functions[call] = _function(choices, call, known.get(call) or _domain(catalogue.predicates[node.name].returns))
     rows = {
         name: row if row.guard is None else dataclasses.replace(row, guard=_named(row.guard))
         for name, row in machine.rows.items()
@@ -100,9 +99,9 @@ def asking(machine: Machine, catalogue: Catalogue) -> tuple[Machine, dict[str, C
     return dataclasses.replace(machine, rows=rows), functions
 
 
-def _function(call: str, domain: Sequence[Any]) -> Callable[..., Any]:
+def _function(choices: Choices, call: str, domain: Sequence[Any]) -> Callable[..., Any]:
     def answer(*_: Any) -> Any:
-        return ORACLE.ask(call, domain)
+        return choices.ask(call, domain)
 
     return answer
 

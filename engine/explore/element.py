@@ -1,4 +1,4 @@
-"""One SIP element in the explorer: sessions of compiled tables and an abstract adapter, as a pure transducer.
+"""One element in the explorer: sessions of compiled tables and an abstract adapter, as a pure transducer.
 
 An element is what one executor would run: a user agent with its leg, or a B2BUA with a bridge and two. Its local
 state is one hashable value; ``react(local, input)`` gives it one external input, carries every follow-up through
@@ -16,15 +16,14 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.explore.choices import ORACLE
 from calltable.engine.explore.scene import ENDED, NOBODY, Actor, Message, Scene, Shown, Violation
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Hashable, Iterator, Mapping
 
-    from calltable.engine.explore.choices import Answers
+    from calltable.engine.explore.choices import Answers, Choices
     from calltable.engine.explore.scene import Adapter, Input
     from calltable.engine.model.machine import Machine
     from calltable.engine.run.program import CompiledMachine
@@ -40,6 +39,29 @@ class Reaction(NamedTuple):
     code: str
     answers: Answers = ()
     """What predicates were asked on the way, and answered."""
+
+
+class ActorCode(NamedTuple):
+    """A live session as a value. ``values`` are those of ``kept_variables``, ``parent`` is a slot or empty."""
+
+    slot: str
+    machine: str
+    state: str
+    values: tuple[Any, ...]
+    armed: tuple[str, ...]
+    timers: tuple[tuple[str, bool], ...]
+    deferred: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]
+    parent: str
+    prefix: str
+    started: int
+
+
+class LocalCode(NamedTuple):
+    """A local state as a value: live sessions, the slots of those that are over, and the adapter's state."""
+
+    actors: tuple[ActorCode, ...]
+    over: tuple[str, ...]
+    adapter: Hashable
 
 
 def kept_variables(machine: Machine, watched: frozenset[str] = frozenset()) -> tuple[str, ...]:
@@ -78,16 +100,17 @@ class Element:
     """A transducer: ``react`` and ``inputs`` are pure functions of a local state, given by its number."""
 
     def __init__(
-        self, name: str, machines: Mapping[str, CompiledMachine], adapter: Adapter,
+        self, name: str, machines: Mapping[str, CompiledMachine], adapter: Adapter, choices: Choices,
         *, watched: Mapping[str, frozenset[str]] | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.machines = machines
         self.adapter = adapter
+        self.choices = choices
         self.kept = {
             name: kept_variables(one.model, (watched or {}).get(name, frozenset())) for name, one in machines.items()
         }
-        self.codes: list[Any] = []
+        self.codes: list[LocalCode] = []
         self.starts: list[int] = []
         """The local states that ``initial`` made."""
         self._numbers: dict[Any, int] = {}
@@ -97,7 +120,7 @@ class Element:
     # -- states as values
     def number(self, scene: Scene) -> int:
         """The number of a scene's local state."""
-        code = (
+        code = LocalCode(
             tuple(self._actor_code(actor) for _, actor in sorted(scene.actors.items())),
             tuple(sorted(scene.over)),
             self.adapter.code(),
@@ -108,10 +131,10 @@ class Element:
             self.codes.append(code)
         return found
 
-    def _actor_code(self, actor: Actor) -> tuple[Any, ...]:
+    def _actor_code(self, actor: Actor) -> ActorCode:
         session = actor.session
         machine = session.machine.name
-        return (
+        return ActorCode(
             actor.slot, machine, session.state, tuple([getattr(session, "v_" + name) for name in self.kept[machine]]),
             actor.armed, tuple(sorted(actor.timers.items())),
             tuple((event, tuple(sorted(held.items()))) for event, held in actor.deferred),
@@ -120,7 +143,7 @@ class Element:
 
     def scene(self, local: int) -> Scene:
         """The local state laid out."""
-        scene = Scene(self.machines, self.adapter)
+        scene = Scene(self.machines, self.adapter, self.choices)
         actors, over, adapter = self.codes[local]
         parents: list[tuple[Actor, str]] = []
         for slot, machine, state, values, armed, timers, deferred, parent, prefix, started in actors:
@@ -159,8 +182,15 @@ class Element:
         key = (local, given)
         found = self._reactions.get(key)
         if found is None:
-            found = self._reactions[key] = tuple(branches(lambda: self._react(local, given)))
+            found = self._reactions[key] = tuple(self._branches(lambda: self._react(local, given)))
         return found
+
+    def _branches(self, work: Callable[[], Reaction]) -> Iterator[Reaction]:
+        """What work comes to, for each way in which predicates can answer."""
+        self.choices.begin()
+        yield work()
+        while self.choices.again():
+            yield work()
 
     def _react(self, local: int, given: Input) -> Reaction:
         scene = self.scene(local)
@@ -172,7 +202,7 @@ class Element:
         except Violation as found:
             problem, code = str(found), found.code
         after = local if problem else self.number(scene)
-        return Reaction(after, tuple(scene.sent), tuple(scene.shown), problem, code, ORACLE.answers())
+        return Reaction(after, tuple(scene.sent), tuple(scene.shown), problem, code, self.choices.answers())
 
     def _give(self, scene: Scene, given: Input) -> None:
         kind = given[0]
@@ -210,12 +240,12 @@ class Element:
 
     def initial(self, slot: str = "", machine: str = "", fields: Mapping[str, Any] | None = None) -> tuple[Reaction, ...]:
         """The states before anything happened, or with one session started."""
-        made = tuple(branches(lambda: self._initial(slot, machine, fields or {})))
+        made = tuple(self._branches(lambda: self._initial(slot, machine, fields or {})))
         self.starts += [one.local for one in made]
         return made
 
     def _initial(self, slot: str, machine: str, fields: Mapping[str, Any]) -> Reaction:
-        scene = Scene(self.machines, self.adapter)
+        scene = Scene(self.machines, self.adapter, self.choices)
         self.adapter.load(None)
         problem = code = ""
         if slot:
@@ -224,7 +254,7 @@ class Element:
                 scene.drain()
             except Violation as found:
                 problem, code = str(found), found.code
-        return Reaction(self.number(scene), tuple(scene.sent), tuple(scene.shown), problem, code, ORACLE.answers())
+        return Reaction(self.number(scene), tuple(scene.sent), tuple(scene.shown), problem, code, self.choices.answers())
 
     def over(self, local: int) -> bool:
         """Whether there were sessions and none is left."""
@@ -234,7 +264,7 @@ class Element:
     def states(self, local: int) -> dict[str, str]:
         """Slot to state, ``ended`` where the session is over."""
         actors, over, _ = self.codes[local]
-        return {**dict.fromkeys(over, ENDED), **{one[0]: one[2] for one in actors}}
+        return {**dict.fromkeys(over, ENDED), **{one.slot: one.state for one in actors}}
 
     def reactions(self) -> Iterator[Reaction]:
         """Every reaction that was asked for so far."""
@@ -243,11 +273,3 @@ class Element:
     def asked(self) -> Iterator[tuple[int, Input]]:
         """Every local state and input that was asked for so far."""
         return iter(self._reactions)
-
-
-def branches(work: Callable[[], Reaction]) -> Iterator[Reaction]:
-    """What work comes to, for each way in which predicates can answer."""
-    ORACLE.begin()
-    yield work()
-    while ORACLE.again():
-        yield work()

@@ -10,7 +10,7 @@ import itertools
 from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.engine.explore.assertions import Watch
-from calltable.engine.explore.choices import asking
+from calltable.engine.explore.choices import Choices, asking
 from calltable.engine.explore.element import Element
 from calltable.engine.explore.search import LIMIT, Search
 from calltable.engine.explore.system import System
@@ -41,11 +41,11 @@ class Explored(NamedTuple):
     result: Result
 
 
-def compiled(machines: Mapping[str, Machine], catalogue: Catalogue) -> dict[str, CompiledMachine]:
-    """The machines, ready to be explored: with the catalogue's own configuration, and predicates that answer everything they might."""
+def compiled(machines: Mapping[str, Machine], catalogue: Catalogue, choices: Choices) -> dict[str, CompiledMachine]:
+    """The machines, ready to be explored: with the catalogue's own configuration, and predicates that answer as ``choices`` says."""
     config = {name: parameter.default for name, parameter in catalogue.config.items()}
     return {name: compile_machine(machine, config, functions)
-            for name, (machine, functions) in ((name, asking(one, catalogue)) for name, one in machines.items())}  # fmt: skip
+            for name, (machine, functions) in ((name, asking(one, catalogue, choices)) for name, one in machines.items())}  # fmt: skip
 
 
 def concerned(
@@ -72,14 +72,14 @@ def with_peers(machines: Mapping[str, Machine], compositions: Sequence[Compositi
 
 def build(
     composition: Composition, machines: Mapping[str, CompiledMachine], catalogue: Catalogue, bounds: Mapping[str, int],
-    *, watched: Mapping[str, frozenset[str]] | None = None,
+    choices: Choices, *, watched: Mapping[str, frozenset[str]] | None = None,
 ) -> tuple[System, list[list[Reaction]]]:  # fmt: skip
     """The system of a composition, and its initial states.
 
-    ``watched`` names variables by machine that a state must hold though no guard reads them.
+    ``choices`` are those that the machines were compiled with. ``watched`` names variables by machine that a state must hold though no guard reads them.
     """
     elements = [
-        Element(part.name, machines, part.adapter(catalogue), watched=watched or {})
+        Element(part.name, machines, part.adapter(catalogue), choices, watched=watched or {})
         for part in composition.parts
     ]  # fmt: skip
     system = System(elements, composition.wires, bounds, ordered=composition.ordered)
@@ -96,12 +96,16 @@ def build(
 
 def search(
     composition: Composition, machines: Mapping[str, CompiledMachine], catalogue: Catalogue, bounds: Mapping[str, int],
-    *, stated: Sequence[Assertion] = (), limit: int = LIMIT, progress: Callable[[int, int], None] | None = None,
+    choices: Choices, *, stated: Sequence[Assertion] = (), limit: int = LIMIT,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Explored:  # fmt: skip
-    """Search one composition within ``bounds``, with the built-in properties and those that are ``stated``."""
+    """Search one composition within ``bounds``, with the built-in properties and those that are ``stated``.
+
+    ``choices`` are those that the machines were compiled with.
+    """
     of_this = [one for one in stated if one.concerns(composition)]
     watched = {name: frozenset(name for one in of_this for name in one.variables) for name in machines}
-    system, initials = build(composition, machines, catalogue, bounds, watched=watched)
+    system, initials = build(composition, machines, catalogue, bounds, choices, watched=watched)
     invariants = composition.properties(system, composition.wires)
     watch = Watch(of_this, system, composition)
 
@@ -128,7 +132,8 @@ def explore(
 
     ``progress`` is told the composition's name, the states found, and how many of them are still to be looked at.
     """
-    ready = compiled(with_peers(machines, compositions), catalogue)
+    choices = Choices()
+    ready = compiled(with_peers(machines, compositions), catalogue, choices)
     for composition in compositions:
         bounds = composition.quick if profile == "quick" else composition.full
         if bounds is None or (only and composition.name not in only):
@@ -141,4 +146,4 @@ def explore(
             if progress is not None:
                 progress(name, found, left)
 
-        yield search(composition, ready, catalogue, bounds, stated=stated, limit=limit, progress=told)
+        yield search(composition, ready, catalogue, bounds, choices, stated=stated, limit=limit, progress=told)

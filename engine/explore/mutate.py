@@ -14,6 +14,7 @@ import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.engine.check.check import check
+from calltable.engine.explore.choices import Choices
 from calltable.engine.explore.explorer import compiled, search
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import FAILED, Action
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.explore.scene import Input
     from calltable.engine.language.load import Library
+    from calltable.engine.model.catalogue import Catalogue
     from calltable.engine.model.machine import Machine, Row
     from calltable.engine.model.problems import Problem
 
-EXTRA = {"leg": "sip.bye", "transaction": "sip.retransmit", "b2bua": ""}
-"""The send that is added to rows that have none, by the table's folder."""
-
 LIMIT = 400_000
 """States after which a composition of a mutant is given up: it has more than the tables it was made from."""
+
+
+_NOTHING: Mapping[str, str] = {}
 
 
 class Mutant(NamedTuple):
@@ -68,20 +70,23 @@ UNCHANGED = "nothing observable changes within the bounds"
 MISSED = "it changes what can be observed, and no property forbids that"
 
 
-def mutants(library: Library, tables: Sequence[str] = ()) -> Iterator[Mutant]:
-    """Every mutant of the tables (or of those named), in file order."""
+def mutants(library: Library, tables: Sequence[str] = (), extra: Mapping[str, str] = _NOTHING) -> Iterator[Mutant]:
+    """Every mutant of the tables (or of those named), in file order.
+
+    ``extra`` names, by the folder of the table, the action that is added to rows that only talk to their owner.
+    """
     for machine in library.machines.values():
         if tables and machine.name not in tables:
             continue
         for row in sorted(machine.rows.values(), key=lambda row: row.position):
-            for kind, what, broken in _broken(row, machine):
+            for kind, what, broken in _broken(row, machine, library.catalogue, extra.get(machine.name.partition("/")[0], "")):
                 rows = {name: one for name, one in machine.rows.items() if name != row.id}
                 if broken is not None:
                     rows = {**machine.rows, row.id: broken}
                 yield Mutant(kind, machine.name, row.id, what, dataclasses.replace(machine, rows=rows))
 
 
-def _broken(row: Row, machine: Machine) -> Iterator[tuple[str, str, Row | None]]:
+def _broken(row: Row, machine: Machine, catalogue: Catalogue, extra: str) -> Iterator[tuple[str, str, Row | None]]:
     """The ways to break one row: kind, what it is, and the row (None: gone)."""
 
     def change(**changes: object) -> Row:
@@ -97,10 +102,9 @@ def _broken(row: Row, machine: Machine) -> Iterator[tuple[str, str, Row | None]]
         yield "drop action", f"{_call(action)} is forgotten", change(actions=rest)
         if not action.name.startswith("timer."):
             yield "double action", f"{_call(action)} is done twice", change(actions=(*row.actions, action))
-        for what, other in _swapped(action, machine):
+        for what, other in _swapped(action, machine, catalogue):
             yield "swap send", what, change(actions=(*row.actions[:i], other, *row.actions[i + 1 :]))
-    extra = EXTRA.get(machine.name.partition("/")[0], "")
-    if extra and not any(action.name.startswith("sip.") for action in row.actions):
+    if extra and not any(action.name.partition(".")[0] == extra.partition(".")[0] for action in row.actions):
         added = Action(extra, {}, row.position)
         yield "add send", f"{extra} is done too", change(actions=(*row.actions, added))
     for i, published in enumerate(row.publish):
@@ -133,7 +137,7 @@ def _others(row: Row, machine: Machine) -> Iterator[str]:
         yield final
 
 
-def _swapped(action: Action, machine: Machine) -> Iterator[tuple[str, Action]]:
+def _swapped(action: Action, machine: Machine, catalogue: Catalogue) -> Iterator[tuple[str, Action]]:
     """The action, gone to the wrong place or with the wrong code."""
     code = action.parameters.get("code")
     if isinstance(code, x.Literal) and isinstance(code.value, int):
@@ -141,7 +145,9 @@ def _swapped(action: Action, machine: Machine) -> Iterator[tuple[str, Action]]:
         yield f"{_call(action)} says {other}", _with(action, "code", other)
     to = action.parameters.get("to")
     if isinstance(to, x.Literal):
-        for name in machine.children if action.name == "child.tell" else ("invite", "bye"):
+        spec = catalogue.actions.get(action.name)
+        places = spec.parameters["to"].type.values if spec is not None and "to" in spec.parameters else ()
+        for name in machine.children if action.name == "child.tell" else places[:2]:
             if name != to.value:
                 yield f"{_call(action)} goes to {name}", _with(action, "to", name)
 
@@ -161,7 +167,8 @@ class Judge:
     def __init__(self, library: Library, compositions: Sequence[Composition]) -> None:
         self.library = library
         self.compositions = compositions
-        self.ready = compiled(library.machines, library.catalogue)
+        self.choices = Choices()
+        self.ready = compiled(library.machines, library.catalogue, self.choices)
         self._clean: dict[str, Explored] = {}
 
     def judge(self, mutant: Mutant) -> Verdict:
@@ -172,7 +179,7 @@ class Judge:
             first = min(problems, key=lambda problem: problem.gate)
             return Verdict(mutant, f"gate {first.gate}", _line(first))
         try:
-            broken = compiled({mutant.machine: mutant.model}, self.library.catalogue)
+            broken = compiled({mutant.machine: mutant.model}, self.library.catalogue, self.choices)
         except (KeyError, SyntaxError) as error:
             return Verdict(mutant, "compile", str(error))
         ready = {**self.ready, **broken}
@@ -185,14 +192,14 @@ class Judge:
             clean = self._of_clean(composition.name)
             reached |= (mutant.machine, mutant.row) in clean.result.rows
             try:
-                found = search(composition, ready, self.library.catalogue, composition.quick, limit=LIMIT)
+                found = search(composition, ready, self.library.catalogue, composition.quick, self.choices, limit=LIMIT)
             except (LookupError, TypeError, ValueError) as error:
                 return Verdict(mutant, composition.name, f"fails: {error!r}")
             finding = found.result.finding
             if finding is not None:
                 return Verdict(mutant, composition.name, f"{finding.code}: {finding.text}")
             if not found.result.ok:
-                return Verdict(mutant, composition.name, "more states than the bounds allow")
+                return Verdict(mutant, composition.name, f"not explored completely: {'; '.join(found.result.missed())}")
             changed |= differs(clean, found)
         why = MISSED if changed else UNCHANGED if reached else UNREACHED
         return Verdict(mutant, "", "", why)
@@ -200,7 +207,7 @@ class Judge:
     def _of_clean(self, name: str) -> Explored:
         if name not in self._clean:
             composition = next(one for one in self.compositions if one.name == name)
-            self._clean[name] = search(composition, self.ready, self.library.catalogue, composition.quick or {})
+            self._clean[name] = search(composition, self.ready, self.library.catalogue, composition.quick or {}, self.choices)
         return self._clean[name]
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from calltable.engine.explore.choices import ORACLE
 from calltable.engine.model.machine import STARTED
 from calltable.engine.run import step
 from calltable.engine.run.program import DEFER, IGNORE, REFUSE
@@ -18,6 +17,7 @@ from calltable.engine.run.program import DEFER, IGNORE, REFUSE
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
+    from calltable.engine.explore.choices import Choices
     from calltable.engine.model.machine import Machine
     from calltable.engine.model.types import Type
     from calltable.engine.run.ports import Queue
@@ -147,8 +147,9 @@ ENDED = "ended"
 class Scene:
     """A local state laid out to work on: live sessions by slot, the queue, and what has left."""
 
-    def __init__(self, machines: Mapping[str, CompiledMachine], adapter: Adapter) -> None:
+    def __init__(self, machines: Mapping[str, CompiledMachine], adapter: Adapter, choices: Choices) -> None:
         self.machines = machines
+        self.choices = choices
         self.actors: dict[str, Actor] = {}
         self.over: list[str] = []
         self.adapter = adapter
@@ -227,7 +228,7 @@ class Scene:
         session = actor.session
         if session.ended:
             return "ended", ""
-        ORACLE.forget()
+        self.choices.forget()
         if event not in session.cells:
             raise Violation("unhandled", f"no row of {session.machine.name} takes {event} in state {session.state}")
         try:
@@ -366,7 +367,7 @@ class Scene:
     def _arm(self, actor: Actor) -> None:
         session = actor.session
         if session.machine.after[session.state]:
-            ORACLE.forget()
+            self.choices.forget()
         actor.armed = tuple(event for event, _ in step.arms(session))
 
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.engine.explore.scene import BEYOND
-from calltable.engine.explore.system import Move, Overflow
+from calltable.engine.explore.system import CAPACITY, Move, Overflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,11 +55,26 @@ class Result(NamedTuple):
     """Machine and row of every row that was taken."""
     beyond: int = 0
     """Moves that were not followed, because the composition does not hold what they lead to."""
+    why_beyond: tuple[str, ...] = ()
+    """What such moves would have needed, each once."""
 
     @property
     def ok(self) -> bool:
         """Whether everything within the bounds was seen and nothing was wrong."""
-        return self.finding is None and self.complete and not self.overflowed
+        return self.finding is None and not self.missed()
+
+    def missed(self) -> list[str]:
+        """What was not looked at, and why; empty where everything within the bounds was, or a violation ended the search."""
+        if self.finding is not None:
+            return []
+        found = []
+        if not self.complete:
+            found.append(f"the search stopped after {self.states:,} states")
+        if self.overflowed:
+            found.append(f"what follows {self.overflowed:,} states was left out, where a channel would hold more than {CAPACITY} messages")
+        if self.beyond:
+            found.append(f"{self.beyond:,} moves were not followed: {', '.join(self.why_beyond)}")
+        return found
 
 
 class Graph(NamedTuple):
@@ -95,6 +110,7 @@ class Search:
         self.parents: array[int] = array("q")
         self.overflowed = 0
         self.beyond = 0
+        self.why_beyond: dict[str, None] = {}
         self._initial: tuple[Reaction, ...] = ()
 
     def run(self, initials: Sequence[Sequence[Reaction]]) -> Result:
@@ -142,6 +158,7 @@ class Search:
                 moves += 1
                 if reaction is not None and reaction.code == BEYOND:
                     self.beyond += 1
+                    self.why_beyond[reaction.problem] = None
                     continue
                 if reaction is not None and reaction.problem:
                     finding = Finding(reaction.code, reaction.problem, at, move)
@@ -181,7 +198,7 @@ class Search:
             (shown.machine, shown.row)
             for element in self.system.elements for reaction in element.reactions() for shown in reaction.shown
         )  # fmt: skip
-        return Result(len(self.states), moves, sum(final), finding, trace, self.overflowed, complete, rows, self.beyond)
+        return Result(len(self.states), moves, sum(final), finding, trace, self.overflowed, complete, rows, self.beyond, tuple(self.why_beyond))
 
     def trace(self, finding: Finding, roots: dict[int, Sequence[Reaction]]) -> tuple[Told, ...]:
         """The moves from an initial state to a finding, each with what came of it."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from calltable.engine.model.machine import HANGUP, STARTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
@@ -32,32 +32,46 @@ class Nobody:
 NOBODY = Nobody()
 
 
+def name_of(name: str, children: Container[str], started: int) -> tuple[str, str]:
+    """The name and the prefix of a child to be started: ``k*`` gets the number after ``started``. Raises ValueError where it lives already."""
+    prefix = name + "."
+    if name.endswith("*"):
+        return f"{name[:-1]}{started + 1}", prefix
+    if name in children:
+        msg = f"child {name} is alive already"
+        raise ValueError(msg)
+    return name, prefix
+
+
 class Children:
     """The actions of one executor that concern children; what they lead to is queued.
 
-    ``create`` makes a session of a machine for an owner, by name and with the prefix of what it publishes.
+    ``create`` makes a session of a machine for an owner, by name and with the prefix of what it publishes, and keeps it; ``admit`` takes in one
+    that was made for the commit of the row that starts it.
     """
 
-    __slots__ = ("_create", "_queue")
+    __slots__ = ("_admit", "_create", "_queue")
 
-    def __init__(self, queue: Queue[Session], create: Callable[[str, Session, str, str], Session]) -> None:
+    def __init__(
+        self, queue: Queue[Session], create: Callable[[str, Session, str, str], Session], admit: Callable[[Session], None]
+    ) -> None:
         self._queue = queue
         self._create = create
+        self._admit = admit
 
     def start(self, session: Session, p: Mapping[str, Any]) -> None:
-        """The action ``child.start``. Raises ValueError where a child of that name lives."""
-        name: str = p["name"]
-        children = session.children
-        if children is None:
-            children = session.children = {}
-        prefix = name + "."
-        if name.endswith("*"):
-            session.started += 1
-            name = f"{name[:-1]}{session.started}"
-        elif name in children:
-            msg = f"child {name} is alive already"
-            raise ValueError(msg)
-        child = children[name] = self._create(p["machine"], session, name, prefix)
+        """The action ``child.start``; ``made`` is the child where it was made for the commit. Raises ValueError where a child of that name lives."""
+        made: Session | None = p.get("made")
+        if made is None:
+            name, prefix = name_of(p["name"], session.children or {}, session.started)
+            child = self._create(p["machine"], session, name, prefix)
+        else:
+            child = made
+            self._admit(child)
+        if session.children is None:
+            session.children = {}
+        session.children[child.name] = child
+        session.started += child.prefix.endswith("*.")
         self._queue.queue(child, STARTED, p.get("with") or _NOTHING)
 
     def tell(self, session: Session, p: Mapping[str, Any]) -> None:

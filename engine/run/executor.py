@@ -14,16 +14,27 @@ own ``engine.failed`` row, and no other; one in an observer or an owner is logge
 from __future__ import annotations
 
 import logging
+from _thread import get_ident
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.model.machine import FAILED, STARTED
 from calltable.engine.run.children import NOBODY
-from calltable.engine.run.failure import Failures
+from calltable.engine.run.commit import Armed, Commits
+from calltable.engine.run.given import check_parameters
 from calltable.engine.run.program import DEFER, REFUSE, ROW, RandomDelay, RowCode
-from calltable.engine.run.records import ENDED, HISTORY, OVERFLOW, PENDING, QUEUED, STALE, UNHANDLED, Outcome, Receipt
+from calltable.engine.run.records import (
+    ENDED,
+    HISTORY,
+    OVERFLOW,
+    QUEUED,
+    STALE,
+    UNHANDLED,
+    DeferredRecord,
+    Outcome,
+    Receipt,
+)
 from calltable.engine.run.registry import NOTHING
-from calltable.engine.run.store import Commit
 
 if TYPE_CHECKING:
     import random
@@ -38,14 +49,8 @@ log = logging.getLogger("calltable.engine")
 FOLLOWUPS = 32
 """How many follow-up events one external event may cause in one session before the session fails."""
 
-INBOX = 64
-"""How many events wait for a session whose commit is under way."""
-
 DEFERRED = 16
 """How many deferred events a session holds: fewer than ``FOLLOWUPS``, because one event may replay them all."""
-
-_tuple: Any = tuple.__new__
-"""Makes a named tuple without its own constructor: the same object in a third of the time, on the hottest path."""
 
 Handler = "Callable[[Session, Mapping[str, Any]], None]"
 
@@ -62,7 +67,7 @@ class Step(NamedTuple):
     publications: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
-class Executor(Failures):
+class Executor(Commits):
     """Runs sessions of compiled machines.
 
     ``handlers`` maps the name of each action to a function ``(session, parameters) -> None``; it may call
@@ -88,16 +93,16 @@ class Executor(Failures):
         self.row: RowCode | None = None
         self._draining = False
         self._drain = 0
-        self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Callable[[], object]]] = {}
-        """Sessions whose commit is under way, for which event, and what is done when the store has kept it."""
-        self._answer = self._committed
 
     def start(self, machine: str, owner: Owner = NOBODY, name: str = "", context: object = None,
               **parameters: Any) -> Session:
         """Start a root session of ``machine``; its ``engine.started`` carries ``parameters``.
 
-        Raises LookupError for an unknown machine.
+        Raises LookupError for an unknown machine, and ValueError for parameters that it does not declare, or of another type.
         """
+        known = self.machines.get(machine)
+        if known is not None:
+            check_parameters(known.model, parameters)
         session = self.create(machine, owner, name, context=context)
         self.dispatch(session, STARTED, parameters)
         return session
@@ -107,7 +112,10 @@ class Executor(Failures):
         """Give a session an event from outside and carry everything through that follows from it.
 
         ``change`` is what the event makes of the session's value. From inside a step (a handler, an observer) the event is queued instead.
+        Raises RuntimeError in another thread than the one that used the executor first.
         """
+        if get_ident() != self._thread:
+            self._enter_thread()
         if self._draining:
             self._queue.append((session, event, payload, None, change))
             return QUEUED
@@ -128,6 +136,8 @@ class Executor(Failures):
 
     def post(self, session: Session, event: str, payload: Mapping[str, Any] = NOTHING, change: Change | None = None) -> None:
         """Give a session an event without asking what became of it: an outcome, a child's publication."""
+        if get_ident() != self._thread:
+            self._enter_thread()
         if self._draining:
             self._queue.append((session, event, payload, None, change))
         else:
@@ -179,12 +189,11 @@ class Executor(Failures):
                 return self._missing(session, event, payload)
             row: RowCode = taken[0]
             value = session.value if change is None else change(session.value)
-            drawn: tuple[Any, ...] = ()
             if taken[2] and self.draws:
                 draws = self.draws
                 for effect in taken[2]:
                     if effect[0] in draws:
-                        taken, value, drawn = self._draw(session, taken, value)
+                        taken, value = self._draw(session, taken, value)
                         break
         except BaseException as error:
             log.exception("%r failed on %s", session, event)
@@ -192,47 +201,31 @@ class Executor(Failures):
             return self._fail(session, event, payload, f"{event}: {error!r}")
         if row.kind != ROW:
             return self._declared(session, event, payload, origin, row, value)
-        receipt = None
-        if row.durable:
-            state = session.state
-            receipt = _tuple(
-                Receipt, (session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
-            )
-            changes = row.named(taken[1]) if row.named is not None else NOTHING
-            try:
-                kept = self.store.commit(_tuple(Commit, (receipt, changes, value, drawn)), self._answer)
-            except BaseException as error:  # noqa: BLE001 - a store that is broken costs the session, not the engine
-                return self._dismiss(session, event, payload, error)
-            if not kept:
-                session.busy = True
-                apply = partial(self._apply, session, event, payload, taken, receipt, value)
-                self._pending[session.id] = session, event, payload, apply
-                return PENDING
-        self._apply(session, event, payload, taken, receipt, value)
+        if row.durable and self._keeps:
+            return self._commit(session, event, payload, taken, value)
+        self._apply(session, event, payload, taken, None, value, None)
         return row.outcome
 
-    def _draw(self, session: Session, taken: Any, value: Any) -> tuple[Any, Any, tuple[Any, ...]]:
-        """Let the effects of a row draw what they need: the row with it, the value that is left, and what was drawn."""
+    def _draw(self, session: Session, taken: Any, value: Any) -> tuple[Any, Any]:
+        """Let the effects of a row draw what they need: the row with it, and the value that is left."""
         row, changes, effects, publications = taken
-        drawn: list[Any] = []
         given = []
         for name, parameters in effects:
             draw = self.draws.get(name)
             if draw is None:
-                drawn.append(None)
                 given.append((name, parameters))
             else:
-                value, got = draw(session, parameters, value)
-                drawn.append(got)
-                given.append((name, {**parameters, "drawn": got}))
-        return (row, changes, given, publications), value, tuple(drawn)
+                value, drawn = draw(session, parameters, value)
+                given.append((name, {**parameters, "drawn": drawn}))
+        return (row, changes, tuple(given), publications), value
 
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any) -> None:
-        """Make a committed row true, then let its effects and publications go."""
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any,
+               armed: Armed | None) -> None:
+        """Make a row true, then let its effects and publications go; ``armed`` are its timers where they were committed with it."""
         row, changes, effects, publications = taken
         session.value = value
         seen = self.observers or session.machine.name in self.watchers
-        if receipt is None and (row.durable or seen):
+        if receipt is None and seen:
             state = session.state
             receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
         moves = row.enter(session, changes)
@@ -268,11 +261,19 @@ class Executor(Failures):
             if row.final:
                 self._end(session)
             elif not session.ended:
-                if row.arms:
-                    self.alarms.arm(session, row.arms)
+                if armed:
+                    self.alarms.arm_all(session, armed)
+                elif armed is None and row.arms:
+                    self._arm(session, row)
                 if session.deferred:
                     waiting, session.deferred = session.deferred, None
                     self._queue.extendleft((session, *one, None) for one in reversed(waiting))
+
+    def _arm(self, session: Session, row: RowCode) -> None:
+        try:
+            self.alarms.arm(session, row.arms)
+        except BaseException as error:  # noqa: BLE001 - a guard or a delay of an ``after`` row
+            self._effect_failed(session, row, "after rows", error)
 
     def seconds(self, delay: float | RandomDelay) -> float:
         """A duration in seconds; one that an effect's row left open is drawn from the injected random source."""
@@ -283,45 +284,35 @@ class Executor(Failures):
         self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode, value: Any
     ) -> Outcome:
         """An event that is ignored, refused or deferred: nothing changes but the session's value, which is committed then."""
-        if value is session.value or not row.durable:
+        held = None
+        if row.kind == DEFER:
+            if len(session.deferred or ()) >= DEFERRED:
+                return self._overflown(session, event, payload, row)
+            held = DeferredRecord(event, payload, None if origin is None else origin.id)
+        if not self._keeps or not row.durable or (value is session.value and held is None):
             session.value = value
-            return self._settled(session, event, payload, origin, row)
-        receipt = Receipt(session.id, session.version + 1, row.id, event, session.state, session.state, self.alarms.now)
-        try:
-            kept = self.store.commit(Commit(receipt, NOTHING, value, ()), self._answer)
-        except BaseException as error:  # noqa: BLE001 - as for a row that is taken
-            return self._dismiss(session, event, payload, error)
+            self._settled(session, event, payload, origin, row)
+            return row.outcome
+        settle = partial(self._settled, session, event, payload, origin, row)
+        return self._commit_held(session, event, payload, row, value, held, settle)
 
-        def commit() -> Outcome:
-            session.value = value
-            session.version += 1
-            return self._settled(session, event, payload, origin, row)
+    def _overflown(self, session: Session, event: str, payload: Mapping[str, Any], row: RowCode) -> Outcome:
+        self.counters["deferrals refused"] += 1
+        self._lose(session, event, payload, "the session defers too many events")
+        if self.observers:
+            self._observe(Step(session, event, payload, OVERFLOW, row, None, ()))
+        return OVERFLOW
 
-        if kept:
-            return commit()
-        session.busy = True
-        self._pending[session.id] = session, event, payload, commit
-        return PENDING
-
-    def _settled(
-        self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode
-    ) -> Outcome:
-        outcome = row.outcome
+    def _settled(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode) -> None:
         if row.kind == DEFER:
             deferred = session.deferred
             if deferred is None:
-                session.deferred = [(event, payload, origin)]
-            elif len(deferred) >= DEFERRED:
-                self.counters["deferrals refused"] += 1
-                self._lose(session, event, payload, "the session defers too many events")
-                outcome = OVERFLOW
-            else:
-                deferred.append((event, payload, origin))
+                deferred = session.deferred = []
+            deferred.append((event, payload, origin))
         elif row.kind == REFUSE:
             self.counters["refused"] += 1
         if self.observers or session.machine.name in self.watchers:
-            self._observe(Step(session, event, payload, outcome, row, None, ()))
-        return outcome
+            self._observe(Step(session, event, payload, row.outcome, row, None, ()))
 
     def _stale(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> None:
         self.counters["stale"] += 1
@@ -348,34 +339,7 @@ class Executor(Failures):
         for observe in self.watchers.get(step.session.machine.name, ()):
             self._guarded(observe, step)
 
-    def _wait(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> Outcome:
-        if session.inbox is None:
-            session.inbox = []
-        if len(session.inbox) >= INBOX:
-            self.counters["inbox refused"] += 1
-            self._lose(session, event, payload, "the session's inbox is full")
-            return OVERFLOW
-        session.inbox.append((event, payload, origin, change))
-        return QUEUED
-
-    def _committed(self, key: int, error: Exception | None) -> None:
-        """A store that answers later has answered: go on, or end the session."""
-        if self._draining:  # in the middle of another step, or before it has said that it will answer later
-            self.scheduler.call_at(self.scheduler.time(), self._committed, key, error)
-            return
-        session, event, payload, work = self._pending.pop(key)
-        session.busy = False
-        if session.ended:
-            self._inside(partial(self._lose, session, event, payload, "the session has ended"))
-            return
-        waiting, session.inbox = session.inbox or [], None
-        if error is None:
-            self._inside(work)
-        else:
-            self._inside(partial(self._dismiss, session, event, payload, error))
-        for one in waiting:
-            self._inside(partial(self._follow, session, *one))
-
+    # -- what is no event
     def _inside(self, work: Callable[[], object]) -> None:
         """Do work that is not an event itself, as one external event."""
         self._draining = True

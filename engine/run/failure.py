@@ -50,7 +50,8 @@ class Failures(Registry):
         """Give a session an event."""
 
     @abstractmethod
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any) -> None:
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any,
+               armed: tuple[tuple[str, float], ...] | None) -> None:
         """Make a row true."""
 
     def _note(self, error: BaseException) -> None:
@@ -93,7 +94,7 @@ class Failures(Registry):
             cell = session.cells.get(FAILED)
             taken = cell(session, failed) if cell is not None else None
             if taken is not None and taken[0].kind == ROW:
-                self._apply(session, FAILED, failed, taken, None, session.value)
+                self._apply(session, FAILED, failed, taken, None, session.value, None)
                 outcome = taken[0].outcome
         except BaseException as second:
             log.exception("%r: its engine.failed row failed too", session)

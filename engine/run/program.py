@@ -41,7 +41,7 @@ class RowCode:
     """What the executor needs of a row, resolved: no lookups are left to do."""
 
     __slots__ = (
-        "arms", "durable", "enter", "final", "id", "kind", "model", "named", "next_state", "outcome", "variables",
+        "arms", "durable", "enter", "final", "id", "kind", "model", "named", "next_state", "outcome", "plans", "variables",
     )  # fmt: skip
 
     def __init__(self, row: Row) -> None:
@@ -54,6 +54,8 @@ class RowCode:
         self.final = False
         self.arms: tuple[Arm, ...] = ()
         self.durable = False
+        self.plans = False
+        """Whether something is to be settled before a commit: it starts or ends a timer or a child, or enters a state that arms timers."""
         self.enter: Callable[[Any, tuple[Any, ...]], bool] = _nothing_entered
         """Makes the row true: puts the new values into their slots, counts the version, goes to the next state. Whether that is another one."""
         self.named: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None

@@ -1,8 +1,17 @@
-"""What is left of a step: the outcome that its caller is told, and the receipt that history keeps."""
+"""What is left of a step: the outcome that its caller is told, the receipt that history keeps, and the record that a store keeps.
+
+A ``Record`` is a session as plain values: with it, another process can go on where this one stopped. Nothing in it is a live object of the
+engine: other sessions are named by their keys, timers by the seconds that they have left. Values of tables and adapters (variables, payloads,
+``value``) stand in it as they are; they have to be plain too, or of a kind that the store's adapter can write down: see ``plain``.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HISTORY = 50
 """How many receipts a session keeps."""
@@ -44,3 +53,89 @@ class Receipt(NamedTuple):
     before: str
     after: str
     time: float
+
+
+class ChildRecord(NamedTuple):
+    """A child by its name, the prefix of what it publishes, and the key of its own record; a child that is not durable has none."""
+
+    name: str
+    prefix: str
+    key: int
+
+
+class TimerRecord(NamedTuple):
+    """A timer that runs. ``name`` is empty for an ``after`` row. Times in seconds; ``interval`` is None unless it repeats."""
+
+    event: str
+    name: str
+    remaining: float
+    interval: float | None = None
+    factor: float = 1.0
+    limit: float | None = None
+
+
+class DeferredRecord(NamedTuple):
+    """An event that waits for another state; ``origin`` is the key of the child or owner that it came from."""
+
+    event: str
+    payload: Mapping[str, Any]
+    origin: int | None
+
+
+class Record(NamedTuple):
+    """A session as it stands after a step."""
+
+    key: int
+    machine: str
+    digest: str
+    """Of the table that it runs: a recovery has to find the same one."""
+    version: int
+    state: str
+    variables: Mapping[str, Any]
+    value: Any
+    """The adapter's value."""
+    effects: tuple[tuple[str, Mapping[str, Any]], ...]
+    """What the last step asked for, with what was drawn for it: after a crash nobody knows whether it has left."""
+    name: str
+    prefix: str
+    owner: int | None
+    """The parent's key; None for a root, and for a child that was let go."""
+    root_owner: str
+    """What the owner of a root calls itself (its attribute ``known_as``): an application finds its own sessions by it."""
+    started: int
+    """How many children of its sets it has started: the next one gets the next number."""
+    children: tuple[ChildRecord, ...]
+    timers: tuple[TimerRecord, ...]
+    deferred: tuple[DeferredRecord, ...]
+    start: Mapping[str, Any] | None
+    """The fields of its ``engine.started``, as long as that is not taken; None afterwards, and for a root, whose starter asks again."""
+    time: float
+    """When it was written, in seconds of the scheduler's clock: ``remaining`` counts from here."""
+
+    @property
+    def drawn(self) -> tuple[Any, ...]:
+        """What each effect has drawn; None for one that draws nothing."""
+        return tuple(parameters.get("drawn") for _, parameters in self.effects)
+
+
+def plain(value: Any, encode: Callable[[Any], Any] | None = None, where: str = "record") -> Any:
+    """A record, or a value in one, as what JSON can hold: dictionaries, lists, strings, numbers, booleans, None.
+
+    ``encode`` writes down what is of another kind (a message, for example). Raises TypeError saying where a value stands that cannot be written.
+    """
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, Record | ChildRecord | TimerRecord | DeferredRecord):
+        return {name: plain(one, encode, f"{where}.{name}") for name, one in value._asdict().items()}
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                msg = f"{where}: the key {key!r} is no string"
+                raise TypeError(msg)
+        return {key: plain(one, encode, f"{where}.{key}") for key, one in value.items()}
+    if type(value) in (list, tuple):
+        return [plain(one, encode, f"{where}[{index}]") for index, one in enumerate(value)]
+    if encode is not None:
+        return encode(value)
+    msg = f"{where}: {type(value).__name__} is a live object and cannot be kept"
+    raise TypeError(msg)

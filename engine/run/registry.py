@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import logging
 import random
+from _thread import get_ident
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
+from calltable.engine.model.machine import STARTED
 from calltable.engine.run.children import NOBODY, Children
+from calltable.engine.run.given import refuse_async
+from calltable.engine.run.recording import record_of
 from calltable.engine.run.session import Owner, Session
-from calltable.engine.run.store import MemoryStore, Record, Store
+from calltable.engine.run.store import MemoryStore
+from calltable.engine.run.timer_heap import Timer
 from calltable.engine.run.timers import Timers
 
 if TYPE_CHECKING:
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
     from calltable.engine.run.ports import Change, Draw, Lost, Scheduler
     from calltable.engine.run.program import CompiledMachine
     from calltable.engine.run.records import Outcome
+    from calltable.engine.run.store import Kept, Store
 
 log = logging.getLogger("calltable.engine")
 
@@ -30,8 +36,14 @@ NOTHING: Mapping[str, Any] = {}
 """The payload of an event without fields."""
 
 
+def _nothing_more() -> None:
+    """A new session that is kept waits for its first event."""
+
+
 class Registry(ABC):
     """Machines, sessions, timers, children, the store, and who is told of what. ``Executor`` documents what is public."""
+
+    _store: Store
 
     def __init__(
         self,
@@ -44,7 +56,12 @@ class Registry(ABC):
         self.scheduler = scheduler
         self.machines: dict[str, CompiledMachine] = {}
         self.sessions: dict[int, Session] = {}
-        self.store = store if store is not None else MemoryStore()
+        self._keeps = store is not None
+        """Whether a store is told of every step; without one, sessions are kept by being alive."""
+        if store is not None:
+            self._store = store
+        self._memory = MemoryStore(scheduler.time)
+        self.store: Kept = self._memory if store is None else store
         self.random = rng if rng is not None else random.Random()
         self.alarms = Timers(scheduler, self.dispatch, self.random)
         self.timers = self.alarms.heap
@@ -52,7 +69,7 @@ class Registry(ABC):
         self.on_end: list[Callable[[Session], None]] = []
         self.on_failure: list[Callable[[Session, str, bool], None]] = []
         self.on_lost: list[Lost[Session]] = []
-        self.children = Children(self, self.create)
+        self.children = Children(self, self.create, self._admit)
         self.handlers: dict[str, Callable[[Session, Mapping[str, Any]], None]] = {
             "timer.start": self.alarms.start,
             "timer.stop": self.alarms.stop,
@@ -65,17 +82,33 @@ class Registry(ABC):
         self._queue: deque[tuple[Session, str, Mapping[str, Any], Session | None, Change | None]] = deque()
         self._lost: list[tuple[Session, str, Mapping[str, Any], str]] = []
         self._number = 0
+        self._thread = 0
+        """The thread that everything happens in: the first one that makes a session or gives an event."""
+        self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Callable[[], object]]] = {}
+        """Sessions whose store is at work, for which event, and what is done when it has answered."""
+        self._answer = self._answered
 
     @property
     def now(self) -> float:
         """The moment of the step under way, or of the last one: seconds of the scheduler's clock."""
         return self.alarms.now
 
+    def _enter_thread(self) -> None:
+        """Take the thread that is running for the executor's own, or raise RuntimeError where it has another."""
+        if self._thread:
+            msg = (
+                f"the executor belongs to thread {self._thread}, and thread {get_ident()} gives it an event: nothing here is locked; "
+                "use loop.call_soon_threadsafe"
+            )
+            raise RuntimeError(msg)
+        self._thread = get_ident()
+
     # -- machines
     def add(self, *machines: CompiledMachine) -> None:
         """Let new sessions run these machines; running ones keep theirs.
 
-        Raises LookupError naming an action that no handler carries out, or whose parameter would hide what it draws: nothing is added then.
+        Raises LookupError naming an action that no handler carries out, or whose parameter would hide what it draws, and TypeError where its
+        handler is an async function: nothing is added then.
         """
         for machine in machines:
             for row in machine.model.rows.values():
@@ -83,6 +116,7 @@ class Registry(ABC):
                     if action.name not in self.handlers:
                         msg = f"{action.position}: no adapter carries out {action.name} (row {row.id})"
                         raise LookupError(msg)
+                    refuse_async(self.handlers[action.name], f"{action.position}: the handler of {action.name} (row {row.id})")
                     if action.name in self.draws and "drawn" in action.parameters:
                         msg = (
                             f"{action.position}: {action.name} draws, and is given that as drawn, so it cannot have a parameter of that name "
@@ -97,8 +131,24 @@ class Registry(ABC):
         """Make a session without starting it; its first event has to be ``engine.started``.
 
         ``prefix`` is put before what it publishes to an owner that is a session; ``value`` is the adapter's first value. Raises
-        LookupError for an unknown machine.
+        LookupError for an unknown machine. A store that refuses it, or breaks, fails the session when it gets its first event.
         """
+        if get_ident() != self._thread:
+            self._enter_thread()
+        session = self._make(machine, owner, name, prefix)
+        session.context = context
+        session.value = value
+        self._admit(session)
+        if self._keeps and session.machine.durable and not session.busy:
+            try:
+                if not self._store.create(record_of(session, self.scheduler.time()), self._answer):
+                    self._await(session, STARTED, NOTHING, _nothing_more)
+            except BaseException as error:  # noqa: BLE001 - see failure.py
+                self._doom(session, error)
+        return session
+
+    def _make(self, machine: str, owner: Owner, name: str, prefix: str) -> Session:
+        """A session that nobody knows yet."""
         family = owner.machine.family if isinstance(owner, Session) else None
         compiled = (family or self.machines).get(machine)
         if compiled is None:
@@ -106,16 +156,30 @@ class Registry(ABC):
             raise LookupError(msg)
         self._number += 1
         session: Session = compiled.session(self._number, name, prefix, owner)
-        session.context = context
-        session.value = value
-        self.sessions[session.id] = session
-        if compiled.durable:
-            record = Record(compiled.name, compiled.digest, 0, session.state, dict(compiled.defaults), value)
-            self.store.create(session.id, record)
-        if compiled.after[compiled.initial]:
-            self.alarms.now = self.scheduler.time()
-            self.alarms.arm(session, compiled.after[compiled.initial])
         return session
+
+    def _admit(self, session: Session) -> None:
+        """Let a session live: it is known, kept where it is durable, and its first state's ``after`` rows are armed."""
+        machine = session.machine
+        self.sessions[session.id] = session
+        if machine.durable and not self._keeps:
+            self._memory.keep(session)
+        if machine.after[machine.initial]:
+            self.alarms.now = self.scheduler.time()
+            try:
+                self.alarms.arm(session, machine.after[machine.initial])
+            except BaseException as error:  # noqa: BLE001 - see failure.py
+                self._doom(session, error)
+
+    def _doom(self, session: Session, error: BaseException) -> None:
+        """A session that could not be made whole takes no event: it fails as if its store had answered so, once it is started."""
+        self._await(session, STARTED, NOTHING, _nothing_more)
+        self.scheduler.call_at(self.scheduler.time(), self._answer, session.id, error)
+
+    def _await(self, session: Session, event: str, payload: Mapping[str, Any], work: Callable[[], object]) -> None:
+        """The session waits for its store; ``work`` is done when it has kept what came of the event."""
+        session.busy = True
+        self._pending[session.id] = session, event, payload, work
 
     def _end(self, session: Session, reason: str = "the session has ended") -> None:
         """Take a session out and tell everybody. Events that it still held are lost, for ``reason``."""
@@ -123,8 +187,9 @@ class Registry(ABC):
         self.sessions.pop(session.id, None)
         self.alarms.end(session)
         if self.on_lost:
-            for event, payload, *_ in (*(session.deferred or ()), *(session.inbox or ())):
-                self._lose(session, event, payload, reason)
+            for one in (*(session.deferred or ()), *(session.inbox or ())):
+                if not isinstance(one, Timer):
+                    self._lose(session, one[0], one[1], reason)
         session.deferred = session.inbox = None
         if session.machine.durable:
             self._guarded(self.store.remove, session.id)
@@ -164,6 +229,10 @@ class Registry(ABC):
             log.exception("%r failed", call)
             self.counters["observers failed"] += 1
             self._note(error)
+
+    @abstractmethod
+    def _answered(self, key: int, error: BaseException | None) -> None:
+        """A store has answered: see ``Commits``."""
 
     @abstractmethod
     def _note(self, error: BaseException) -> None:

@@ -56,7 +56,7 @@ class Session:
     armed: list[Timer[Session]] | None
     children: dict[str, Session] | None
     deferred: list[Deferred] | None
-    inbox: list[Waiting] | None
+    inbox: list[Waiting | Timer[Session]] | None
     history: list[Receipt] | None
     started: int
     followups: int
@@ -89,6 +89,14 @@ class Session:
         if self.children is not None:
             self.children.pop(child.name, None)
         executor.queue(self, child.prefix + "ended", {"child": child.name}, child)
+
+    def copy(self) -> Session:
+        """One that stands where this one stands, for working something out: nobody knows it, and it owns nothing."""
+        made = type(self)(self.id, self.name, self.prefix, self.owner)
+        for name in self.machine.model.variables:
+            setattr(made, "v_" + name, getattr(self, "v_" + name))
+        made.state, made.cells, made.version = self.state, self.cells, self.version
+        return made
 
     # -- reading
     @property

@@ -1,18 +1,26 @@
-"""Where durable sessions are kept: one interface for memory, a file and a cluster.
+"""Where durable sessions are kept: what the executor asks of a store, and what it gives it.
 
-The executor commits every step of a durable session, with its receipt, before any of its effects leaves. The receipt's version
-follows the one the step was computed on; a store that holds another version refuses it (``Conflict``), whole.
-A store that answers later (a disk, a network) keeps the session's lane closed until it calls ``done``.
+The executor commits every step of a durable session before any of its effects leaves. The commit's version follows the one that the step was
+computed on; a store that holds another version refuses it (``Conflict``), whole. A store may answer later (a disk, a network): the
+session takes no other event until then. Children that a row starts are part of the commit of that row: there is no moment at which a parent has a
+child that no store knows.
+
+``MemoryStore`` is what an executor has without one. Nothing in it survives the process, so nothing is written down: a session is kept by
+being alive, and its record is made when somebody asks. A step costs nothing for it.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from calltable.engine.run.recording import record_after, record_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from calltable.engine.run.records import Receipt
+    from calltable.engine.run.records import DeferredRecord, Receipt, Record
+    from calltable.engine.run.session import Session
+    from calltable.engine.run.step import Taken
 
 
 class Conflict(Exception):  # noqa: N818 - the word says it; it is no programming error
@@ -20,7 +28,7 @@ class Conflict(Exception):  # noqa: N818 - the word says it; it is no programmin
 
 
 class Commit(NamedTuple):
-    """What one step makes true, all or nothing."""
+    """What one step makes true, all or nothing. A store takes from it what it writes before it answers."""
 
     receipt: Receipt
     """The step: the version it leads to, the row, the states."""
@@ -28,37 +36,24 @@ class Commit(NamedTuple):
     """The new values of those that the row sets."""
     value: Any
     """The adapter's value after the step."""
-    drawn: tuple[Any, ...]
-    """What the row's effects have drawn, in order; None for an effect that draws nothing."""
+    effects: tuple[tuple[str, Mapping[str, Any]], ...]
+    """What the row asks for, with what was drawn for it."""
+    created: tuple[Record, ...]
+    """The durable children that the row starts: records of version 0 that become kept with this commit."""
+    held: DeferredRecord | None
+    """The event, where no row takes it and it is deferred: it is committed with the session, so that a restart does not lose it."""
+    session: Session
+    taken: Taken
+    armed: tuple[tuple[str, float], ...]
+    """The ``after`` rows that the step arms, in seconds; of no meaning unless it moves."""
+
+    def record(self) -> Record:
+        """The whole session as it stands after the step."""
+        return record_after(self.session, self.taken, self.receipt, self.value, self.armed, self.held)
 
 
-class Record:
-    """A session as it stands in a store."""
-
-    __slots__ = ("digest", "drawn", "machine", "state", "value", "variables", "version")
-
-    def __init__(self, machine: str, digest: str, version: int, state: str, variables: dict[str, Any], value: Any = None) -> None:
-        self.machine = machine
-        self.digest = digest
-        self.version = version
-        self.state = state
-        self.variables = variables
-        self.value = value
-        self.drawn: tuple[Any, ...] = ()
-
-
-class Store(Protocol):
-    """What the executor asks of a store."""
-
-    def create(self, key: int, record: Record) -> None:
-        """Keep a new session. Raises ``Conflict`` where the key is taken."""
-
-    def commit(self, commit: Commit, done: Callable[[int, Exception | None], None]) -> bool:
-        """Replace the version before the commit's by what it leads to, all or nothing.
-
-        True: it is kept. False: ``done`` will be called with the session's key and None or the reason it failed, once, and
-        from the thread of the engine. Raises ``Conflict`` where the store already knows that it holds another version.
-        """
+class Kept(Protocol):
+    """What is kept of durable sessions, wherever that is."""
 
     def remove(self, key: int) -> None:
         """Forget a session that has ended; unknown keys are fine."""
@@ -67,44 +62,45 @@ class Store(Protocol):
         """Every session that is kept."""
 
 
+class Store(Kept, Protocol):
+    """What the executor asks of a store. ``done`` is called at most once for each call, from the thread of the engine."""
+
+    def create(self, record: Record, done: Callable[[int, BaseException | None], None]) -> bool:
+        """Keep a new session that no row of another one starts.
+
+        True: it is kept. False: ``done`` will be called with its key and None, or the reason it failed. What it raises (``Conflict``
+        where the key is taken) fails the session, not whoever starts it.
+        """
+
+    def commit(self, commit: Commit, done: Callable[[int, BaseException | None], None]) -> bool:
+        """Replace the version before the commit's by what it leads to, with the children it creates, all or nothing.
+
+        True: it is kept. False: ``done`` will be called with the session's key and None or the reason it failed. Raises ``Conflict``
+        where the store already knows that it holds another version.
+        """
+
+
 class MemoryStore:
-    """Keeps records in a dictionary: nothing survives the process, everything else holds."""
+    """Durable sessions are kept by being alive; ``time`` tells seconds, from which the time that their timers have left is counted."""
 
-    def __init__(self) -> None:
-        self._records: dict[int, Record] = {}
+    def __init__(self, time: Callable[[], float]) -> None:
+        self._time = time
+        self._sessions: dict[int, Session] = {}
 
-    def create(self, key: int, record: Record) -> None:
-        """As ``Store`` says."""
-        if key in self._records:
-            msg = f"session {key} is kept already"
-            raise Conflict(msg)
-        self._records[key] = record
-
-    def commit(self, commit: Commit, done: Callable[[int, Exception | None], None]) -> bool:  # noqa: ARG002
-        """As ``Store`` says; always answers at once."""
-        key, version = commit.receipt.session, commit.receipt.version
-        record = self._records.get(key)
-        if record is None or record.version != version - 1:
-            held = "nothing" if record is None else f"version {record.version}"
-            msg = f"session {key}: the step was computed on version {version - 1}, the store holds {held}"
-            raise Conflict(msg)
-        if commit.variables:
-            record.variables.update(commit.variables)
-        record.version = version
-        record.state = commit.receipt.after
-        record.value = commit.value
-        record.drawn = commit.drawn
-        return True
+    def keep(self, session: Session) -> None:
+        """A new session."""
+        self._sessions[session.id] = session
 
     def remove(self, key: int) -> None:
-        """As ``Store`` says."""
-        self._records.pop(key, None)
-        if not self._records:
-            self._records.clear()  # a dictionary keeps the room of its largest day until then
+        """As ``Kept`` says."""
+        self._sessions.pop(key, None)
+        if not self._sessions:
+            self._sessions.clear()  # a dictionary keeps the room of its largest day until then
 
     def load(self) -> Iterator[tuple[int, Record]]:
-        """As ``Store`` says."""
-        return iter(self._records.items())
+        """As ``Kept`` says: the sessions as they stand."""
+        now = self._time()
+        return iter([(key, record_of(session, now)) for key, session in self._sessions.items()])
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._sessions)

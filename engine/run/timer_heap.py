@@ -22,7 +22,7 @@ COMPACT = 512
 class Timer(Generic[T]):
     """One armed timer; ``repeat`` says how a repeating one goes on."""
 
-    __slots__ = ("event", "name", "repeat", "session", "when")
+    __slots__ = ("event", "held", "name", "repeat", "session", "when")
 
     def __init__(self, when: float, session: T, event: str, name: str) -> None:
         self.when = when
@@ -30,6 +30,8 @@ class Timer(Generic[T]):
         self.event = event
         self.name = name
         self.repeat: Repeat | None = None
+        self.held = False
+        """It has come up, but its session cannot take it yet."""
 
 
 class Repeat:
@@ -81,6 +83,8 @@ class TimerHeap(Generic[T]):
         if timer.session is None:
             return
         timer.session = None
+        if timer.held:  # it is not on the heap
+            return
         self._dead += 1
         if self._dead > COMPACT and self._dead * 2 > len(self._heap):
             self._heap = [entry for entry in self._heap if entry[2].session is not None]

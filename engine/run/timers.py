@@ -44,22 +44,25 @@ class Timers:
     def seconds(self, delay: float | RandomDelay) -> float:
         """A duration in seconds; one that was left open is drawn from the executor's random source."""
         if type(delay) is RandomDelay:
-            # RFC 3261 §14.1: units of 10 ms
+            # in steps of 10 ms, which is what protocols ask of such waits
             return round(self._random.uniform(delay.low, delay.high), 2)
         return delay  # type: ignore[return-value]
 
     # -- arming
     def arm(self, session: Session, arms: Iterable[Arm]) -> None:
         """Arm the ``after`` rows of the state that the session has entered, as far as their guards hold."""
-        armed = session.armed
         for event, delay in arms:
             seconds = delay(session)
             if seconds is not None:
                 timer = self._set(seconds, session, event, "")
-                if armed is None:
-                    armed = session.armed = [timer]
+                if session.armed is None:
+                    session.armed = [timer]
                 else:
-                    armed.append(timer)
+                    session.armed.append(timer)
+
+    def arm_all(self, session: Session, armed: Iterable[tuple[str, float]]) -> None:
+        """Arm ``after`` rows whose guards and delays were worked out before."""
+        session.armed = [self._set(seconds, session, event, "") for event, seconds in armed]
 
     def start(self, session: Session, p: Mapping[str, Any]) -> None:
         """The action ``timer.start``."""
@@ -110,19 +113,30 @@ class Timers:
         newest = heap.newest  # a timer of no seconds waits for the next round: others have their turn first
         try:
             while (timer := heap.due(now, newest)) is not None:
-                session = timer.session
-                if session is None:  # the heap hands out live ones only
-                    continue
-                if timer.repeat is not None:
-                    heap.again(timer, max(timer.when + timer.repeat.next(), now))
-                else:
-                    timer.session = None
-                    if timer.name and session.timers is not None:
-                        session.timers.pop(timer.name, None)
-                self._fire(session, timer.event)
+                self.fire(timer)
         finally:
             self._wake_at = NEVER
             self.set()
+
+    def fire(self, timer: Timer[Session]) -> None:
+        """Give the session the event of a live timer that has come up."""
+        session = timer.session
+        if session is None:
+            return
+        if session.busy:  # what is being committed may stop it yet
+            timer.held = True
+            if session.inbox is None:
+                session.inbox = []
+            session.inbox.append(timer)
+            return
+        timer.held = False
+        if timer.repeat is not None:
+            self.heap.again(timer, max(timer.when + timer.repeat.next(), self._scheduler.time()))
+        else:
+            timer.session = None
+            if timer.name and session.timers is not None:
+                session.timers.pop(timer.name, None)
+        self._fire(session, timer.event)
 
     def set(self) -> None:
         """Ask the scheduler to wake for the earliest timer, unless it will wake no later anyway."""

@@ -33,9 +33,13 @@ from calltable.engine.language.load import load_tables
 from calltable.engine.run.compile import compile_machine
 from calltable.engine.run.executor import Executor
 from calltable.engine.run.records import HISTORY
+from calltable.engine.run.store import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from calltable.engine.run.records import Record
+    from calltable.engine.run.store import Commit
 
 CATALOGUE = """\
 calltable: 1
@@ -43,6 +47,7 @@ catalogue: bench
 doc: A leg so small that only the step itself is measured.
 interfaces:
   user.bench:
+    commands: true
     doc: What drives it.
     events:
       user.hold: {doc: to and fro}
@@ -174,6 +179,33 @@ class Kept:
 # --------------------------------------------------------------------------- calltable
 
 
+class Versions:
+    """The same as ``Kept``, as a store of calltable: a version that is checked, the state and the variables."""
+
+    def __init__(self) -> None:
+        self.store: dict[int, tuple[int, str, dict[str, Any]]] = {}
+
+    def create(self, record: Record, _done: object) -> bool:
+        self.store[record.key] = record.version, record.state, dict(record.variables)
+        return True
+
+    def commit(self, commit: Commit, _done: object) -> bool:
+        receipt = commit.receipt
+        key, version = receipt.session, receipt.version
+        held, _, variables = self.store[key]
+        if held != version - 1:
+            raise Conflict(held)
+        variables.update(commit.variables)
+        self.store[key] = version, receipt.after, variables
+        return True
+
+    def remove(self, key: int) -> None:
+        self.store.pop(key, None)
+
+    def load(self) -> Iterator[tuple[int, Record]]:
+        raise NotImplementedError("a benchmark loads nothing")
+
+
 def calltable(kind: str) -> Contender:
     library = load_tables(texts={"bench.yaml": CATALOGUE, f"{kind}.yaml": DECLARATIVE if kind == "declarative" else FULL})
     problems = check(library)
@@ -181,8 +213,9 @@ def calltable(kind: str) -> Contender:
         raise SystemExit("\n".join(map(str, problems)))
     work = Work()
     executor = Executor(
-        VirtualClock(), handlers={"media.hold": work.hold, "sip.send": work.send, "log.write": work.write}
-    )
+        VirtualClock(), handlers={"media.hold": work.hold, "sip.send": work.send, "log.write": work.write},
+        store=Versions() if kind == "full" else None,
+    )  # fmt: skip
     executor.add(compile_machine(library.machines[kind], {}))
     session = executor.start(kind, owner=work)
     dispatch = executor.dispatch

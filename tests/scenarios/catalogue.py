@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MODULES = (
-    "transactions", "transactions_other", "addresses", "forks", "lenient", "unneeded", "basic", "rfc5407", "rfc5407_established", "rfc5407_glare", "races", "bridge", "bridge_within", "hygiene", "legs",
-    "failures",
+    "liveness", "strangers", "transactions", "transactions_other", "addresses", "forks", "names_of_dialogs", "lenient", "unneeded", "streams", "basic", "rfc5407", "rfc5407_established", "rfc5407_glare", "races", "bridge", "bridge_within", "hygiene", "legs", "invitations",
+    "failures", "phones",
 )  # fmt: skip
 
 

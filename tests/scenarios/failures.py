@@ -377,6 +377,7 @@ def invite_server_fails(sim: Simulation) -> None:
         fail(sub, "bob", "transaction/invite_server")
         if phase == "proceeding":
             assert call.last("cancelled").fields["by"] == "failure"
+            dialog.ack(alice.expect(500, "INVITE"))
         if phase == "accepted":
             bye = alice.expect("BYE")
             alice.respond(bye, 200)
@@ -386,16 +387,23 @@ def invite_server_fails(sim: Simulation) -> None:
         assert call.ended
 
 
-@scenario("design §4: failures", "The transaction of a request fails: its answer goes nowhere, the call goes on")
+@scenario("design §4: failures", "The transaction of a request fails: 500 at once, what the owner answers later goes nowhere, the call goes on")
 def server_fails(sim: Simulation) -> None:
     alice, dialog, call = they_called(sim)
     call.manual = True
     dialog.request("INFO")
     sim.run(0.1)
     fail(sim, "bob", "transaction/server")
+    alice.expect(500, "INFO")
     call.respond(200)
     sim.run(1)
     assert not alice.arrivals(200, "INFO")
+    dialog.request("INFO")
+    sim.run(0.1)
+    call.respond(200)
+    alice.expect(200, "INFO")
+    fail(sim, "bob", "transaction/server")
+    assert not alice.arrivals(500, "INFO")[1:]
     over(sim, call, alice, dialog)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.message.message import Request, Response
+from calltable.limits import Figures, Plan
 from calltable.simulation import Simulation
 from tests.scenarios.catalogue import scenario
 from tests.scenarios.stories import ANSWER, OFFER, OTHER, Bridge, joined, text
@@ -74,7 +75,7 @@ def end_to_end_fields_pass(sim: Simulation) -> None:
     invite = bob.expect_request("INVITE")
     assert [name for name, _ in invite.headers if name in END] == list(END)
     assert {name: invite.get(name) for name in END} == END
-    assert invite.option_tags("supported") == ["timer", "x-own"], "what each leg would have to promise itself does not pass"
+    assert invite.option_tags("supported") == ["timer", "replaces", "x-own"], "what each leg would have to promise itself does not pass"
     assert "PRACK" not in (invite.get("allow") or "")
     assert invite.body == OFFER
     bob.respond(invite, 180, to_tag="t", headers=END)
@@ -84,6 +85,30 @@ def end_to_end_fields_pass(sim: Simulation) -> None:
     final = alice.expect_response(486)
     assert {name: final.get(name) for name in END} == END
     call.ack(final)
+
+
+@scenario("RFC 3261 §25.1", "Control characters in header fields, names and reason phrases do not pass: a space stands for each")
+def control_characters(sim: Simulation) -> None:
+    odd = "a\0b\x07c\x1bd\x7fe"
+    bridge = Bridge(sim, headers={"Subject": odd, "X-Own": f'"{odd}"', "Reason": f'SIP;text="{odd}"'})
+    for name in ("subject", "x-own", "reason"):
+        assert "a b c d e" in (bridge.invite.get(name) or "")
+    bridge.b.respond(bridge.invite, 302, odd, headers={"Contact": '"x\\\0y" <sip:c@example.com>', "Warning": odd})
+    bridge.bob.expect("ACK")
+    final = bridge.alice.expect_response(302)
+    assert final.reason == "a b c d e"
+    assert final.get("warning") == "a b c d e"
+    bridge.a.ack(final)
+    other = bridge.alice.call("b2bua", sim.uri("b2bua", "bob"))
+    other.local = '"x\\\0y\x07" <sip:alice@example.com>'
+    other.request("INVITE", body=OFFER)
+    invite = bridge.bob.expect_request("INVITE")
+    assert invite.from_.display == "x y"
+    bridge.bob.respond(invite, 486, to_tag="t")
+    bridge.bob.expect("ACK")
+    other.ack(bridge.alice.expect_response(486))
+    for packet in sim.packets("b2bua", "bob") + [one for one in sim.packets("b2bua", "alice") if b" 302 " in one.data]:
+        assert not set(packet.data) & {0, 7, 0x1B, 0x7F}
 
 
 @scenario("RFC 3261 §8.1.1.6", "Max-Forwards counts down through the B2BUA, and 483 answers a call that has none left")
@@ -161,7 +186,7 @@ def refused_at_the_door(sim: Simulation) -> None:
     ask("INVITE", 400, contact=False)
     call = alice.call("b2bua", sim.uri("b2bua", "bob"))
     request = call.request("OPTIONS")
-    alice.expect(200, "OPTIONS")
+    alice.expect(404, "OPTIONS")
     alice.send(bytes(request).replace(b"SIP/2.0\r\n", b"SIP/3.0\r\n", 1).replace(b"branch=", b"branch=z9hG4bKx"), "b2bua")
     alice.expect(505)
 
@@ -174,6 +199,43 @@ def options(sim: Simulation) -> None:
     response = alice.expect_response(200, "OPTIONS")
     for name in ("allow", "accept", "accept-encoding", "accept-language", "supported"):
         assert response.get(name)
+
+
+@scenario("RFC 3261 §11.2", "OPTIONS gets the status that an INVITE from there would get now, with what the server can do all the same")
+def options_like_invite(sim: Simulation) -> None:
+    server = sim.b2bua(routes={"closed": 403, "bob": "sip:bob@10.0.0.9"}, max_calls=1)
+    alice, _ = sim.peer("alice"), sim.peer("bob", "udp:10.0.0.9:5060")
+
+    def asked(user: str, status: int) -> Response:
+        alice.call("b2bua", sim.uri("b2bua", user)).request("OPTIONS")
+        response: Response = alice.expect_response(status, "OPTIONS")
+        for name in ("allow", "accept", "accept-encoding", "accept-language", "supported"):
+            assert response.get(name)
+        return response
+
+    for user, status in (("bob", 200), ("closed", 403), ("nobody", 404)):
+        asked(user, status)
+    server.draining = True
+    assert asked("bob", 503).get("retry-after") == "5"
+    server.draining = False
+    call = alice.call("b2bua", sim.uri("b2bua", "bob"))
+    call.request("INVITE")
+    sim.run(0.1)
+    asked("bob", 503)
+    call.cancel()
+
+
+@scenario("RFC 3261 §11.2", "OPTIONS from a source that holds all the calls it may gets 503, as its INVITE would")
+def options_of_a_full_source(sim: Simulation) -> None:
+    sim.b2bua(sources=Plan(default=Figures(calls=1)))
+    alice, _, carol = sim.peer("alice"), sim.peer("bob"), sim.peer("carol")
+    call = alice.call("b2bua", sim.uri("b2bua", "bob"))
+    call.request("INVITE", body=OFFER)
+    sim.run(0.1)
+    for peer, status in ((alice, 503), (carol, 200)):
+        peer.call("b2bua", sim.uri("b2bua", "bob")).request("OPTIONS")
+        peer.expect_response(status, "OPTIONS")
+    call.cancel()
 
 
 @scenario("RFC 3261 §8.2.2.2", "A merged request (the same INVITE by another way) gets 482 and starts no second call")

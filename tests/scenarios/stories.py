@@ -114,9 +114,12 @@ def over(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: RawCall) -> No
 class Bridge:
     """A raw caller and a raw callee on both sides of a B2BUA."""
 
-    def __init__(self, sim: Simulation, *, offer: bool = True, machine: str = "", headers: Headers = ()) -> None:
+    def __init__(self, sim: Simulation, *, offer: bool = True, machine: str = "", headers: Headers = (),
+                 prepare: Callable[[Simulation], object] | None = None) -> None:
         self.sim = sim
         self.server = sim.b2bua(machine=machine) if machine else sim.b2bua()
+        if prepare is not None:
+            prepare(sim)
         self.alice = sim.peer("alice")
         self.bob = sim.peer("bob")
         self.a = self.alice.call("b2bua", sim.uri("b2bua", "bob"))

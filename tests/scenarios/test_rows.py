@@ -12,6 +12,7 @@ IN_STEP = "the legs of a bridge run in one process and move in step: neither is 
 OUT_OF_REACH = {
     "b2bua/bridge: bridge.a.refused": IN_STEP,
     "b2bua/bridge: bridge.b.refused": IN_STEP,
+    "b2bua/bridge: bridge.closing.progress": IN_STEP,
     "b2bua/bridge: bridge.closing.route": "a leg that waits for its route ends as soon as it is told to, and the call with it",
     "leg/stray: stray.cancel": "a CANCEL is for an INVITE that came in; a stray leg refuses all of those",
     "leg/uac: leg.reinviting.glare_over": "as the row says: no re-INVITE starts while the glare timer runs",
@@ -21,6 +22,7 @@ OUT_OF_REACH = {
     "leg/uas: leg.reinviting.glare_over": "as the row says: no re-INVITE starts while the glare timer runs",
     "leg/uas: uas.idle.bye": NO_DIALOG,
     "leg/uas: uas.idle.requests": NO_DIALOG,
+    "phone/caller: caller.answered.late": "a leg that is up or hanging up does not say again that it was answered",
 }
 """Rows that totality asks for and no sequence of messages reaches, each with the reason."""
 

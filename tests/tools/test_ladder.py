@@ -13,6 +13,7 @@ from calltable.tools.commands.ladder import register
 from calltable.tools.ladder.model import ladder
 from calltable.tools.ladder.page import ladder_html
 from calltable.tools.ladder.text import ladder_text
+from calltable.tools.terminal import cells, columns
 
 TRACE = Path(__file__).parent / "traces" / "basic_call.jsonl"
 NAMES = {"127.0.0.1:5060": "calltable"}
@@ -67,6 +68,77 @@ def test_arrows_meet_the_lines_of_life(call):
 @pytest.mark.parametrize("width", [80, 100, 120, 200])
 def test_no_line_is_wider_than_was_asked_for(call, width):
     assert max(map(len, ladder_text(call, names=NAMES, width=width).splitlines())) <= width
+
+
+def plain_words(text: str) -> str:
+    """The words of a ladder without its drawing."""
+    return re.sub(r"[^\w:@./()]+", "", re.sub(r"^[\s\d.]+", "", text, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("width", [34, 40, 56, 70, 80, 100, 140])
+def test_no_text_is_cut_off(call, width):
+    text = ladder_text(call, names=NAMES, width=width)
+    assert not re.search(r"\w…", text)
+    assert max(map(columns, text.splitlines())) <= width
+    rows = {row for item in call for row in (*item.rows, item.row) if row}
+    joined = plain_words(text)
+    for row in rows:
+        assert row in joined, row
+
+
+def test_a_label_longer_than_its_arrow_goes_on_below(call):
+    lines = ladder_text([message(summary="481 Call/Transaction Does Not Exist", cseq="1 BYE")], width=44).splitlines()
+    begin = next(number for number, line in enumerate(lines) if "481" in line)
+    assert "▶" in lines[begin]
+    assert " Exist" in " ".join(lines[begin : begin + 3])
+    left, right = (place for place, letter in enumerate(lines[1]) if letter == "│")
+    assert all(line[left] == line[right] == "│" for line in lines[begin + 1 : -1]), "the lines of life go on"
+
+
+def test_a_long_name_of_a_party_takes_several_lines():
+    name = "the gateway of the western branch office, second floor"
+    text = ladder_text([message(source=name)], width=60)
+    heading = text.splitlines()[: text.splitlines().index(next(line for line in text.splitlines() if "│" in line))]
+    assert len(heading) > 1
+    assert "".join("".join(heading).split()).replace("b", "", 1).count("floor") == 1
+
+
+def test_many_parties_on_a_narrow_terminal_become_a_list():
+    entries = [message(float(number), f"10.0.0.{number}", f"10.0.0.{number + 1}", rows=("x.y",)) for number in range(9)]
+    text = ladder_text(entries, width=60)
+    assert "│" not in text
+    assert "10.0.0.3 → 10.0.0.4: INVITE sip:b" in text
+    assert text.count("x.y") == 9
+    assert max(map(len, text.splitlines())) <= 60
+
+
+def test_wide_letters_leave_the_lines_of_life_straight():
+    text = ladder_text([message(source="電話", summary="480 転送できません", direction="out"), message(source="電話", destination="c")])
+    places = {tuple(place for place, cell in enumerate(cells(line)) if cell == "│") for line in text.splitlines() if "▶" in line or line.strip("│ ") == ""}
+    first, last = min(min(found) for found in places), max(max(found) for found in places)
+    assert all(found[0] == first and found[-1] == last for found in places), text
+
+
+@pytest.mark.parametrize("evil", ["\x1b[2J\x1b]0;title\x07", "\x9b31m", "a\u202eb", "\r\n0.000 forged", "\u200b", "\ud800"])
+def test_what_a_peer_wrote_cannot_steer_the_terminal(evil):
+    entries = [
+        message(summary=f"486 {evil}", cseq="1 INVITE", source=f"a{evil}", rows=(f"r{evil}",)),
+        Entry(0.1, "step", session="s", row="x.y", event=f"user.{evil}", before="a", after="b"),
+    ]
+    for width in (20, 60, 120):
+        text = ladder_text(entries, width=width)
+        assert all(letter.isprintable() for letter in text.replace("\n", "")), text
+        assert "\\" in text, "what was there is shown as an escape"
+    page = ladder_html(entries, title=evil)
+    assert all(letter.isprintable() for letter in page.replace("\n", ""))
+
+
+def test_what_a_peer_wrote_is_text_on_the_page():
+    entries = [message(summary="486 <script>alert(1)</script>", source="<b>", rows=("</svg>",), text="X: <img src=x>\r\n")]
+    page = ladder_html(entries)
+    assert page.count("<script>") == 1, "its own"
+    for wrong in ("<b>", "<img", "</svg></text>"):
+        assert wrong not in page
 
 
 def test_a_narrow_ladder_keeps_the_names_of_the_messages(call):
@@ -181,6 +253,14 @@ def test_the_page_has_a_line_and_a_detail_for_everything_and_no_outside_resource
     assert "a &lt;call&gt;" in text
     assert not [found for _, found in page.attributes if "src" in found or "href" in found]
     assert "CSeq: 1 INVITE" in text
+
+
+def test_on_the_page_a_long_label_has_its_room_or_another_line():
+    long = "486 " + " ".join(["very busy"] * 12)
+    page = ladder_html([message(summary=long, cseq="1 INVITE", rows=tuple(f"row.number.{number}" for number in range(9)))])
+    shown = " ".join(re.findall(r'<text class="label"[^>]*>([^<]*)</text>', page))
+    assert shown == f"{long} (INVITE)"
+    assert "row.number.8" in " ".join(re.findall(r'<text class="rows mid"[^>]*>([^<]*)</text>', page))
 
 
 def test_the_page_tells_the_steps_behind_a_message(call):

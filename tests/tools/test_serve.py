@@ -76,12 +76,33 @@ def test_check_says_when_all_is_well(capsys, config):
     assert capsys.readouterr().out.startswith("all is well: 1 route, ")
 
 
-def test_check_says_that_races_of_other_tables_were_not_looked_at(tmp_path, capsys, config):
+RACE = """\
+calltable: 1
+overlay: b2bua/bridge
+replace:
+  - {id: bridge.unanswered.progress, state: unanswered, event: b.progress, next_state: ringing, doc: the caller hears nothing}
+"""
+OVERLAY = "calltable: 1\noverlay: leg/uac\nremove: [leg.reinviting.update]\n"
+
+
+def test_check_says_that_races_were_not_looked_at(tmp_path, capsys, config):
     overlay = tmp_path / "my overlay.yaml"
-    overlay.write_text("calltable: 1\noverlay: leg/uac\nremove: [leg.reinviting.update]\n", encoding="utf-8")
-    assert main(["serve", "--config", str(config), "--overlay", str(overlay), "--check"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[1:] == [f"races were not looked at: calltable check --overlay '{overlay}'"]
+    overlay.write_text(OVERLAY, encoding="utf-8")
+    assert main(["serve", "--config", str(config), "--overlay", str(overlay), "--check", "--no-explore"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == ["races were not looked at (--no-explore)"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["check", "serve"])
+def test_serve_and_check_find_the_same_race(tmp_path, capsys, config, command):
+    """No static check sees that the caller is not told that it rings."""
+    overlay = tmp_path / "race.yaml"
+    overlay.write_text(RACE, encoding="utf-8")
+    options = ["--check", "--config", str(config)] if command == "serve" else []
+    assert main([command, *options, "--overlay", str(overlay)]) == 1
+    told = capsys.readouterr()
+    assert f"{overlay}:" in told.out + told.err
+    assert "in the composition bridge" in told.out + told.err
 
 
 @pytest.mark.parametrize(

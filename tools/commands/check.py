@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
-from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from calltable.tools import OK, PROBLEMS, UsageError
-from calltable.tools.arguments import Overlay, given, readable
-from calltable.tools.problems import Paint, Report, as_json, github, sarif, text
+from calltable.tools.arguments import Overlay, readable
+from calltable.tools.problems import Paint, as_json, github, machines, sarif, text
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from calltable.examination import Examination
 
 
 EXAMPLES = """\
@@ -56,24 +57,30 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Check, print, and return 0 or 1. Raises UsageError for what cannot be read."""
+    from calltable.tools.commands.explore import drawn, progress_on, wipe  # noqa: PLC0415 - `--help` needs none of it
+
     paths, table = [*options.paths, *options.more], options.matrix
     if table and (table.endswith((".yaml", ".yml")) or Path(table).is_dir()):
         paths, table = [*paths, Path(table)], ""  # `--matrix my-tables/`: every table there
-    report = examine(paths, options.overlays)
-    if options.explore and table is None and not report.problems and report.library is not None:
-        from calltable.adapters.sip.explore.compositions import COMPOSITIONS  # noqa: PLC0415
-        from calltable.engine.explore.explorer import concerned  # noqa: PLC0415 - only where the gates are passed
-        from calltable.tools.commands.explore import explored  # noqa: PLC0415
+    plain = options.format == "text"
+    paint = Paint(on=colours(sys.stdout))
+    quiet = options.quiet or table is not None
+    counted = False
 
-        begin = perf_counter()
-        concerning, report.alone = concerned([one.name for one in report.machines], report.library.machines, COMPOSITIONS)
-        report.problems, report.states = explored(report.library, concerning)
-        report.seconds += perf_counter() - begin
+    def gates(report: Examination) -> None:
+        """What the static checks found, while the explorer is still at work."""
+        nonlocal counted
+        counted = plain and not quiet
+        for line in machines(report, paint) if counted else ():
+            print(line, flush=True)
+
+    report = examined(paths, options.overlays, search=options.explore and table is None, draw=drawn, told=gates,
+                      progress=progress_on(sys.stderr) if plain and not quiet else None)  # fmt: skip
+    wipe(sys.stderr)
     if table is not None and report.library is not None:
         print(_matrices(report, table), end="")
-    if options.format == "text":
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        for line in text(report, Paint(on=colour), quiet=options.quiet or table is not None):
+    if plain:
+        for line in text(report, paint, quiet=quiet, counted=counted):
             print(line)
     elif options.format == "github":
         for problem in report.problems:
@@ -83,26 +90,20 @@ def run(options: argparse.Namespace) -> int:
     return PROBLEMS if report.problems else OK
 
 
-def examine(paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Report:
-    """Load and check; without paths the shipped tables. Raises UsageError for files that cannot be read."""
-    from calltable.engine.check.check import check  # noqa: PLC0415 - `calltable --help` needs none of it
-    from calltable.engine.language.load import load_tables  # noqa: PLC0415
-    from calltable.engine.model.problems import TableError  # noqa: PLC0415
+def examined(paths: Sequence[Path] = (), overlays: Sequence[Path] = (), **how: Any) -> Examination:
+    """Examine the tables; without paths the shipped ones. Raises UsageError for files that cannot be read."""
+    from calltable.examination import examine  # noqa: PLC0415 - `calltable --help` needs none of it
+    from calltable.loading import Recipe  # noqa: PLC0415
 
     for path in [*paths, *overlays]:
         readable(path)
-    begin = perf_counter()
     try:
-        library = load_tables(list(paths) or None, overlays=list(overlays))
-    except TableError as error:
-        return Report(error.problems, seconds=perf_counter() - begin)
+        return examine(Recipe(tuple(paths), tuple(overlays)), **how)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(str(error)) from error
-    problems = check(library)
-    return Report(problems, library, given(library, paths), perf_counter() - begin)
 
 
-def _matrices(report: Report, table: str) -> str:
+def _matrices(report: Examination, table: str) -> str:
     from calltable.engine.check.matrix import matrix  # noqa: PLC0415
 
     library = report.library
@@ -112,11 +113,3 @@ def _matrices(report: Report, table: str) -> str:
         raise UsageError(f"no table {table}; there are {', '.join(sorted(library.machines))}")
     wanted = [library.machines[table]] if table else report.machines
     return "\n".join(matrix(one, library.catalogue, library.machines) + "\n" for one in wanted)
-
-
-# --------------------------------------------------------------------------- text
-
-
-# --------------------------------------------------------------------------- for machines
-
-

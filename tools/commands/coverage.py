@@ -7,12 +7,12 @@ The files are what ``calltable serve --coverage``, ``calltable simulate --covera
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calltable.tools import OK, PROBLEMS, UsageError, write
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     import argparse
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     if options.format == "json":
         print(json.dumps([as_json(one) for one in measures], indent=2, ensure_ascii=False))
     else:
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        colour = colours(sys.stdout)
         for line in report(measures, reached=options.all, cases=options.cases, colour=colour):
             print(line)
     return PROBLEMS if options.under is not None and percent(measures) < options.under else OK

@@ -22,6 +22,7 @@ from calltable.server.demo import PORT, Demo
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.ladder.text import ladder_text
 from calltable.tools.screen import address, load
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     import argparse
@@ -89,7 +90,7 @@ async def show(options: argparse.Namespace, demo: Demo) -> int:
 
 def draw(demo: Demo, entries: list[Entry]) -> bool:
     """RandomDelay a call; True if it was answered, and its BYE was answered too on both sides."""
-    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    color = colours(sys.stdout)
     width = max(shutil.get_terminal_size((140, 40)).columns, 100)
     print(ladder_text(entries, width=width, color=color, names=demo.names), flush=True)
     answers = [one.cseq.partition(" ")[2] for one in entries if one.kind == "message" and one.summary.startswith("200")]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import subprocess
 import sys
 import tarfile
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calltable.tools import OK, PROBLEMS, UsageError
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     import argparse
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     if options.format == "json":
         print(json.dumps(as_json(found, ways), indent=2, ensure_ascii=False))
     else:
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        colour = colours(sys.stdout)
         print("\n".join(report(found, ways, colour=colour)))
     return OK if found.same and not any(one.divergences for one in ways.values()) else PROBLEMS
 

@@ -7,25 +7,24 @@ question round: it breaks the tables in one place at a time, and tells which bre
 from __future__ import annotations
 
 import argparse
-import os
 import resource
 import shutil
 import sys
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from calltable.observe.entry import Entry
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.arguments import Overlay
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from calltable.engine.explore.assertions import Assertion
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.language.load import Library
-    from calltable.engine.model.problems import Problem
 
 EXAMPLES = """\
 examples:
@@ -92,11 +91,11 @@ def run(options: argparse.Namespace) -> int:
     total = wrong = 0
     from calltable.adapters.sip.explore.compositions import COMPOSITIONS  # noqa: PLC0415
     from calltable.engine.explore.explorer import concerned, explore  # noqa: PLC0415
-    from calltable.tools.arguments import given  # noqa: PLC0415
+    from calltable.loading import machines_in  # noqa: PLC0415
 
-    names = [machine.name for machine in given(library, options.paths)]
+    names = [machine.name for machine in machines_in(library, options.paths)]
     concerning, alone = concerned(names, library.machines, COMPOSITIONS)
-    progress = _progress(begin) if not options.quiet and sys.stderr.isatty() else None
+    progress = progress_on(sys.stderr) if not options.quiet else None
     started = perf_counter()
     try:
         for found in explore(
@@ -105,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
         ):  # fmt: skip
             total += found.result.states
             if progress is not None:
-                print("\r\x1b[K", end="", file=sys.stderr)
+                wipe(sys.stderr)
             if not options.quiet:
                 print(_summary(found, perf_counter() - started))
             started = perf_counter()
@@ -120,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
             print(unexplored(name))
         if not total:
             return OK
-        verdict = "nothing found" if not wrong else f"{wrong} violated"
+        verdict = "nothing found" if not wrong else f"{wrong} not clean"
         print(f"\n{total:,} states, {verdict}, in {perf_counter() - begin:.1f} s and {memory:.0f} MB; exhaustive within these bounds")
     return PROBLEMS if wrong else OK
 
@@ -150,12 +149,21 @@ def _properties(path: Path, names: Sequence[str]) -> list[Assertion]:
         raise UsageError(f"{path}: {what.lower()}: --properties takes a YAML file of properties") from error
 
 
-def _progress(begin: float):  # type: ignore[no-untyped-def] # noqa: ANN202
+def progress_on(stream: TextIO) -> Callable[[str, int, int], None] | None:
+    """Something that shows how far the explorer is; None where the stream is no terminal."""
+    begin = perf_counter()
+
     def told(name: str, found: int, left: int) -> None:
         seconds = perf_counter() - begin
-        print(f"\r\x1b[K{name}: {found:,} states, {left:,} to go, {seconds:.0f} s", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{name}: {found:,} states, {left:,} to go, {seconds:.0f} s", end="", file=stream, flush=True)
 
-    return told
+    return told if stream.isatty() else None
+
+
+def wipe(stream: TextIO) -> None:
+    """Clear the line that shows progress."""
+    if stream.isatty():
+        print("\r\x1b[K", end="", file=stream, flush=True)
 
 
 def _bounds(bounds: Mapping[str, int]) -> str:
@@ -167,12 +175,8 @@ def _summary(found: Explored, seconds: float) -> str:
     verdict = "ok"
     if result.finding is not None:
         verdict = f"violated: {result.finding.code}"
-    elif result.overflowed:
-        verdict = f"{result.overflowed} times a channel was full: the bounds are too wide for it"
-    elif not result.complete:
-        verdict = "given up: too many states"
-    elif result.beyond:
-        verdict = f"ok, but {result.beyond} moves were not followed: a child was let go and its successor started at once"
+    elif result.missed():
+        verdict = f"not explored completely: {'; '.join(result.missed())}"
     return f"{found.composition.name:<24} {result.states:>11,} states {result.moves:>12,} moves {seconds:>7.1f} s  {verdict}"
 
 
@@ -185,7 +189,7 @@ def tell(found: Explored, options: argparse.Namespace) -> None:
     if result.finding is None:
         return
     drawn = entries(found)
-    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    color = colours(sys.stdout)
     print(f"\n{found.composition.name}: {result.finding.text}\n")
     print(ladder_text(drawn, width=shutil.get_terminal_size((140, 40)).columns, color=color))
     output: Path | None = options.output
@@ -204,33 +208,11 @@ def tell(found: Explored, options: argparse.Namespace) -> None:
         options.write_test.write_text(text, encoding="utf-8")
 
 
-def explored(library: Library, concerning: Collection[str] | None = None) -> tuple[list[Problem], int]:
-    """What the explorer finds within its quick bounds, as problems at the rows where it shows, and how many states it saw.
-
-    With ``concerning``, in the compositions that one of these tables takes part in.
-    """
-    from calltable.adapters.sip.explore.compositions import COMPOSITIONS  # noqa: PLC0415
-    from calltable.engine.explore.explorer import explore, with_peers  # noqa: PLC0415
-    from calltable.engine.model.problems import Problem  # noqa: PLC0415
+def drawn(found: Explored) -> str:
+    """The ladder of a violation, as problems show it."""
     from calltable.tools.ladder.text import ladder_text  # noqa: PLC0415
 
-    problems, states = [], 0
-    for found in explore(library.machines, library.catalogue, COMPOSITIONS, concerning=concerning):
-        states += found.result.states
-        finding = found.result.finding
-        if finding is None:
-            continue
-        shown = [one for told in found.result.trace if told.reaction is not None for one in told.reaction.shown]
-        last = shown[-1]
-        row = with_peers(library.machines, COMPOSITIONS)[last.machine].rows[last.row]
-        ladder = ladder_text(entries(found), width=110).replace("\n", "\n      ").rstrip()
-        problems.append(Problem(
-            row.position, f"in the composition {found.composition.name}: {finding.text}", last.machine, last.row,
-            last.before, last.event, f"the shortest call that shows it (see `calltable explore`):\n      {ladder}", 6,
-            finding.code,
-        ))  # fmt: skip
-        break  # the others mostly show the same
-    return problems, states
+    return ladder_text(entries(found), width=110)
 
 
 def unexplored(name: str) -> str:
@@ -240,7 +222,7 @@ def unexplored(name: str) -> str:
 
 def entries(found: Explored) -> list[Entry]:
     """A trace as the records that ladders are drawn from; every line a millisecond after the one before."""
-    from calltable.engine.explore.trace import lines  # noqa: PLC0415
+    from calltable.adapters.sip.explore.trace import lines  # noqa: PLC0415
 
     made = []
     for number, line in enumerate(lines(found.system, found.result.trace)):
@@ -253,7 +235,7 @@ def entries(found: Explored) -> list[Entry]:
 
 def mermaid(found: Explored) -> str:
     """A trace as a Mermaid sequence diagram."""
-    from calltable.engine.explore.trace import lines  # noqa: PLC0415
+    from calltable.adapters.sip.explore.trace import lines  # noqa: PLC0415
 
     parties = [element.name for element in found.system.elements]
     text = ["sequenceDiagram", *(f"    participant {name}" for name in parties)]

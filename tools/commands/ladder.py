@@ -6,7 +6,6 @@ record. Where both ends of a message are traced, the two records become one arro
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from calltable.observe.entry import TraceError, listed, of_call, read_trace
 from calltable.tools import OK, UsageError, page_or_text, write
 from calltable.tools.ladder.page import ladder_html
 from calltable.tools.ladder.text import ladder_text
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     import argparse
@@ -64,6 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
     if form:
         write(arguments.output, ladder_html(entries, names=names, title=path.name) if form == "html" else ladder_text(entries, names=names))
     else:
-        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        print(ladder_text(entries, width=shutil.get_terminal_size((120, 40)).columns, color=color, names=names), end="")
+        width = shutil.get_terminal_size((120, 40)).columns
+        print(ladder_text(entries, width=width, color=colours(sys.stdout), names=names), end="")
     return OK

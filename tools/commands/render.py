@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calltable.loading import machines_in
 from calltable.tools import OK, PROBLEMS, UsageError, why
-from calltable.tools.arguments import given
 from calltable.tools.draw.diagram import FOLDED
 from calltable.tools.draw.fragment import fragment
 from calltable.tools.draw.label import DETAILS
@@ -111,7 +111,7 @@ def _machines(tables: Sequence[str], overlays: Sequence[str]) -> list[Machine]:
     if paths:
         library = load_tables(paths, overlays=layers if not names else [])
         # what they only mention, a child's table for example, is not drawn
-        found.update({machine.name: machine for machine in given(library, paths)})
+        found.update({machine.name: machine for machine in machines_in(library, paths)})
     if names or not paths:
         library = load_tables(overlays=layers)
         shipped = dict(library.machines)

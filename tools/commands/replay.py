@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calltable.tools import OK, PROBLEMS, UsageError, write
+from calltable.tools.terminal import colours, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     if options.format == "json":
         print(json.dumps([as_json(one) for one in results], indent=2, ensure_ascii=False))
     else:
-        colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        colour = colours(sys.stdout)
         if capture.cut:
             print(f"{capture.cut} packets or streams of {options.file} are cut short and were left out")
         for line in _report(results, ladder=options.ladder, one=len(wanted) == 1, colour=colour):
@@ -143,8 +143,8 @@ def _report(results: list[Replayed], *, ladder: bool, one: bool, colour: bool) -
     for result in results:
         parts = result.divergence
         verdict = paint("parts from the tables", "31") if parts else paint("goes as captured", "32")
-        yield f"{paint(str(result.call), '1')}: {len(result.rows)} rows of {result.machine} and below; {verdict}" if one else (
-            f"{result.call.number + '.' if result.call.number else '–':>4} {result.call}: {verdict}"
+        yield f"{paint(visible(str(result.call)), '1')}: {len(result.rows)} rows of {result.machine} and below; {verdict}" if one else (
+            f"{result.call.number + '.' if result.call.number else '–':>4} {visible(str(result.call))}: {verdict}"
         )
         if one:
             yield from path(result, colour=colour)
@@ -153,7 +153,7 @@ def _report(results: list[Replayed], *, ladder: bool, one: bool, colour: bool) -
 
                 yield ladder_text(result.entries, color=colour)
         if parts:
-            yield f"  {paint('first divergence', '31')} {parts}"
+            yield f"  {paint('first divergence', '31')} {visible(str(parts))}"
             if one:
                 yield from _around(result)
     if not one:
@@ -168,7 +168,7 @@ def path(result: Replayed, *, colour: bool = False) -> Iterator[str]:
     for step in result.steps:
         key = (step.cause.number, round(step.time, 3) if step.cause.message is None else 0.0)
         if key != last:
-            yield f"{step.time:9.3f}  {paint(step.cause.text, '36')}"
+            yield f"{step.time:9.3f}  {paint(visible(step.cause.text), '36')}"
             last = key
         goes = f" → {step.after}" if step.after != step.before else ""
         what = step.row or paint(step.outcome, "31")
@@ -187,7 +187,7 @@ def _around(result: Replayed) -> Iterator[str]:
     now = [(sent.time, sent.label, sent.to.hostport) for sent in result.sent]
     for title, said in (("captured", then), ("tables", now)):
         near = [f"{time:.3f} {label} → {to}" for time, label, to in said if abs(time - parts.time) <= 2.0]
-        yield f"    {title:<9} {'; '.join(near) or 'nothing'}"
+        yield f"    {title:<9} {visible('; '.join(near)) or 'nothing'}"
 
 
 # --------------------------------------------------------------------------- a test

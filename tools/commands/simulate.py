@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -25,6 +24,7 @@ from calltable.tools import OK, PROBLEMS, UsageError, folder_of, page_or_text, w
 from calltable.tools.ladder.page import ladder_html
 from calltable.tools.ladder.text import ladder_text
 from calltable.tools.screen import count
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     from calltable.simulation.crowd import CrowdReport
@@ -139,7 +139,7 @@ def _draw(report: CrowdReport, arguments: argparse.Namespace) -> None:
     title = f"{report.failed_call} (seed {arguments.seed})"
     target = arguments.ladder
     if target is None:
-        color = out.isatty() and "NO_COLOR" not in os.environ
+        color = colours(out)
         print(ladder_text(report.trace, names=report.names, color=color), end="", file=out)
     elif page_or_text(target, ".jsonl") == "html":
         write(target, ladder_html(report.trace, names=report.names, title=title))

@@ -6,7 +6,6 @@ The call is replayed from its trace or capture (``api/replay.py``), because a tr
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.commands.coverage import place
 from calltable.tools.commands.replay import load, one_of, read, shared
+from calltable.tools.terminal import colours, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     except LookupError as error:
         raise UsageError(str(error)) from error
     steps = _steps(result, options.message)
-    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    colour = colours(sys.stdout)
     if options.row is None:
         lines = list(_told(result, steps, colour=colour))
     else:
@@ -86,7 +86,7 @@ def _told(result: Replayed, steps: list[Walked], *, colour: bool) -> Iterator[st
     last = None
     for step in steps:
         if step.cause is not last:
-            yield f"{step.time:.3f} s  {paint(step.cause.text, '36;1')}"
+            yield f"{step.time:.3f} s  {paint(visible(step.cause.text), '36;1')}"
             last = step.cause
         yield from _step(result, step)
 
@@ -100,13 +100,13 @@ def _step(result: Replayed, step: Walked) -> Iterator[str]:
     yield f"  {step.machine} {step.session}: {step.event} in {step.before}{goes}"
     fields = ", ".join(f"{name} = {show_value(value)}" for name, value in step.payload.items())
     if fields:
-        yield f"      event     {fields}"
+        yield f"      event     {visible(fields)}"
     considered = explain(
         machine, step.before, step.event, step.values, step.payload, counts=step.counts, config=result.tables.config
     )
     for one in considered:
         verdict = one.verdict if one.row.id != step.row else ("taken" if one.row.kind == "row" else one.row.kind)
-        yield f"      {verdict:<9} {one.row.id}: {one}" + (f"  {_place(one.row)}" if one.row.id == step.row else "")
+        yield f"      {verdict:<9} {one.row.id}: {visible(str(one))}" + (f"  {_place(one.row)}" if one.row.id == step.row else "")
     if not considered or not step.row:
         yield f"      {step.outcome}: no row takes {step.event} in {step.before}"
 
@@ -135,7 +135,7 @@ def _one_row(result: Replayed, steps: list[Walked], wanted: str) -> Iterator[str
         if step.machine not in holders:
             continue
         machine = result.tables.library.machines[step.machine]
-        where = f"  {step.time:.3f} s, {step.session}, {step.event} in {step.before} ({step.cause.text}):"
+        where = f"  {step.time:.3f} s, {step.session}, {step.event} in {step.before} ({visible(step.cause.text)}):"
         if not why_not(machine, row, step.before, step.event):
             considered = explain(
                 machine, step.before, step.event, step.values, step.payload, counts=step.counts, config=result.tables.config

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.redact import mask, printable
+from calltable.adapters.sip.message.redact import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -42,7 +42,8 @@ class Ladder:
 def ladder(entries: Iterable[Entry], names: Mapping[str, str] | None = None) -> Ladder:
     """Arrange a trace. ``names`` gives addresses the name of a party (several may share one)."""
     names = names or {}
-    merged = [_fit_to_show(one) for one in _merged(entries)]
+    # a capture holds what was on the wire: passwords and credentials too
+    merged = [one._replace(summary=mask(one.summary), text=mask(one.text)) for one in _merged(entries)]
     messages = [item for item in merged if item.kind == "message"]
     steps = tuple(item for item in merged if item.kind == "step")
     parties: dict[str, None] = {}
@@ -61,15 +62,6 @@ def ladder(entries: Iterable[Entry], names: Mapping[str, str] | None = None) -> 
     return Ladder(tuple(parties), names, lines, steps, home, start)
 
 
-def _fit_to_show(item: Entry) -> Entry:
-    """The same without secrets, and without what a terminal or a browser would obey: peers wrote most of it."""
-    return item._replace(
-        summary=printable(mask(item.summary)), source=printable(item.source), destination=printable(item.destination),
-        cseq=printable(item.cseq), call_id=printable(item.call_id), session=printable(item.session), leg=printable(item.leg),
-        text=printable(mask(item.text), keep="\r\n\t"),
-    )  # fmt: skip
-
-
 def _merged(entries: Iterable[Entry]) -> list[Entry]:
     """The entries in order, with the two records of a message that both its ends traced made one."""
     merged: list[Entry] = []
@@ -85,7 +77,3 @@ def _merged(entries: Iterable[Entry]) -> list[Entry]:
             continue
         merged.append(item)
     return merged
-
-
-CLOCK = 9
-"""Columns for the time."""

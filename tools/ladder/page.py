@@ -1,6 +1,8 @@
 """Ladders as HTML: the picture on the left, the chosen message and the steps behind it on the right.
 
-The arrows are SVG, everything else is HTML. The script only shows what is in the page already.
+The arrows are SVG, everything else is HTML. Nothing is cut off: the parties stand as far apart as the labels need, up to
+``WIDEST``, and what is longer goes on in another line. What a peer wrote is escaped twice, for HTML and so that no
+character of it is invisible. The script only shows what is in the page already.
 """
 
 from __future__ import annotations
@@ -8,9 +10,10 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from calltable.observe.entry import Entry
+from calltable.tools.draw.label import measure
 from calltable.tools.draw.picture import DARK, FONT, LIGHT
 from calltable.tools.ladder.model import ladder
+from calltable.tools.terminal import visible, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,11 +22,16 @@ if TYPE_CHECKING:
     from calltable.tools.ladder.model import Ladder
 
 CLOCK = 64
-GAP = 300
+"""Room for the time, in pixels as all lengths here."""
+NARROWEST, WIDEST = 220, 420
+"""Between two lines of life."""
 SIDE = 110
 STEP = 46
 WAIT = 30
-HEAD = 64
+LINE = 15
+"""From one line of a label to the next."""
+LABEL, ROWS, NAME = 12.5, 10.5, 12.5
+"""Font sizes."""
 
 CSS = f"""
 :root {{ color-scheme: light dark; {LIGHT} }}
@@ -48,6 +56,7 @@ body {{ margin: 0; background: var(--paper); color: var(--ink); font: 14px/1.45 
 .ladder .line.here .hit {{ fill: color-mix(in srgb, var(--glow) 14%, transparent); }}
 .ladder .line path {{ fill: none; stroke-width: 1.7; }}
 .ladder .label {{ font-weight: 600; text-anchor: middle; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }}
+.ladder .label.aside {{ text-anchor: start; }}
 .ladder .mid {{ text-anchor: middle; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; }}
 .request {{ --tone: var(--user); }} .provisional {{ --tone: var(--timer); }} .success {{ --tone: var(--sip); }}
 .failure {{ --tone: var(--engine); }} .step {{ --tone: var(--child); }}
@@ -89,9 +98,20 @@ document.querySelectorAll(".ladder").forEach((ladder) => {
 """
 
 
+def ladder_html(
+    entries: Iterable[Entry], *, names: Mapping[str, str] | None = None, title: str = "a call", whole: bool = True
+) -> str:
+    """The ladder as one self-contained page; a click on an arrow shows the message and the steps behind it.
+
+    With ``whole=False`` only what goes between the tags of a page that has the style and script already.
+    """
+    shown = ladder(entries, names)
+    return document([(title, shown)]) if whole else body(title, shown)
+
+
 def document(ladders: Sequence[tuple[str, Ladder]]) -> str:
     """A whole page for some ladders, each under its title."""
-    title = escape(ladders[0][0]) if ladders else "calltable"
+    title = _escaped(ladders[0][0]) if ladders else "calltable"
     bodies = "\n".join(body(name, shown) for name, shown in ladders)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
@@ -104,76 +124,111 @@ def body(title: str, shown: Ladder) -> str:
     """One ladder with its details."""
     details = "".join(_detail(shown, number, item) for number, item in enumerate(shown.lines))
     return (
-        f'<section class="ladder"><h1>{escape(title)}</h1><div class="scroll">{"".join(_picture(shown))}</div>'
+        f'<section class="ladder"><h1>{_escaped(title)}</h1><div class="scroll">{"".join(_Picture(shown).draw())}</div>'
         f'<aside>{details or "<p class=hint>Nothing was traced.</p>"}</aside></section>'
     )
 
 
-def _picture(shown: Ladder) -> Iterator[str]:
-    places: list[tuple[Entry, float, float]] = []
-    y, before = float(HEAD), shown.start
-    for item in shown.lines:
-        wait = item.time - before
-        before = item.time
-        y += STEP + (WAIT if wait >= 1.0 else 0)
-        places.append((item, y, wait))
-    at = {name: CLOCK + SIDE + GAP * number for number, name in enumerate(shown.parties)}
-    width = CLOCK + 2 * SIDE + GAP * max(len(shown.parties) - 1, 0)
-    height = y + STEP
-    yield f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height:.0f}" viewBox="0 0 {width} {height:.0f}">'
-    for name, x in at.items():
-        yield f'<line class="life" x1="{x}" x2="{x}" y1="42" y2="{height - 8:.0f}"/>'
-        yield f'<g class="party"><rect x="{x - 92}" y="10" width="184" height="32" rx="7"/>'
-        yield f'<text x="{x}" y="30.5">{escape(name)}</text></g>'
-    for number, (item, line, wait) in enumerate(places):
-        if wait >= 1.0:
-            top = line - STEP - WAIT + 24
-            yield from (f'<line class="wait-line" x1="{x}" x2="{x}" y1="{top}" y2="{top + 16}"/>' for x in at.values())
-            yield f'<text class="wait" x="8" y="{top + 12}">… {wait:.1f} s</text>'
-        yield _line(shown, number, item, at, line, width)
-    yield "</svg>"
+def _escaped(text: str) -> str:
+    return escape(visible(text))
 
 
-def _line(shown: Ladder, number: int, item: Entry, at: dict[str, int], y: float, width: int) -> str:
-    tone = item.tone if item.kind == "message" else "step"
-    hit = f'<rect class="hit" x="0" y="{y - 27}" width="{width}" height="{STEP - 2}" rx="6"/>'
-    clock = f'<text class="clock" x="{CLOCK - 8}" y="{y + 4}">{item.time - shown.start:.3f}</text>'
-    drawn = _arrow(shown, item, at, y) if item.kind == "message" else _dot(shown, item, at, y)
-    return f'<g class="line {tone}" tabindex="0" role="button" data-line="{number}">{hit}{clock}{drawn}</g>'
+def _fitted(text: str, room: float, size: float, *, bold: bool = False) -> list[str]:
+    """The text in lines that are at most ``room`` pixels wide."""
+    shown = visible(text)
+    wide = measure(shown, size, bold=bold)
+    return [shown] if wide <= room else wrapped(shown, int(len(shown) * room / wide))
 
 
-def _arrow(shown: Ladder, item: Entry, at: dict[str, int], y: float) -> str:
-    source, target = at[shown.name(item.source)], at[shown.name(item.destination)]
-    rows = escape(_fit(" · ".join(item.rows), 48))
-    if source == target:
-        path = f'<path d="M{source},{y - 8} h26 v14 h-22"/>'
-        return f'{path}<text x="{source + 34}" y="{y + 3}" class="loop">{escape(item.label)}</text>'
-    way = 1 if target > source else -1
-    end = (source + target) / 2 + way * 60 if item.lost else target - way * 2
-    middle = (source + target) / 2
-    head = (
-        f'<path d="M{end - 5},{y - 5} l10,10 m0,-10 l-10,10"/>'
-        if item.lost
-        else f'<path class="tip" d="M{end},{y} l{-way * 9},-4.2 v8.4 z"/>'
-    )
-    return (
-        f'<path d="M{source},{y} H{end - (0 if item.lost else way * 8)}"/>{head}'
-        f'<text class="label" x="{middle}" y="{y - 8}">{escape(_fit(item.label, 38))}</text>'
-        f'<text class="rows mid" x="{middle}" y="{y + 14}">{rows}</text>'
+def _texts(lines: Sequence[str], x: float, y: float, css: str) -> str:
+    """Lines of text from ``y`` down."""
+    return "".join(
+        f'<text class="{css}" x="{x:g}" y="{y + LINE * number:g}">{escape(line)}</text>' for number, line in enumerate(lines)
     )
 
 
-def _dot(shown: Ladder, item: Entry, at: dict[str, int], y: float) -> str:
-    x = at.get(shown.home, CLOCK + SIDE)
-    moved = f" → {item.after}" if item.after != item.before else ""
-    return (
-        f'<circle cx="{x}" cy="{y}" r="5"/><text class="label" style="text-anchor:start" x="{x + 12}" y="{y + 1}">'
-        f'{escape(_fit(item.event + moved, 36))}</text><text class="rows" x="{x + 12}" y="{y + 15}">{escape(item.row)}</text>'
-    )
+class _Picture:
+    """The SVG of one ladder. Each line is as high as its label above the arrow and its rows below need."""
 
+    def __init__(self, shown: Ladder) -> None:
+        self.shown = shown
+        labels = [measure(visible(item.label), LABEL, bold=True) for item in shown.lines if item.kind == "message"]
+        self.gap = round(min(max([NARROWEST, *(label + 50 for label in labels)]), WIDEST))
+        self.names = [_fitted(name, self.gap - 34, NAME, bold=True) for name in shown.parties]
+        self.top = 27 + LINE * max((len(name) for name in self.names), default=1)
+        self.at = {name: CLOCK + SIDE + self.gap * number for number, name in enumerate(shown.parties)}
+        self.width = CLOCK + 2 * SIDE + self.gap * max(len(shown.parties) - 1, 0)
 
-def _fit(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    def draw(self) -> Iterator[str]:
+        """The picture, in parts."""
+        lines, height = self._lines()
+        yield f'<svg xmlns="http://www.w3.org/2000/svg" width="{self.width}" height="{height:g}" viewBox="0 0 {self.width} {height:g}">'
+        for (name, x), told in zip(self.at.items(), self.names, strict=True):
+            wide = max(measure(line, NAME, bold=True) for line in told) + 24
+            wide = max(wide, 110)
+            yield f'<line class="life" x1="{x}" x2="{x}" y1="{self.top}" y2="{height - 8:g}"/>'
+            yield f'<g class="party"><title>{_escaped(name)}</title>'
+            yield f'<rect x="{x - wide / 2:g}" y="10" width="{wide:g}" height="{self.top - 10}" rx="7"/>'
+            yield _texts(told, x, 10 + (self.top - 10 - LINE * len(told)) / 2 + 11.5, "") + "</g>"
+        yield from lines
+        yield "</svg>"
+
+    def _lines(self) -> tuple[list[str], float]:
+        drawn: list[str] = []
+        y, before = float(self.top), self.shown.start
+        for number, item in enumerate(self.shown.lines):
+            wait, before = item.time - before, item.time
+            if wait >= 1.0:
+                drawn += [f'<line class="wait-line" x1="{x}" x2="{x}" y1="{y + 6:g}" y2="{y + 22:g}"/>' for x in self.at.values()]
+                drawn.append(f'<text class="wait" x="8" y="{y + 18:g}">… {wait:.1f} s</text>')
+                y += WAIT
+            above, below, parts = self._message(item) if item.kind == "message" else self._step(item)
+            line = y + above
+            tone = item.tone if item.kind == "message" else "step"
+            drawn.append(
+                f'<g class="line {tone}" tabindex="0" role="button" data-line="{number}">'
+                f'<rect class="hit" x="0" y="{y + 2:g}" width="{self.width}" height="{above + below - 4:g}" rx="6"/>'
+                f'<text class="clock" x="{CLOCK - 8}" y="{line + 4:g}">{item.time - self.shown.start:.3f}</text>'
+                f'<g transform="translate(0 {line:g})">{parts}</g></g>'
+            )
+            y = line + below
+        return drawn, y + 24
+
+    def _message(self, item: Entry) -> tuple[float, float, str]:
+        """The room above and below an arrow, and the arrow with its texts, at height 0."""
+        source, target = self.at[self.shown.name(item.source)], self.at[self.shown.name(item.destination)]
+        if source == target:
+            told = _fitted(item.label, self.gap - 50, LABEL, bold=True)
+            path = f'<path d="M{source},-8 h26 v14 h-22"/>'
+            return STEP / 2, STEP / 2 + LINE * (len(told) - 1), path + _texts(told, source + 34, 3, "loop")
+        way = 1 if target > source else -1
+        middle, end = (source + target) / 2, target - way * 2.0
+        if item.lost:
+            end = middle + way * 60
+        room = abs(target - source) - 24.0
+        label = _fitted(item.label, room, LABEL, bold=True)
+        rows = _fitted(" · ".join(item.rows), room, ROWS) if item.rows else []
+        head = (
+            f'<path d="M{end - 5},-5 l10,10 m0,-10 l-10,10"/>'
+            if item.lost
+            else f'<path class="tip" d="M{end},0 l{-way * 9},-4.2 v8.4 z"/>'
+        )
+        parts = (
+            f'<path d="M{source},0 H{end - (0 if item.lost else way * 8)}"/>{head}'
+            + _texts(label, middle, -8.0 - LINE * (len(label) - 1), "label")
+            + _texts(rows, middle, 14, "rows mid")
+        )
+        return 12.0 + LINE * len(label), STEP - 27.0 + LINE * max(len(rows) - 1, 0), parts
+
+    def _step(self, item: Entry) -> tuple[float, float, str]:
+        x = self.at.get(self.shown.home, CLOCK + SIDE)
+        moved = f" → {item.after}" if item.after != item.before else ""
+        told = _fitted(item.event + moved, self.gap - 34, LABEL, bold=True)
+        parts = (
+            f'<circle cx="{x}" cy="0" r="5"/>' + _texts(told, x + 12, 1, "label aside")
+            + _texts([visible(item.row)], x + 12, LINE * len(told), "rows")
+        )  # fmt: skip
+        return 27.0, STEP - 27.0 + LINE * (len(told) - 1), parts
 
 
 def _detail(shown: Ladder, number: int, item: Entry) -> str:
@@ -184,36 +239,24 @@ def _detail(shown: Ladder, number: int, item: Entry) -> str:
         about = f"{shown.name(item.source)} → {shown.name(item.destination)}{leg}{lost}"
         steps = shown.of(item)
         known = {step.row for step in steps}
-        bare = [f"<li><code>{escape(row)}</code></li>" for row in item.rows if row not in known]
-        text = f"<pre>{escape(item.text.strip())}</pre>" if item.text else ""
+        bare = [f"<li><code>{_escaped(row)}</code></li>" for row in item.rows if row not in known]
+        told = "\n".join(map(_escaped, item.text.strip().splitlines()))
+        text = f"<pre>{told}</pre>" if told else ""
         tone = item.tone
     else:
         heading, about, steps, bare, text, tone = item.event, item.session, [item], [], "", "step"
     listed = "".join(bare) + "".join(_step(step) for step in steps)
     return (
-        f'<article class="{tone}" data-line="{number}"><h2>{escape(heading)}</h2><p>{item.time - shown.start:.3f} s · '
-        f"{escape(about)}</p>{text}<ol>{listed}</ol></article>"
+        f'<article class="{tone}" data-line="{number}"><h2>{_escaped(heading)}</h2><p>{item.time - shown.start:.3f} s · '
+        f"{_escaped(about)}</p>{text}<ol>{listed}</ol></article>"
     )
 
 
 def _step(step: Entry) -> str:
     moved = f"{step.before} → {step.after}" if step.after != step.before else f"stays {step.before}"
-    published = f"<span>↑ {escape(', '.join(step.publications))}</span>" if step.publications else ""
+    published = f"<span>↑ {_escaped(', '.join(step.publications))}</span>" if step.publications else ""
     where = " · ".join(filter(None, (step.machine, step.session)))
     return (
-        f"<li><code>{escape(step.row)}</code><span>{escape(where)}</span>"
-        f"<span>{escape(step.event)}: {escape(moved)}</span>{published}</li>"
+        f"<li><code>{_escaped(step.row)}</code><span>{_escaped(where)}</span>"
+        f"<span>{_escaped(step.event)}: {_escaped(moved)}</span>{published}</li>"
     )
-
-
-def ladder_html(
-    entries: Iterable[Entry], *, names: Mapping[str, str] | None = None, title: str = "a call", whole: bool = True
-) -> str:
-    """The ladder as one self-contained page; a click on an arrow shows the message and the steps behind it.
-
-    With ``whole=False`` only what goes between the tags of a page that has the style and script already.
-    """
-    from calltable.tools.ladder.page import body, document  # noqa: PLC0415 — it builds on this module
-
-    shown = ladder(entries, names)
-    return document([(title, shown)]) if whole else body(title, shown)

@@ -1,48 +1,63 @@
-"""One leg: its dialog, the transactions it has open, and what comes of them as events of the leg's session."""
+"""One leg: its dialogs, and the transactions it has open."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from calltable.adapters.sip.message.body import has_offer
-from calltable.adapters.sip.transaction.failover import only_here
 from calltable.engine.model.machine import FAILED
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Mapping
 
+    from calltable.adapters.sip.core.bounds import Bounds
     from calltable.adapters.sip.dialog.dialog import Dialog
+    from calltable.adapters.sip.dialog.dialogs import Dialogs
     from calltable.adapters.sip.message.message import Request, Response
     from calltable.adapters.sip.transaction.client import ClientTransaction
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.engine.run.session import Session
 
 
-TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
-"""Methods whose requests and 2xx responses carry a Contact and may move the remote target (RFC 3261 §12.2, RFC 6665)."""
-_GLARE: Final = 491
-
-
 class LegPort(Protocol):
     """What a leg needs of those who carry its actions out."""
+
+    bounds: Bounds
+    counters: Counter[str]
 
     def post(self, session: Session, event: str, payload: Mapping[str, Any] = ...) -> None:
         """Give the leg's session an event."""
 
-    def stray(self, leg: Leg, transaction: ClientTransaction, message: Response | None) -> None:
+    def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None) -> None:
+        """Give a request that no leg takes its final response."""
+
+    def stray(self, leg: Leg, transaction: ClientTransaction, message: Response) -> None:
         """A 2xx came that the leg does not wait for."""
 
 
 class Leg:
-    """One side of a dialog and what is open in it."""
+    """One side of a call in SIP: its dialogs, and what is open in them."""
 
-    __slots__ = ("adapter", "asking", "bye_server", "cancel_server", "dialog", "forks", "invite_client", "invite_server",
-                 "open", "session", "unacknowledged")  # fmt: skip
+    __slots__ = (
+        "asking",
+        "bye_server",
+        "caller",
+        "cancel_server",
+        "dialogs",
+        "invite_client",
+        "invite_server",
+        "open",
+        "port",
+        "session",
+        "unacknowledged",
+    )  # fmt: skip
 
-    def __init__(self, adapter: LegPort, session: Session, dialog: Dialog) -> None:
-        self.adapter = adapter
+    def __init__(self, port: LegPort, session: Session, dialogs: Dialogs, caller: tuple[str, str] = ("", "")) -> None:
+        self.port = port
         self.session = session
-        self.dialog = dialog
+        self.dialogs = dialogs
+        self.caller = caller
+        """URI and display name of who calls, until the listener is known from which the first INVITE leaves."""
         self.invite_server: ServerTransaction | None = None
         self.bye_server: ServerTransaction | None = None
         self.cancel_server: ServerTransaction | None = None
@@ -51,84 +66,67 @@ class Leg:
         """Marks the INVITE whose way is being looked up; another mark, or none, and it is not sent any more."""
         self.unacknowledged: tuple[ClientTransaction, Response] | None = None
         """The 2xx to an INVITE of ours whose ACK has not been sent."""
-        self.forks: dict[str, str] | None = None
-        """Tags of the other side's early dialogs, and the tag by which the caller knows each of them."""
         self.open: list[ServerTransaction] | None = None
         """Requests of the peer that still wait for an answer."""
 
-    # -- as the user of INVITE transactions
+    @property
+    def dialog(self) -> Dialog:
+        """The dialog that is confirmed, or was heard of last."""
+        return self.dialogs.current
+
+    # -- as the caller
     def inviting(self, transaction: ClientTransaction) -> None:
         """Our INVITE is on its way."""
         self.invite_client = transaction
 
-    def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:
-        """What came of our INVITE becomes an event of the leg."""
-        post = self.adapter.post
-        session = self.session
-        if kind == "forked" or (kind == "success" and session.ended):
-            self.adapter.stray(self, transaction, message)
-        elif kind == "provisional":
-            if message is not None and message.to_tag and not self.dialog.confirmed:
-                self.dialog.learn(message)
-            post(session, "sip.invite.provisional", {"code": code, "message": message})
-        elif kind == "success" and message is not None:
-            self.dialog.learn(message)
-            self.unacknowledged = (transaction, message)
-            post(session, "sip.invite.success", {"code": code, "message": message})
-        else:
-            self.invite_client = None
-            event = "sip.invite.glare" if code == _GLARE else "sip.invite.failure"
-            contact = message.contact_uri if message is not None and 300 <= code < 400 else None
-            post(session, event, {"code": code, "message": message, "contact": contact})
+    def heard(self, transaction: ClientTransaction | None, kind: str, code: int, message: Response | None) -> bool:
+        """Take what came of our INVITE into the dialogs; False where the leg itself is not to be told.
 
+        Only these responses make and confirm dialogs (RFC 3261 §12.1.2, §13.2.2.4).
+        """
+        dialogs = self.dialogs
+        if kind in ("forked", "success") and message is not None and transaction is not None:
+            if kind == "forked" or self.session.ended:
+                self.port.stray(self, transaction, message)
+                return False
+            if not dialogs.current.confirmed and dialogs.ended(message.to_tag):
+                # the fork that answers has said BYE before: whoever forked the INVITE gives up the others for it (RFC 3261 §16.7)
+                self.port.stray(self, transaction, message)
+                self.invite_client = None
+                self.port.post(self.session, "sip.invite.failure", {"code": 480, "message": None, "contact": None})
+                return False
+            self.dialogs = dialogs.answered(message)
+            self.unacknowledged = (transaction, message)
+            return True
+        if kind == "failure":
+            self.invite_client = None
+            return True
+        tag = message.to_tag if message is not None else None
+        if message is None or not tag or code == 100 or dialogs.current.confirmed:
+            return True
+        if dialogs.ended(tag):
+            return False
+        if dialogs.forks >= self.port.bounds.forks and dialogs.current.remote_tag is not None and not dialogs.knows(tag):
+            self.port.counters["forks refused"] += 1
+            return False
+        self.dialogs = dialogs.answered(message)
+        return True
+
+    def spoiled(self, transaction: ClientTransaction, message: Response) -> None:
+        """A 2xx came that cannot be understood: it is acknowledged and hung up all the same, at what is known of the dialog."""
+        dialog = self.dialogs.current
+        self.dialogs = self.dialogs._replace(current=dialog._replace(remote_tag=message.to_tag or "", confirmed=True))
+        self.unacknowledged = (transaction, message)
+
+    # -- as the callee
     def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:  # noqa: ARG002
         """The ACK to our 2xx, or that none came, becomes an event of the leg."""
         if message is None:
-            self.adapter.post(self.session, "sip.unacknowledged")
+            self.port.post(self.session, "sip.unacknowledged")
         else:
-            self.adapter.post(self.session, "sip.ack", {"message": message})
+            self.port.post(self.session, "sip.ack", {"message": message})
 
     def unreachable(self, transaction: ServerTransaction, reason: str) -> None:
         """The caller is gone: nobody is left to answer."""
         if transaction is self.invite_server:
-            self.adapter.post(self.session, FAILED, {"reason": f"the INVITE cannot be answered: {reason}"})
-
-    # -- requests of the peer
-    def requested(self, transaction: ServerTransaction, request: Request) -> None:
-        """A request inside the dialog; its order has been checked (§12.2.2)."""
-        post = self.adapter.post
-        if request.method == "BYE":
-            only_here(self.invite_client)
-            self.bye_server = transaction
-            post(self.session, "sip.bye", {"message": request, "transaction": transaction})
-            return
-        if self.open is None:
-            self.open = []
-        self.open.append(transaction)
-        payload = {"message": request, "transaction": transaction, "offer": has_offer(request)}
-        if request.method == "INVITE":
-            post(self.session, "sip.invite", payload)
-        else:
-            post(self.session, "sip.request", {**payload, "method": request.method})
-
-
-class _Ask:
-    """The user of a non-INVITE request: hands its final response to the leg."""
-
-    __slots__ = ("event", "fields", "leg")
-
-    def __init__(self, leg: Leg, event: str, fields: Mapping[str, Any]) -> None:
-        self.leg = leg
-        self.event = event
-        self.fields = fields
-
-    def responded(self, transaction: ClientTransaction, kind: str, code: int, message: Response | None) -> None:  # noqa: ARG002
-        if kind == "provisional":
-            return
-        leg = self.leg
-        fields = {**self.fields, "code": code}
-        if "transaction" in fields:
-            fields["message"] = message
-            if kind == "success" and message is not None and message.cseq.method in TARGET_REFRESH:
-                leg.dialog.learn(message)
-        leg.adapter.post(leg.session, self.event, fields)
+            self.port.post(self.session, FAILED, {"reason": f"the INVITE cannot be answered: {reason}"})

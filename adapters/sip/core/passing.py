@@ -9,44 +9,59 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from calltable.adapters.sip.core.bounds import Bounds
+from calltable.adapters.sip.core.translation import NAMING
 from calltable.adapters.sip.message.body import Content
-from calltable.adapters.sip.message.headers import option_tags
+from calltable.adapters.sip.message.headers import option_tags, printable
 from calltable.adapters.sip.message.message import Response
 from calltable.adapters.sip.message.names import canonical_names
 
 if TYPE_CHECKING:
+    from calltable.adapters.sip.core.translation import Translation
     from calltable.adapters.sip.message.message import Message
 
 
+_DEFAULT: Final = Bounds()
 OWN: Final = frozenset({
     "via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "record-route", "route", "path",
-    "service-route", "content-length", "timestamp", "rseq", "rack", "replaces", "join", "target-dialog",
-    "in-reply-to", "proxy-require", "unsupported", "flow-timer",
+    "service-route", "content-length", "timestamp", "rseq", "rack", "proxy-require", "unsupported", "flow-timer",
 })  # fmt: skip
 """Header fields that belong to a dialog or a hop and never cross."""
-BETWEEN_NEIGHBOURS: Final = frozenset(
-    {"100rel", "replaces", "join", "outbound", "gruu", "path", "precondition", "tdialog", "sec-agree"}
-)
+BETWEEN_NEIGHBOURS: Final = frozenset({"100rel", "outbound", "gruu", "path", "precondition", "sec-agree"})
 """Option tags of Supported that promise something between two neighbours, which each leg must promise itself."""
-BETWEEN_ENDS: Final = frozenset({"timer"})
-"""Option tags of Require that the two ends agree on, past whoever stands between (RFC 4028 §8)."""
-Lendable = "Message | Content | None"
+BETWEEN_ENDS: Final = frozenset({"timer", "replaces", "join", "tdialog"})
+"""Option tags of Require that the two ends agree on, past whoever stands between (RFC 4028 §8; RFC 3891, RFC 3911, RFC 4538: what
+names a dialog is translated)."""
 
 
-def lent(source: Message | Content | None) -> tuple[list[tuple[str, str]], bytes]:
-    """The header fields and the body that ``source`` lends to a message on another leg."""
+def lent(source: Message | Content | None, translation: Translation | None = None,
+         bounds: Bounds = _DEFAULT) -> tuple[list[tuple[str, str]], bytes]:
+    """The header fields and the body that ``source`` lends to a message on another leg.
+
+    ``translation`` says what names a dialog in the words of the other leg; without it such fields pass as they are.
+    """
     if source is None:
         return [], b""
     if isinstance(source, Content):
         return list(source.headers), source.body
     names = canonical_names
     status = source.status if isinstance(source, Response) else 0
-    headers = []
+    headers: list[tuple[str, str]] = []
+    body = source.body
+    if len(body) > bounds.body:
+        body = b""
+    most = bounds.header_fields
     for line in source.headers:
         name = names[line[0]]
         if name in OWN and not (name == "unsupported" and status == 420):
             continue
-        if name == "require":
+        if len(headers) >= most:
+            break
+        if name in NAMING and translation is not None:
+            value = translation.header(name, line[1])
+            if value:
+                headers.append((line[0], value))
+        elif name == "require":
             kept = [tag for tag in option_tags([line[1]]) if tag in BETWEEN_ENDS or status == 421]
             if kept:
                 headers.append((line[0], ", ".join(kept)))
@@ -60,4 +75,6 @@ def lent(source: Message | Content | None) -> tuple[list[tuple[str, str]], bytes
             headers.append((line[0], ", ".join(kept)))
         else:
             headers.append(line)
-    return headers, source.body
+    if not body and source.body:
+        headers = [line for line in headers if not names[line[0]].startswith("content-")]
+    return [line if line[1].isprintable() else (line[0], printable(line[1])) for line in headers], body

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from calltable.adapters.sip.core.passing import BETWEEN_ENDS
 from calltable.adapters.sip.message.uri import parse_uri
 from calltable.adapters.sip.message.validate import Rejection
 
@@ -28,17 +29,17 @@ ACCEPTED: Final = "application/sdp"
 class Screening:
     """What this element supports.
 
-    ``extensions`` are the option tags it supports; ``any_content`` says that bodies only pass through, so that
+    ``extensions`` are the option tags it supports: unless said otherwise, those that a B2BUA can pass on; ``any_content`` says that bodies only pass through, so that
     every Content-Type is welcome (a B2BUA); else only SDP is (a UA).
     """
 
-    def __init__(self, extensions: Iterable[str] = ("timer",), *, any_content: bool = True) -> None:
+    def __init__(self, extensions: Iterable[str] = BETWEEN_ENDS, *, any_content: bool = True) -> None:
         self.extensions = frozenset(extensions)
         self.any_content = any_content
         self._allow = ("Allow", ", ".join(ALLOWED))
 
     def outside(self, request: Request) -> Rejection | None:
-        """Why a request outside a dialog is refused, with 200 for an OPTIONS; None for an INVITE to take."""
+        """Why a request outside a dialog is refused; None for an INVITE to take, or an OPTIONS to answer as one (§11.2)."""
         method = request.method
         if method not in KNOWN:
             return Rejection(501, "Not Implemented", (self._allow,))
@@ -53,12 +54,10 @@ class Screening:
         refusal = self.in_dialog(request)
         if refusal is not None:
             return refusal
-        if request.max_forwards == 0:
-            if method == "OPTIONS":
-                return self._options()
-            return Rejection(483, "Too Many Hops")
         if method == "OPTIONS":
-            return self._options()
+            return None  # also with Max-Forwards 0: it is answered here, and goes no further
+        if request.max_forwards == 0:
+            return Rejection(483, "Too Many Hops")
         contact = request.contact_uri
         if contact is None:
             return Rejection(400, "Missing Contact") if request.from_tag is not None else None
@@ -82,8 +81,9 @@ class Screening:
                 return Rejection(415, "Unsupported Media Type", (("Accept", ACCEPTED),))
         return None
 
-    def _options(self) -> Rejection:
+    def capabilities(self) -> tuple[tuple[str, str], ...]:
+        """What the answer to an OPTIONS says this element can do (§11.2)."""
         headers = [self._allow, ("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en")]
         if self.extensions:
             headers.append(("Supported", ", ".join(sorted(self.extensions))))
-        return Rejection(200, "OK", tuple(headers))
+        return tuple(headers)

@@ -12,9 +12,12 @@ import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 from calltable.adapters.sip.core.admission import Gate
+from calltable.adapters.sip.core.bounds import Bounds
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.legs import Legs
+from calltable.adapters.sip.core.requests import deliver
 from calltable.adapters.sip.core.screening import Screening
+from calltable.adapters.sip.core.settling import Settling
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.message.build import build_response, note_source
 from calltable.adapters.sip.message.errors import MessageError
@@ -22,20 +25,23 @@ from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.parse import AnswerableError, parse
 from calltable.adapters.sip.message.validate import check
 from calltable.adapters.sip.transaction.failover import Failover
-from calltable.adapters.sip.transaction.keys import ack_key, merge_key, server_key
+from calltable.adapters.sip.transaction.keys import ack_key, merge_key, names, server_key
 from calltable.adapters.sip.transaction.layer import Transactions
 from calltable.adapters.sip.transaction.sender import Locator, Sender, seeded_tokens, unguessable_tokens
-from calltable.adapters.sip.transport.address import RELIABLE, Address, default_port
+from calltable.adapters.sip.transport.address import RELIABLE, Address
+from calltable.adapters.sip.transport.reply import reply_to
+from calltable.engine.observe.folding import Folding
 
 if TYPE_CHECKING:
     import random
 
     from calltable.adapters.sip.core.admission import Admission, Source
+    from calltable.adapters.sip.core.trust import Trust
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.adapters.sip.transport.interface import Flow, Transport
     from calltable.engine.run.executor import Executor
 
-log = logging.getLogger("calltable.sip")
+_log = logging.getLogger("calltable.sip")
 
 _KEEP_ALIVE = 16
 """Bytes; what is longer is no keep-alive."""
@@ -47,12 +53,16 @@ class Application(Protocol):
     def incoming(self, stack: Stack, transaction: ServerTransaction, request: Request, *, offer: bool) -> None:
         """An INVITE that opens a dialog: start a machine with it, or ``stack.refuse`` it."""
 
+    def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:
+        """What an INVITE in place of this OPTIONS would get now, with header fields: 200 where it would be taken (RFC 3261 §11.2)."""
+
 
 class Stack:
     """One SIP element on one transport.
 
     ``rng`` makes tags, branches and Call-IDs; inject a seeded one for simulations, the default cannot be guessed.
-    ``admission`` says who may ask how much; without it nobody is refused anything for that.
+    ``admission`` says who may ask how much; without it nobody is refused anything for that. ``trust`` says whose statements of identity pass;
+    without it all do.
     """
 
     def __init__(
@@ -64,34 +74,37 @@ class Stack:
         application: Application | None = None,
         screening: Screening | None = None,
         admission: Admission | None = None,
+        trust: Trust | None = None,
         rng: random.Random | None = None,
         host: str = "",
+        bounds: Bounds | None = None,
     ) -> None:
         self.executor = executor
         self.transport = transport
         self.application = application
         self.screening = screening or Screening()
         self.counters = executor.counters
+        self.log = Folding(_log, executor.scheduler)
         tokens = seeded_tokens(rng) if rng is not None else unguessable_tokens()
         self.sender = Sender(transport, locator, executor.scheduler, self.counters, tokens, host)
         self.tracers = self.sender.tracers
-        self.transactions = Transactions(executor, self.sender.transmit)
-        self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions))
+        self.bounds = bounds or Bounds()
+        self.transactions = Transactions(executor, self.sender, self.bounds.forks)
+        self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions), self.bounds)
         self.gate = None if admission is None else Gate(admission, self.transactions, self.legs)
         self.sender.meter = admission
+        self.trust = self.sender.trust = trust
         if admission is not None:
             admission.counters = self.counters
+        self.settling = Settling(executor, self.transactions, self.legs)
         self._salt = self.sender.token()
         transport.start(self)
 
     # -- out
     def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None,
-               headers: tuple[tuple[str, str], ...] = ()) -> None:
-        """Answer a request that no leg takes."""
-        if transaction.request is not None:
-            tag = self.sender.token()
-            response = build_response(transaction.request, code, reason, to_tag=tag, headers=headers)
-            self.transactions.respond(transaction, response, tag)
+               headers: tuple[tuple[str, str], ...] = (), tag: str = "") -> None:
+        """Answer a request that no leg takes; with our ``tag`` in To, a new one where there is none yet."""
+        self.legs.refuse(transaction, code, reason, headers, tag)
 
     # -- in
     def received(self, data: bytes, source: Address, local: Address, flow: Flow) -> None:
@@ -105,7 +118,7 @@ class Stack:
             counted = self._counted(data, source)
             if counted is not None and not counted.stray():
                 return
-            log.info("malformed message from %s: %s", source, error.reason)
+            self.log.info("malformed message from %s: %s", source, error.reason)
             if isinstance(error, AnswerableError) and error.status is not None:
                 self._refuse_statelessly(error.request, error.status, error.reason, (), source, local, flow)
             return
@@ -115,7 +128,7 @@ class Stack:
         rejection = check(message)
         if rejection is not None:
             self.counters["malformed"] += 1
-            log.info("refused message from %s: %s", source, rejection.reason)
+            self.log.info("refused message from %s: %s", source, rejection.reason)
             if rejection.status is not None and isinstance(message, Request):
                 self._refuse_statelessly(
                     message, rejection.status, rejection.reason, rejection.headers, source, local, flow
@@ -123,6 +136,8 @@ class Stack:
             return
         if self.tracers:
             self.sender.trace("in", message, local, source, "")
+        if self.trust is not None:
+            self.trust.came(message, source)
         if isinstance(message, Response):
             if not self.sender.wrote(message.via.sent_by) or not self.transactions.response(message):  # §18.1.2
                 self.counters["stray responses"] += 1
@@ -156,23 +171,28 @@ class Stack:
         if known is not None and known.session is not None:
             self.executor.dispatch(known.session, "sip.repeated")
             return
-        to = self._back(request, source)
+        to = reply_to(request.via, source)
         merged = ""
         if method != "CANCEL" and request.to_tag is None:
             merged = merge_key(request)
             if merged in transactions.requests:
-                self.refuse(transactions.serve(request, key, to, local, flow, counted), 482)
+                self.refuse(transactions.serve(request, key, to, local, flow, counted, source), 482)
                 return
-        transaction = transactions.serve(request, key, to, local, flow, counted)
+        transaction = transactions.serve(request, key, to, local, flow, counted, source)
+        if not transaction.open:
+            return  # its own session has failed, and has said so
         if merged:
             transaction.merged = merged
             transactions.requests[merged] = key
-        if method == "CANCEL":
-            self._cancel(request, transaction)
-        elif request.to_tag is not None:
-            self._in_dialog(request, transaction)
-        else:
-            self._outside(request, transaction)
+        try:
+            if method == "CANCEL":
+                self._cancel(request, transaction)
+            elif request.to_tag is not None:
+                self._in_dialog(request, transaction)
+            else:
+                self._outside(request, transaction)
+        except Exception as error:  # noqa: BLE001 - a request that has a transaction gets a final response, whatever happens
+            self.settling.broken(transaction, error)
 
     def _ack(self, request: Request) -> None:
         transaction = self.transactions.servers.get(server_key(request, "INVITE"))
@@ -187,56 +207,58 @@ class Stack:
 
     def _cancel(self, request: Request, transaction: ServerTransaction) -> None:
         invite = self.transactions.servers.get(server_key(request, "INVITE"))
-        if invite is None:
+        if invite is None or invite.names != names(request):
             self.refuse(transaction, 481)
         elif isinstance(invite.user, Leg) and invite is invite.user.invite_server and not invite.user.session.ended:
             invite.user.cancel_server = transaction
             payload = {"message": request, "transaction": transaction}
             self.executor.dispatch(invite.user.session, "sip.cancel", payload)
         else:
-            self.refuse(transaction, 200)  # §9.2: it has had its final response
+            self.refuse(transaction, 200, tag=invite.tag)  # §9.2: the INVITE has had its final response, with this tag
 
     def _in_dialog(self, request: Request, transaction: ServerTransaction) -> None:
-        leg = self.legs.find(request.call_id, request.to_tag, request.from_tag)
-        if leg is None:
+        found = self.legs.find(request.call_id, request.to_tag, request.from_tag)
+        if found is None:
             self.refuse(transaction, 481)
             return
+        leg, dialog = found
         refusal = self.screening.in_dialog(request)
         if refusal is not None:
             self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
             return
         number = request.cseq.number
-        last = leg.dialog.remote_cseq
+        last = dialog.remote_cseq
         if last is not None and number <= last:
             self.counters["out of order"] += 1
             self.refuse(transaction, 500, "CSeq Out Of Order", (("Retry-After", "1"),))  # §12.2.2
-            return
-        leg.dialog.remote_cseq = number
-        leg.requested(transaction, request)
+        elif request.method != "BYE" and self.bounds.exceeded(request):
+            self.refuse(transaction, 513)
+        elif request.method != "BYE" and len(leg.open or ()) >= self.bounds.open_requests:
+            self.counters["requests above the bound"] += 1
+            self.refuse(transaction, 500, "Too Many Requests Wait", (("Retry-After", "1"),))
+        elif not deliver(leg, transaction, request, dialog):
+            self.refuse(transaction, 405)
 
     def _outside(self, request: Request, transaction: ServerTransaction) -> None:
         refusal = self.screening.outside(request)
         if refusal is not None:
             self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
+        elif self.bounds.exceeded(request):
+            self.refuse(transaction, 513)
         elif self.application is None:
-            self.refuse(transaction, 480)
+            self.refuse(transaction, 480, headers=self.screening.capabilities() if request.method == "OPTIONS" else ())
+        elif request.method == "OPTIONS":
+            status, headers = self.application.availability(request, transaction.source)
+            self.refuse(transaction, status, headers=(*self.screening.capabilities(), *headers))
         else:
             self.application.incoming(self, transaction, request, offer=has_offer(request))
-
-    def _back(self, request: Request, source: Address) -> Address:
-        """Where responses go when the flow is gone (§18.2.2, RFC 3581 §4)."""
-        via = request.via
-        if source.transport not in RELIABLE and via.wants_rport:
-            return source
-        port = via.port if via.port is not None else default_port(source.transport)
-        return source if port == source.port else Address(source.transport, source.host, port)
 
     def _refuse_statelessly(self, request: Request, status: int, reason: str, headers: tuple[tuple[str, str], ...],
                             source: Address, local: Address, flow: Flow, most: int = 0) -> None:
         """Answer without a transaction (§8.2.7): repetitions get the same answer again. Above ``most`` bytes (0: any size), nothing."""
         try:
             note_source(request, source.host, source.port)
-            to = self._back(request, source)
+            to = reply_to(request.via, source)
         except MessageError:
             to = source
         tag = hashlib.blake2s(f"{self._salt}{request.all('via')}".encode(errors="surrogateescape"), digest_size=8)
@@ -250,7 +272,7 @@ class Stack:
     def transport_failed(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:  # noqa: ARG002
         """A message could not be delivered."""
         self.counters["undeliverable"] += 1
-        log.info("%s: %s", remote, reason)
+        self.log.info("undeliverable to %s: %s", remote, reason)
         self.transactions.failed(data, reason)
 
     def connection_closed(self, flow: Flow) -> None:
@@ -261,7 +283,7 @@ class Stack:
         transactions = self.transactions
         for one in (
             self.executor.sessions, transactions.clients, transactions.servers, transactions.requests, transactions.acks,
-            self.legs.dialogs,
+            self.legs.index.legs, self.legs.index.calls,
         ):  # fmt: skip
             if not one:
                 one.clear()

@@ -1,12 +1,16 @@
-"""Dialogs as data (RFC 3261 §12): who the two ends are, where requests go, and which number comes next.
+"""One dialog as a value (RFC 3261 §12): who the two ends are, where requests go, and which number comes next.
 
-A dialog decides nothing. It is made from an INVITE (as UAS) or for one (as UAC), completed by responses, and
-asked to write requests.
+A dialog decides nothing and never changes: what a message moves (a target, a sequence number, a tag) makes another one, which
+its leg takes over together with the row that the message leads to. It is made from an INVITE (as UAS) or for one (as UAC),
+completed by the answers to that INVITE, and asked to write requests.
+
+Only the answers to an INVITE make or confirm a dialog and fix its route set (§12.1.2, §13.2.2.4). A 2xx to any other request
+that carries a Contact moves the remote target and nothing else (§12.2.1.2).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.headers import NameAddr, parse_name_addr
@@ -14,85 +18,73 @@ from calltable.adapters.sip.message.message import Request
 from calltable.adapters.sip.message.uri import parse_uri
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.message.message import Response
+    from calltable.adapters.sip.message.message import Message, Response
     from calltable.adapters.sip.transport.address import Address
 
 MAX_FORWARDS: Final = 70
 WITH_CONTACT: Final = frozenset({"INVITE", "ACK", "OPTIONS", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
 """Requests that carry a Contact; MESSAGE must not (RFC 3428 §4), INFO and BYE have no use for one."""
+TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
+"""Methods whose requests and 2xx responses carry a Contact and may move the remote target (RFC 3261 §12.2, RFC 3311, RFC 6665)."""
 
 
-class Dialog:
+class Dialog(NamedTuple):
     """The state of one dialog at one end. ``local`` and ``remote`` are From/To values without their tags."""
 
-    __slots__ = (
-        "call_id", "confirmed", "contact", "local", "local_cseq", "local_tag", "remote", "remote_cseq", "remote_tag",
-        "route_set", "secure", "source", "target",
-    )  # fmt: skip
-
-    def __init__(self, call_id: str, local: str, local_tag: str, remote: str, target: str) -> None:
-        self.call_id = call_id
-        self.local = local
-        self.local_tag = local_tag
-        self.remote = remote
-        self.remote_tag: str | None = None
-        self.target = target
-        self.route_set: tuple[str, ...] = ()
-        self.local_cseq = 0
-        self.remote_cseq: int | None = None
-        self.confirmed = False
-        self.contact = ""
-        self.source: Address | None = None
-        """The listener this end speaks from."""
+    call_id: str
+    local: str
+    local_tag: str
+    remote: str
+    target: str
+    remote_tag: str | None = None
+    """None until an answer to our INVITE has brought one; empty where the peer has none (RFC 2543)."""
+    route_set: tuple[str, ...] = ()
+    local_cseq: int = 0
+    remote_cseq: int | None = None
+    confirmed: bool = False
+    contact: str = ""
+    source: Address | None = None
+    """The listener this end speaks from."""
 
     @classmethod
-    def of_request(cls, request: Request, local_tag: str) -> Dialog:
-        """The dialog that ``request`` asks for, at the side that answers (§12.1.1)."""
-        dialog = cls(
+    def of_request(cls, request: Request, local_tag: str, contact: str = "", source: Address | None = None) -> Dialog:
+        """The dialog that ``request`` asks for, at the side that answers (§12.1.1). Raises MessageError."""
+        return cls(
             request.call_id, _untagged(request.get("to") or ""), local_tag, _untagged(request.get("from") or ""),
-            _target(request.contact_uri or request.from_.uri),
+            _target(request.contact_uri or request.from_.uri), request.from_tag or "",
+            tuple(request.record_routes), 0, request.cseq.number, False, contact, source,
         )  # fmt: skip
-        dialog.remote_tag = request.from_tag or ""
-        dialog.remote_cseq = request.cseq.number
-        dialog.route_set = tuple(request.record_routes)
-        return dialog
 
-    def learn(self, response: Response) -> None:
-        """Take remote tag, route set and target from a 1xx with a tag or a 2xx (§12.1.2), until confirmed.
+    def answered(self, response: Response) -> Dialog:
+        """The dialog after a 1xx with a tag or a 2xx to our INVITE (§12.1.2, §13.2.2.4).
 
-        A 2xx confirms; afterwards a 2xx to a re-INVITE only refreshes the target (§12.2.1.2).
+        Until it is confirmed, tag, route set and target come from the response; afterwards a 2xx to a re-INVITE moves the
+        target alone (§12.2.1.2).
         """
-        success = 200 <= response.status < 300
-        tag = response.to_tag
-        if not self.confirmed and tag:
-            if tag != self.remote_tag:
-                self.remote_cseq = None  # another fork: a dialog of its own, which counts for itself (§12.1.2)
-            self.remote_tag = tag
-            self.route_set = tuple(reversed(response.record_routes))
-            self.confirmed = success
+        success = response.status >= 200
+        if self.confirmed:
+            return self.refreshed(response) if success else self
         contact = response.contact_uri
-        if contact and contact != "*":
-            self.target = _target(contact)
+        return self._replace(
+            remote_tag=response.to_tag or "", route_set=tuple(reversed(response.record_routes)), confirmed=success,
+            target=_target(contact) if contact and contact != "*" else self.target,
+        )  # fmt: skip
 
-    def refresh(self, request: Request) -> None:
-        """Take the target from a re-INVITE or UPDATE of the peer (§12.2.2)."""
-        contact = request.contact_uri
-        if contact and contact != "*":
-            self.target = _target(contact)
+    def refreshed(self, message: Message) -> Dialog:
+        """The dialog after a target refresh: a request of the peer, or the 2xx to one of ours (§12.2.1.2, §12.2.2)."""
+        contact = message.contact_uri
+        if not contact or contact == "*":
+            return self
+        target = _target(contact)
+        return self if target == self.target else self._replace(target=target)
 
     def next_hop(self) -> str:
-        """The URI that the next request is sent to: the first route, else the target (§8.1.2)."""
+        """The URI that the next request is sent to: the first route, else the target (§8.1.2). Raises MessageError."""
         return parse_name_addr(self.route_set[0], "Route").uri if self.route_set else self.target
 
-    def request(self, method: str, headers: list[tuple[str, str]], body: bytes, *, cseq: int | None = None,
+    def request(self, method: str, headers: list[tuple[str, str]], body: bytes, number: int, *,
                 max_forwards: int = MAX_FORWARDS) -> Request:
-        """Write a request inside the dialog (§12.2.1.1), still without Via.
-
-        ``cseq`` is the INVITE's number for an ACK; else the next one is taken.
-        """
-        if cseq is None:
-            self.local_cseq += 1
-            cseq = self.local_cseq
+        """Write a request inside the dialog (§12.2.1.1), still without Via. ``number`` is its CSeq number."""
         uri = self.target
         routes = self.route_set
         if routes:
@@ -107,7 +99,7 @@ class Dialog:
             ("From", f"{self.local};tag={self.local_tag}"),
             ("To", f"{self.remote};tag={self.remote_tag}" if self.remote_tag else self.remote),
             ("Call-ID", self.call_id),
-            ("CSeq", f"{cseq} {method}"),
+            ("CSeq", f"{number} {method}"),
         ]
         if method in WITH_CONTACT:
             lines.append(("Contact", self.contact))

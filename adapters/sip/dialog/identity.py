@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.sip.message.errors import MessageError
+from calltable.adapters.sip.message.headers import printable, quote_string
 from calltable.adapters.sip.message.uri import Uri, parse_uri
 from calltable.adapters.sip.transport.address import canonical_ip
 
@@ -35,5 +36,4 @@ def identity(uri: str, display: str, local: Address) -> str:
         uri = f"sip:calltable@{host}"
     if not display:
         return f"<{uri}>"
-    escaped = display.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}" <{uri}>'
+    return f"{quote_string(printable(display))} <{uri}>"

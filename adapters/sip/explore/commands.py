@@ -37,12 +37,13 @@ class Wiring(NamedTuple):
     """How sessions of an element meet the network.
 
     ``answers``: slot and machine that an INVITE outside a dialog starts. ``dials``: slot to the ports its INVITEs leave by: the
-    first, and for each leg that takes its place the next.
+    first, and for each leg that takes its place the next; ``spare`` are the ports of slots that it does not name.
     ``owners``: root slots whose owner is the environment, with what it may ask beside ``user.hangup``. ``relays``: what
     the other leg is given for a publication of one.
     """
 
     answers: tuple[str, str] | None = None
     dials: Mapping[str, tuple[str, ...]] = {}
+    spare: tuple[str, ...] = ()
     owners: Mapping[str, tuple[Command, ...]] = {}
     relays: Mapping[str, tuple[str, ...]] = {}

@@ -37,7 +37,7 @@ SECOND = _legs("second", Wiring(answers=("second", "leg/uas"), owners={"second":
 """Who is called where a B2BUA calls again; it costs nothing where it does not."""
 
 BRIDGE = _legs(
-    "b2bua", Wiring(answers=("b2bua", "b2bua/bridge"), dials={"b2bua.b": ("b", "c")}, owners={"b2bua": ()}, relays=RELAYS)
+    "b2bua", Wiring(answers=("b2bua", "b2bua/bridge"), dials={"b2bua.b": ("b", "c")}, spare=("b", "c"), owners={"b2bua": ()}, relays=RELAYS)
 )
 
 
@@ -70,6 +70,9 @@ THROUGH = (
 )  # fmt: skip
 
 _calls = partial(Composition, properties=CallInvariants)
+
+EXTRA = {"leg": "sip.bye", "transaction": "sip.retransmit"}
+"""The send that a mutant adds to rows that have none, by the table's folder."""
 
 COMPOSITIONS = (
     _calls(

@@ -5,8 +5,9 @@ on, a call is torn down because of a retransmission. So, in the very step in whi
 
 - a leg tells its owner about it, as ``adapters`` post it: a response, an ACK, a BYE, a request (``Expected``);
 - a leg that hangs up, cancels or ends by itself says that its call is over, unless its owner has hung up or been told before;
-- a B2BUA gives what one leg publishes to the other leg (``Wiring.relays``), and hangs up nobody without a reason. It may pass over
-  that a leg has failed where it starts another in the same step;
+- a B2BUA of two legs gives what one leg publishes to the other (``Wiring.relays``), and hangs up nobody without a reason. It may
+  ignore that a leg has failed where it starts another in the same step. With three legs, which of them hears what
+  is the table's choice, and so is whom it hangs up when one of them answers;
 - no message is sent twice.
 """
 
@@ -111,10 +112,12 @@ def relayed(scene: Scene, lines: Mapping[str, DialogEnd], before: Mapping[str, b
         parent = one.slot.rpartition(".")[0]
         if not parent or (scene.actor(parent) is None and not any(s.slot == parent for s in scene.shown)):
             continue  # no child of anybody, or of a B2BUA that is over: it ends by its own rows
-        for line in lines.values():
+        others = [
+            line for line in lines.values()
+            if line.leg != one.slot and line.leg.rpartition(".")[0] == parent and not before.get(line.leg, True)
+        ]  # fmt: skip
+        for line in others if len(others) == 1 else ():
             other = line.leg
-            if other == one.slot or other.rpartition(".")[0] != parent or before.get(other, True):
-                continue
             _one_relayed(scene, one, other, relays)
             if "confirmed" in one.publications and line.unacknowledged and scene.actor(other) is not None:
                 raise Violation("not-relayed", f"{one.slot} is confirmed, and {other} is not given the answer for its ACK")
@@ -177,6 +180,12 @@ def _sibling(slot: str, other: str) -> bool:
     return slot.rpartition(".")[0] == other.rpartition(".")[0]
 
 
+def _many(scene: Scene, slot: str) -> bool:
+    """Whether the session may have more than two legs: then it may hang up those that it wants no more."""
+    actor = scene.actor(slot)
+    return actor is not None and len(actor.session.machine.model.children) > 2
+
+
 def _torn_down(scene: Scene, before: Mapping[str, bool]) -> None:
     for one in scene.shown:
         if "." not in one.slot or one.event != "user.hangup" or before.get(one.slot, True) or one.kind == "refused":
@@ -186,6 +195,7 @@ def _torn_down(scene: Scene, before: Mapping[str, bool]) -> None:
         reasons = any(
             OVER & set(s.publications) or s.event.startswith("after.") or s.event.endswith((".ended", ".refused"))
             or (s.event in REASONS and "." not in s.slot) or s.event == "engine.failed"
+            or ("answered" in s.publications and _many(scene, s.slot.rpartition(".")[0]))
             for s in scene.shown
         )  # fmt: skip
         if not reasons:

@@ -8,7 +8,7 @@ CALLING, WITHDRAWN, PROCEEDING, CANCELLING = "calling", "withdrawn", "proceeding
 """The phases of an INVITE of ours until its final response."""
 
 ASKED = "asked"
-"""The phase of any other request of ours until its final response."""
+"""The phase of any other request of ours until its final response, with its purpose behind it."""
 
 OPEN, HELD, LEFT, ACCEPTED = "open", "held", "left", "accepted"
 """The phases of a request of the peer: nobody has answered; the owner was asked; the leg that the owner gave it to has been

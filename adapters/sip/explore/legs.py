@@ -20,7 +20,7 @@ A message is a tuple: ``(method, number, offer)`` for a request, ``(code, number
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.adapters.sip.explore import contract
 from calltable.adapters.sip.explore.contract import OVER, Expected
@@ -47,8 +47,18 @@ if TYPE_CHECKING:
     from calltable.engine.model.catalogue import Catalogue
 
 STRAY = "leg/stray"
+PROBE = "probe"
+"""The handle of an OPTIONS that a leg sends for itself."""
 FAILURE = 480
 """The status code of an outcome that carries one."""
+
+
+class LegsCode(NamedTuple):
+    """The state of ``Legs`` as a value: the dialogs by port, the awaited outcomes, and whether the call was announced."""
+
+    lines: tuple[tuple[str, tuple[Any, ...]], ...] = ()
+    awaited: tuple[tuple[str, str], ...] = ()
+    announced: bool = False
 
 
 class Legs:
@@ -70,7 +80,7 @@ class Legs:
     # -- as a value
     def load(self, code: Hashable) -> None:
         """Take up a state that ``code`` gave."""
-        lines, self.awaited, self.announced = code if isinstance(code, tuple) else ((), (), False)
+        lines, self.awaited, self.announced = code if isinstance(code, LegsCode) else LegsCode()
         self.lines = {port: DialogEnd.of(line) for port, line in lines}
         self._expected = []
         self._doomed = {line.leg: line.doomed or not line.known for line in self.lines.values()}
@@ -80,7 +90,7 @@ class Legs:
 
     def code(self) -> Hashable:
         """The state as one hashable value."""
-        return tuple((port, line.code()) for port, line in sorted(self.lines.items())), self.awaited, self.announced
+        return LegsCode(tuple((port, line.code()) for port, line in sorted(self.lines.items())), self.awaited, self.announced)
 
     def _line(self, actor: Actor) -> tuple[str, DialogEnd]:
         for port, line in self.lines.items():
@@ -120,7 +130,10 @@ class Legs:
                 self._ask(scene, port, line, "BYE", None)
             case "sip.request":
                 port, line = self._line(actor)
-                self._ask(scene, port, line, parameters["method"], parameters.get("transaction"))
+                self._ask(scene, port, line, parameters["method"], parameters.get("transaction"), parameters.get("purpose", ""))
+            case "sip.probe":
+                port, line = self._line(actor)
+                self._ask(scene, port, line, "OPTIONS", PROBE)
             case "sip.respond":
                 self._respond(scene, actor, parameters["to"], parameters["code"])
             case "sip.accept":
@@ -145,9 +158,10 @@ class Legs:
         try:
             port, line = self._line(actor)
         except EffectError:
-            free = [one for one in self.plan.dials[actor.slot.lstrip(FORMER)] if one not in self.lines]
+            free = [one for one in self.plan.dials.get(actor.slot.lstrip(FORMER), self.plan.spare) if one not in self.lines]
             if not free:
-                raise Violation(BEYOND, f"{actor.slot} would need a network of its own") from None
+                msg = f"{actor.slot} calls somebody, and the composition has nobody left to be called"
+                raise Violation(BEYOND, msg) from None
             port = free[0]
             line = self.lines[port] = DialogEnd(actor.slot)
         line.sent += 1
@@ -156,9 +170,9 @@ class Legs:
         offered = getattr(actor.session, "v_offered", True)
         scene.send(port, ("INVITE", line.sent, bool(offered)))
 
-    def _ask(self, scene: Scene, port: str, line: DialogEnd, method: str, handle: Any) -> None:
+    def _ask(self, scene: Scene, port: str, line: DialogEnd, method: str, handle: Any, purpose: str = "") -> None:
         line.sent += 1
-        line.clients[line.sent, method] = (ASKED, handle)
+        line.clients[line.sent, method] = (f"{ASKED} {purpose}", handle)
         scene.send(port, (method, line.sent, method == "UPDATE"))
 
     def _cancel(self, scene: Scene, actor: Actor) -> None:
@@ -255,8 +269,10 @@ class Legs:
             del line.clients[number, method]
             if actor is not None and method == "BYE":
                 scene.post(actor, "sip.bye.final", {"code": code})
+            elif actor is not None and handle == PROBE:
+                scene.post(actor, "sip.probe.final", {"code": code, "message": TOKEN})
             elif actor is not None:
-                payload = {"code": code, "message": TOKEN, "transaction": handle}
+                payload = {"method": method, "purpose": phase.partition(" ")[2], "code": code, "message": TOKEN, "transaction": handle}
                 self._tell(scene, line, actor, "sip.request.final", payload, ("response",))
 
     def _invite_response(
@@ -384,7 +400,7 @@ class Legs:
                 scene.post(scene.actors[slot], event, fields | ({"code": FAILURE} if "code" in fields else {}))
             case ("timeout", port, number, method, code):
                 line = self.lines[port]
-                _, handle = line.clients.pop((number, method))
+                phase, handle = line.clients.pop((number, method))
                 actor = scene.actor(line.leg)
                 if actor is None:
                     return
@@ -393,8 +409,11 @@ class Legs:
                     self._tell(scene, line, actor, "sip.invite.failure", payload, ("failed", "reinvite_failed"))
                 elif method == "BYE":
                     scene.post(actor, "sip.bye.final", {"code": code})
+                elif handle == PROBE:
+                    scene.post(actor, "sip.probe.final", {"code": code, "message": None})
                 else:
-                    scene.post(actor, "sip.request.final", {"code": code, "message": None, "transaction": handle})
+                    payload = {"method": method, "purpose": phase.partition(" ")[2], "code": code, "message": None, "transaction": handle}
+                    scene.post(actor, "sip.request.final", payload)
             case ("unacknowledged", port, number, method):
                 line = self.lines[port]
                 del line.servers[number, method]
@@ -422,7 +441,7 @@ class Legs:
         for line in [one for one in self.lines.values() if one.leg == slot]:
             line.leg = former
             for _, handle in line.clients.values():
-                if handle is not None:
+                if isinstance(handle, tuple):
                     servers = self.lines[handle[0]].servers
                     servers.update({key: LEFT for key, phase in servers.items() if key[0] == handle[1] and phase == HELD})
         self.awaited = tuple((former if one == slot else one, action) for one, action in self.awaited)

@@ -8,22 +8,23 @@ was lost or broken on the way. Then whatever the tables had to say to each other
 - every 2xx to an INVITE has its ACK, or somebody who is alive owes it (``ack``);
 - the two ends of a dialog agree: never one alive and the other gone (``disagree``);
 - a call that was hung up is over at both ends, by messages alone: no timer has to clear it away (``left-behind``);
-- where one leg of a B2BUA is gone the other is, too, or holds a hang-up that it may not carry out yet (``left-behind``).
+- where one of the two legs of a B2BUA is gone the other is, too, or holds a hang-up that it may not carry out yet (``left-behind``).
 
 The last two catch the forgotten message that a timer would hide.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.adapters.sip.explore.dialogs import ACCEPTED, HELD, LEFT, OPEN, DialogEnd
+from calltable.adapters.sip.explore.legs import LegsCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from calltable.engine.explore.composition import Broken
-    from calltable.engine.explore.element import Element
+    from calltable.engine.explore.element import ActorCode, Element
     from calltable.engine.explore.system import State, System, Wire
 
 
@@ -133,8 +134,9 @@ def _acknowledged(a: End, b: End) -> Broken | None:
 
 def digest(element: Element, local: int) -> Digest:
     """Look at one local state."""
-    actors, over, (lines, awaited, _) = element.codes[local]
-    live: dict[str, Any] = {one[0]: one for one in actors}
+    actors, over, adapter = element.codes[local]
+    lines, awaited, _ = adapter if isinstance(adapter, LegsCode) else LegsCode()
+    live = {one.slot: one for one in actors}
     ends = {}
     for port, code in lines:
         line = DialogEnd.of(code)
@@ -143,20 +145,20 @@ def digest(element: Element, local: int) -> Digest:
     return Digest(ends, busy, not live, _inside(live, over, ends))
 
 
-def _inside(live: Mapping[str, Any], over: Sequence[str], ends: Mapping[str, End]) -> Broken | None:
+def _inside(live: Mapping[str, ActorCode], over: Sequence[str], ends: Mapping[str, End]) -> Broken | None:
     for slot, actor in live.items():
-        parent = actor[7]
-        deferred = actor[6]
-        if parent and not deferred:
+        parent = actor.parent
+        if parent and not actor.deferred:
             gone = [one for one in over if one.rpartition(".")[0] == parent]
-            if gone:
+            # of three legs, one may be gone while two go on
+            if gone and len(gone) + sum(one.parent == parent for one in live.values()) == 2:
                 return "left-behind", f"{gone[0]} is gone and the network is silent, yet {slot} lives on"
         if not parent and any(one.startswith(slot + ".") for one in over) and not any(
             one.startswith(slot + ".") for one in live
         ):
             return "left-behind", f"all legs of {slot} are gone, yet it lives on"
     for port, end in ends.items():
-        if end.line.leg in live and live[end.line.leg][7]:
+        if end.line.leg in live and live[end.line.leg].parent:
             for (number, method), phase in end.line.servers.items():
                 carried = any(
                     handle == (port, number) for one in ends.values() for _, handle in one.line.clients.values()

@@ -54,6 +54,19 @@ class Role(NamedTuple):
 SLOT = "transaction"
 
 
+class TransactionCode(NamedTuple):
+    """The state of ``Transaction`` as a value; the fields are its attributes."""
+
+    last: Message | None = None
+    heard: bool = False
+    kept: bool = False
+    owed: bool = False
+    answered: int = 0
+    told: tuple[str, ...] = ()
+    cancel: str = ""
+    provisional: bool = False
+
+
 class Transaction:
     """The adapter of an element that is one transaction."""
 
@@ -80,14 +93,14 @@ class Transaction:
         """Take up a state that ``code`` gave."""
         self._wanted = []
         (self.last, self.heard, self.kept, self.owed, self.answered, self.told, self.cancel, self.provisional) = (
-            code if isinstance(code, tuple) else (None, False, False, False, 0, (), "", False)
+            code if isinstance(code, TransactionCode) else TransactionCode()
         )
 
     def code(self) -> Hashable:
         """The state as one hashable value."""
-        return (
+        return TransactionCode(
             self.last, self.heard, self.kept, self.owed, self.answered, self.told, self.cancel, self.provisional
-        )  # fmt: skip
+        )
 
     # -- actions
     def perform(self, scene: Scene, actor: Actor, action: str, parameters: Mapping[str, Any]) -> None:
@@ -267,7 +280,7 @@ class TransactionInvariants:
     def final(self, state: State) -> bool:
         """Whether both transactions are over, or never began, and no message is under way."""
         return self.system.silent(state) and all(
-            not one.codes[state[i]][0] for i, one in enumerate(self.system.elements)
+            not one.codes[state[i]].actors for i, one in enumerate(self.system.elements)
         )
 
     def invariant(self, state: State) -> Broken | None:
@@ -282,4 +295,5 @@ class TransactionInvariants:
 
 
 def _told(element: Element, local: int) -> frozenset[str]:
-    return frozenset(element.codes[local][2][5])
+    code = element.codes[local].adapter
+    return frozenset(code.told) if isinstance(code, TransactionCode) else frozenset()

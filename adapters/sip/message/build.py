@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.message.headers import Via, format_params, quote_string, split_list
+from calltable.adapters.sip.message.headers import Via, format_params, printable, quote_string, split_list
 from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.names import canonical_names
 from calltable.adapters.sip.message.status import REASONS
@@ -116,6 +116,6 @@ def reasons(source: Message | Content | None) -> list[tuple[str, str]]:
     if source is None:
         return []
     if isinstance(source, Response):
-        text = quote_string(source.reason)
+        text = quote_string(printable(source.reason))
         return [("Reason", f"SIP;cause={source.status};text={text}" if source.reason else f"SIP;cause={source.status}")]
-    return [line for line in source.headers if canonical_names[line[0]] == "reason"]
+    return [(name, printable(value)) for name, value in source.headers if canonical_names[name] == "reason"]

@@ -294,6 +294,18 @@ def is_token(text: str) -> bool:
     return _token.fullmatch(text) is not None
 
 
+_CONTROLS: Final = {code: " " for code in (*range(0x20), 0x7F) if chr(code) != "\t"}
+
+
+def printable(text: str) -> str:
+    """A value without control characters, a space for each: RFC 3261 §25.1 has none outside quoted pairs.
+
+    For what passes from one dialog to another: what one side may write with a backslash before it, another element may
+    read as the end of a line, and the value is written anew in any case. Bytes that are not UTF-8 stay.
+    """
+    return text if text.isprintable() else text.translate(_CONTROLS)
+
+
 def quote_string(text: str) -> str:
     """Put a text in quotes (RFC 3261 §25.1, quoted-string)."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')

@@ -18,7 +18,7 @@ _PASSWORD = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _CREDENTIALS = re.compile(
-    r"^((?:proxy-)?authorization[ \t]*:[ \t]*[\w-]*)[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE
+    r"\b((?:proxy-)?authorization[ \t]*:[ \t]*[\w-]*)[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", re.IGNORECASE
 )
 _CONTROL: Final = re.compile(r"[^ -~]")
 

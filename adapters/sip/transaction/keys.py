@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from calltable.adapters.sip.message.headers import BRANCH_COOKIE
 
@@ -18,6 +18,17 @@ def server_key(request: Request, method: str) -> str:
         return f"{method}|{via.sent_by}|{branch}"
     # RFC 2543: no branch to go by
     return f"{method}|{via.sent_by}|{request.call_id}|{request.cseq.number}|{request.from_tag}"
+
+
+Names: TypeAlias = "tuple[str, str, str | None, int]"
+
+
+def names(request: Request) -> Names:
+    """What a CANCEL has in common with its INVITE, beside the branch (§9.1): Request-URI, Call-ID, From tag, CSeq number.
+
+    The To tag belongs there too, but a CANCEL that has the one of a response means no other INVITE.
+    """
+    return request.uri, request.call_id, request.from_tag, request.cseq.number
 
 
 def merge_key(request: Request) -> str:

@@ -23,9 +23,10 @@ from calltable.adapters.sip.transaction.server import ServerTransaction
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from calltable.adapters.sip.transaction.account import Account
+    from calltable.adapters.sip.transaction.sender import Sender
     from calltable.adapters.sip.transport.address import Address
     from calltable.adapters.sip.transport.interface import Flow
     from calltable.engine.run.executor import Executor
@@ -33,11 +34,16 @@ if TYPE_CHECKING:
 
 
 class Transactions:
-    """Finds, makes and serves transactions. ``transmit`` puts a message on the wire."""
+    """Finds, makes and serves transactions. ``sender`` puts messages on the wire.
 
-    def __init__(self, executor: Executor, transmit: Callable[[Outgoing, str], None]) -> None:
+    ``forks`` bounds the To tags whose 2xx to one INVITE are taken.
+    """
+
+    def __init__(self, executor: Executor, sender: Sender, forks: int = 16) -> None:
         self.executor = executor
-        self.transmit = transmit
+        self.transmit = sender.transmit
+        self.token = sender.token
+        self.forks = forks
         self.counters: Counter[str] = executor.counters
         self.clients: dict[str, ClientTransaction] = {}
         self.servers: dict[str, ServerTransaction] = {}
@@ -49,6 +55,7 @@ class Transactions:
             "sip.transmit": self._transmit,
             "sip.retransmit": self._retransmit,
             "sip.trying": self._trying,
+            "sip.fail": self._fail,
             "sip.acknowledge_failure": self._acknowledge_failure,
             "sip.acknowledge_success": self._acknowledge_success,
             "sip.acknowledge_again": self._acknowledge_again,
@@ -67,9 +74,10 @@ class Transactions:
         )  # fmt: skip
         return transaction
 
-    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None) -> ServerTransaction:
-        """Begin the transaction of a new request; it counts for ``account``."""
-        transaction = ServerTransaction(self, request, key, to, local, flow)
+    def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None,
+              source: Address | None = None) -> ServerTransaction:
+        """Begin the transaction of a new request, which came from ``source``; it counts for ``account``."""
+        transaction = ServerTransaction(self, request, key, to, local, flow, source)
         self.servers[key] = transaction
         if account is not None:
             transaction.charge(account)
@@ -128,6 +136,9 @@ class Transactions:
             tag = message.to_tag or ""
             repeated = tag in transaction.tags
             if not repeated and cseq.method == "INVITE":
+                if len(transaction.tags) >= self.forks:
+                    self.counters["forks refused"] += 1
+                    return True
                 transaction.tags += (tag,)
             payload = {"message": message, "code": status, "repeated": repeated}
             self.executor.dispatch(transaction.session, "sip.success", payload)
@@ -176,6 +187,18 @@ class Transactions:
             outgoing = Outgoing(response, transaction.to, transaction.local, transaction.flow)
             self.transmit(outgoing, self.cause())
             transaction.last = outgoing.kept()
+
+    def _fail(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+        self.fail(session.context)
+
+    def fail(self, transaction: ServerTransaction) -> None:
+        """Send a 500 that no session repeats: that of the transaction has failed. A repeated request is a new one to us."""
+        if transaction.request is not None:
+            response = build_response(transaction.request, 500, to_tag=transaction.tag or self.token())
+            transaction.request = None
+            self.transmit(Outgoing(response, transaction.to, transaction.local, transaction.flow), self.cause())
+            if transaction.user is not None:
+                transaction.user.unreachable(transaction, "its transaction has failed")
 
     def _acknowledge_failure(self, session: Session, p: Mapping[str, Any]) -> None:
         transaction: ClientTransaction = session.context

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from calltable.adapters.sip.transaction.keys import names
+
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
     from calltable.adapters.sip.message.message import Request
     from calltable.adapters.sip.transaction.account import Account
+    from calltable.adapters.sip.transaction.keys import Names
     from calltable.adapters.sip.transaction.outgoing import Outgoing
     from calltable.adapters.sip.transport.address import Address
     from calltable.adapters.sip.transport.interface import Flow
@@ -40,13 +43,16 @@ class ServerTransaction:
     """A request we received; the owner of its session and the handle that tables pass around."""
 
     __slots__ = (
-        "account", "ack_key", "early", "flow", "keeper", "key", "last", "local", "merged", "method", "request", "session", "tag", "to", "user",
+        "account", "ack_key", "early", "flow", "keeper", "key", "last", "local", "merged", "method", "names", "request", "session", "source", "tag", "to", "user",
     )  # fmt: skip
 
-    def __init__(self, keeper: ServerKeeper, request: Request, key: str, to: Address, local: Address, flow: Flow) -> None:
+    def __init__(self, keeper: ServerKeeper, request: Request, key: str, to: Address, local: Address, flow: Flow,
+                 source: Address | None = None) -> None:
         self.keeper = keeper
         self.request: Request | None = request
         self.method = request.method
+        self.names: Names | None = names(request) if request.method == "INVITE" else None
+        """What a CANCEL must have in common with it (RFC 3261 §9.1)."""
         self.key = key
         self.merged = ""
         self.ack_key = ""
@@ -57,6 +63,9 @@ class ServerTransaction:
         self.early = False
         """It counts as an unanswered call."""
         self.to = to
+        """Where responses go when the flow is gone."""
+        self.source = source or to
+        """Where the request came from, exactly: what is routed by and logged."""
         self.local = local
         self.flow: Flow | None = flow
         self.last: Outgoing | None = None

@@ -73,7 +73,7 @@ class Framer:
         """How many bytes of an unfinished message are held."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> list[bytes | Keepalive]:
+    def feed(self, data: bytes | memoryview) -> list[bytes | Keepalive]:
         """Take bytes; give what is complete, in order. Raises :class:`FramingError`, from then on every time."""
         if self._failed:
             msg = "The stream was given up earlier"

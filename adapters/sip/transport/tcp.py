@@ -1,198 +1,39 @@
-"""SIP over TCP (RFC 3261 §18): connections are pooled, messages cut out of the stream, everything bounded.
+"""SIP over TCP (RFC 3261 §18): connections are pooled, and everything about them is bounded.
 
 A message goes on its flow while that is open, else on a connection that already leads to the remote address, else
-on a new one; while that one is being made, messages wait in it. A connection that cannot be made, or that is lost
-with bytes unsent, reports every message that was not handed to the kernel.
+on a new one; while that one is being made, messages wait in it. A message whose connection was lost before it arrived
+goes on a new connection, once (RFC 3261 §18.2.2, §18.4); after that its sender is told.
 
-Whoever connects may cost us only so much: the number of connections, the bytes unsent on each, the size of a message
-(the framer's business), the time until the first message and the time between messages all have limits.
-``close_idle`` looks after the last two, from one timer for all connections, which runs only while there are any.
+Whoever connects may cost us only so much: the number of connections, in all and of one source; the bytes held for
+them; the time until a message is complete, until the first one, between messages, and until the peer reads; and file
+descriptors, of which some are kept in reserve. ``ledger.py`` says who has to go. ``close_idle`` looks after the times, from
+one timer for all connections, which runs only while there are any.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import socket
-from secrets import token_hex
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.message.build import build_response
+from calltable.adapters.sip.transport.accepting import Acceptor, Descriptors, Folded
 from calltable.adapters.sip.transport.address import Address, sockaddr
 from calltable.adapters.sip.transport.base import SocketBase, open_socket
-from calltable.adapters.sip.transport.framing import Framer, FramingError, Keepalive
+from calltable.adapters.sip.transport.connection import TcpConnection, why
+from calltable.adapters.sip.transport.ledger import Ledger, source_of
+from calltable.adapters.sip.transport.turns import Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from calltable.adapters.sip.transport.interface import Flow
+    from calltable.adapters.sip.transport.outbox import Entry
 
 _CLOSE_SECONDS: Final = 1.0
-_PONG: Final = b"\r\n"
-_USER_TIMEOUT_MS: Final = 30_000
-"""Unacknowledged data for so long ends a connection: else a peer that vanished keeps the pool's place for minutes."""
-
-
-class TcpConnection(asyncio.Protocol):
-    """One connection, also while it is being made; the flow of everything that arrives on it."""
-
-    __slots__ = (
-        "_framer", "_kind", "_paused", "_transport", "_unsent", "_unsent_size",
-        "accepted", "closed", "greeted", "last_active", "local", "reason", "remote",
-    )  # fmt: skip
-
-    def __init__(self, kind: TcpKind, local: Address, remote: Address | None) -> None:
-        """``remote`` is None for an accepted connection: it is known once the connection is made."""
-        self._kind = kind
-        self._framer = Framer(max_body=kind.hub.limits.tcp_max_body)
-        self._transport: asyncio.Transport | None = None
-        self._unsent: list[bytes] = []
-        self._unsent_size = 0
-        self._paused = False
-        self.local = local
-        self.accepted = remote is None
-        self.remote = remote or local
-        self.closed = False
-        self.reason = ""
-        """Why it was closed, if we did it."""
-        self.greeted = False
-        """Whether a whole message or keep-alive has come in."""
-        self.last_active = kind.hub.loop.time()
-
-    # What the kind calls.
-
-    def send(self, data: bytes) -> None:
-        """Write, or keep until the connection is made."""
-        hub = self._kind.hub
-        transport = self._transport
-        waiting = self._unsent_size if transport is None else transport.get_write_buffer_size()
-        if waiting + len(data) > hub.limits.tcp_write_buffer and waiting:
-            hub.stats["tcp_overflows"] += 1
-            if transport is None:
-                # Not the peer's fault yet; those that wait keep their chance.
-                hub.fail(self.remote, self, f"{waiting} bytes wait for the connection to {self.remote} already", data)
-            else:
-                hub.fail(self.remote, self, f"{self.remote} does not read: {waiting} bytes are unsent", data)
-                self.abort("the peer does not read")
-            return
-        if transport is None:
-            self._keep(data)
-            return
-        transport.write(data)
-        self.last_active = hub.loop.time()
-        hub.stats["tcp_sent"] += 1
-        if self._paused:
-            self._keep(data)
-
-    def give_up(self, reason: str) -> None:
-        """The connection could not be made."""
-        self.closed = True
-        self.reason = reason
-        self._fail_unsent(reason)
-        self._kind.forget(self)
-
-    def close(self, reason: str) -> None:
-        """Close once everything is written."""
-        if self._transport is None:
-            self.give_up(reason)
-        elif not self.closed:
-            self.closed = True
-            self.reason = reason
-            self._transport.close()
-
-    def abort(self, reason: str) -> None:
-        """Close at once."""
-        if self._transport is None:
-            self.give_up(reason)
-        else:
-            self.closed = True
-            self.reason = self.reason or reason
-            self._transport.abort()
-
-    # What the loop calls.
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Write what has waited."""
-        self._transport = cast("asyncio.Transport", transport)
-        if self.closed or not self._kind.admit(self):
-            self._transport.abort()
-            return
-        # Any unsent byte pauses, so that what is unsent is known when the connection is lost.
-        self._transport.set_write_buffer_limits(high=0)
-        sock = transport.get_extra_info("socket")
-        if sock is not None:
-            with contextlib.suppress(OSError):
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-                if hasattr(socket, "TCP_USER_TIMEOUT"):
-                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _USER_TIMEOUT_MS)
-        waiting, self._unsent, self._unsent_size = self._unsent, [], 0
-        for data in waiting:
-            self.send(data)
-
-    def data_received(self, data: bytes) -> None:
-        """Cut the stream into messages and pass them on."""
-        fault: FramingError | None = None
-        try:
-            frames = self._framer.feed(data)
-        except FramingError as error:
-            frames, fault = error.frames, error
-        hub = self._kind.hub
-        for frame in frames:
-            if self.closed:
-                return
-            self.greeted = True
-            self.last_active = hub.loop.time()
-            if isinstance(frame, bytes):
-                hub.stats["tcp_received"] += 1
-                try:
-                    hub.receiver.received(frame, self.remote, self.local, self)
-                except Exception:  # noqa: BLE001 - logged there; the next message may be another call's
-                    hub.receiver_failed()
-            elif frame is Keepalive.PING:
-                hub.stats["tcp_pings"] += 1
-                if self._transport is not None and not self._paused:
-                    self._transport.write(_PONG)
-        if fault is not None and not self.closed:
-            self._reject(fault)
-
-    def pause_writing(self) -> None:
-        """Something is unsent."""
-        self._paused = True
-
-    def resume_writing(self) -> None:
-        """Everything is with the kernel."""
-        self._paused = False
-        self._unsent.clear()
-        self._unsent_size = 0
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the receiver, first of what was not sent, then of the end."""
-        hub = self._kind.hub
-        self.closed = True
-        if isinstance(exc, OSError):
-            hub.stats["tcp_errors"] += 1
-            self.reason = self.reason or _why(exc)
-        self.reason = self.reason or "closed by the peer"
-        self._fail_unsent(f"connection lost: {self.reason}")
-        if self._kind.forget(self):
-            # Behind the failures, which also wait for this callback to end.
-            hub.loop.call_soon(hub.tell, hub.receiver.connection_closed, self)
-
-    def _reject(self, fault: FramingError) -> None:
-        """Answer what could be read of a message that cannot be cut out, and close: nothing behind it has a meaning."""
-        self._kind.hub.stats["tcp_framing_errors"] += 1
-        request = fault.request
-        if request is not None and fault.status is not None and request.method != "ACK":
-            self.send(bytes(build_response(request, fault.status, fault.reason, to_tag=token_hex(8))))
-        self.close(f"unreadable stream: {fault.reason}")
-
-    def _keep(self, data: bytes) -> None:
-        self._unsent.append(data)
-        self._unsent_size += len(data)
-
-    def _fail_unsent(self, reason: str) -> None:
-        unsent, self._unsent = self._unsent, []
-        for data in unsent:
-            self._kind.hub.fail(self.remote, self, reason, data)
+_READ_SIZE: Final = 16 << 10
+"""Bytes read from one connection in one turn of the loop."""
+_IDLE: Final = 1.0
+"""Seconds without a word before a connection may be closed for a newcomer."""
 
 
 class TcpKind:
@@ -201,12 +42,17 @@ class TcpKind:
     def __init__(self, hub: SocketBase) -> None:
         """Begin with nothing."""
         self.hub = hub
-        self._servers: list[asyncio.Server] = []
+        self.turns = Turns(hub.loop.call_soon, hub.limits.tcp_burst)
+        self.buffer = memoryview(bytearray(_READ_SIZE))
+        self.ledger: Ledger[TcpConnection] = Ledger()
+        self._acceptors: list[Acceptor] = []
         self._pool: dict[Address, TcpConnection] = {}
-        self._connections: set[TcpConnection] = set()
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._making: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
-        self._empty = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._descriptors = Descriptors(hub.loop.time, hub.limits.descriptors)
+        self._short = Folded(hub.loop.time)
+        self._full = Folded(hub.loop.time)
 
     async def listen(self, address: Address) -> Address:
         """Bind and accept. Raises OSError."""
@@ -215,26 +61,25 @@ class TcpKind:
             # A restarted server must not wait for the old connections' TIME_WAIT.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(sockaddr(address.host, address.port))
+            sock.listen(self.hub.limits.tcp_backlog)
         except OSError:
             sock.close()
             raise
         bound = address._replace(port=sock.getsockname()[1])
-        server = await self.hub.loop.create_server(
-            lambda: TcpConnection(self, bound, None), sock=sock, backlog=self.hub.limits.tcp_backlog
-        )
-        self._servers.append(server)
+        pause = self.hub.limits.descriptors_pause
+        self._acceptors.append(Acceptor(self.hub.loop, sock, bound, self._accepted, self._out_of_descriptors, pause))
         return bound
 
     def send(self, data: bytes, to: Address, source: Address | None, flow: Flow | None) -> None:
         """Send on the flow, a pooled connection, or a new one."""
         if isinstance(flow, TcpConnection) and not flow.closed:
-            flow.send(data)
+            flow.send(data, to, source)
             return
         connection = self._pool.get(to)
         if connection is None or connection.closed:
             connection = self._connect(data, to, source)
         if connection is not None:
-            connection.send(data)
+            connection.send(data, to, source)
 
     def close_flow(self, flow: Flow) -> None:
         """Close a connection once what was sent on it is out."""
@@ -243,19 +88,21 @@ class TcpKind:
 
     async def close(self) -> None:
         """Close listeners and connections; unsent bytes get about a second."""
-        for server in self._servers:
-            server.close()
-        for task in list(self._connecting):
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors.clear()
+        for task in list(self._making):
             task.cancel()
-        for connection in list(self._connections):
+        connections = self.ledger.connections
+        for connection in list(connections):
             connection.close("the transport is closed")
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
-                while self._connections or self._connecting:
-                    self._empty.clear()
-                    await self._empty.wait()
+                while connections or self._making:
+                    self._changed.clear()
+                    await self._changed.wait()
         except TimeoutError:
-            for connection in list(self._connections):
+            for connection in list(connections):
                 connection.abort("the transport is closed")
             # One turn of the loop lets the aborted ones go.
             await asyncio.sleep(0)
@@ -264,64 +111,130 @@ class TcpKind:
             self._sweep = None
 
     def close_idle(self, now: float) -> None:
-        """Close connections that said nothing whole for too long; ``now`` is loop time in seconds."""
-        limits = self.hub.limits
-        for connection in list(self._connections):
-            silent = now - connection.last_active
-            if connection.accepted and not connection.greeted:
-                limit: float | None = limits.tcp_first_message_timeout
-            else:
-                limit = limits.tcp_idle_timeout
-            if limit is not None and silent >= limit:
+        """Close connections whose time is up; ``now`` is loop time in seconds."""
+        for connection in list(self.ledger.connections):
+            reason = self._overdue(connection, now)
+            if reason:
                 self.hub.stats["tcp_idle_closed"] += 1
                 # Not close(): a peer that is gone would never let the unsent bytes out.
-                connection.abort(f"nothing heard for {silent:.0f} s")
+                connection.abort(reason)
+            else:
+                connection.settle(now)
+
+    def _overdue(self, connection: TcpConnection, now: float) -> str:
+        """Why a connection is to be closed; empty if it is not."""
+        limits = self.hub.limits
+        silent = now - connection.last_active
+        stalled = connection.stalled_since
+        if stalled is not None and now - stalled >= limits.tcp_stall_timeout:
+            return f"the peer has read nothing for {now - stalled:.0f} s"
+        unfinished = connection.unfinished_since
+        if unfinished is not None and now - unfinished >= limits.tcp_message_timeout:
+            return f"a message is incomplete for {now - unfinished:.0f} s"
+        if connection.accepted and not connection.greeted and now - connection.since >= limits.tcp_message_timeout:
+            return f"no message within {now - connection.since:.0f} s"
+        idle = limits.tcp_idle_timeout
+        return f"nothing heard for {silent:.0f} s" if idle is not None and silent >= idle else ""
 
     # What connections call.
 
-    def admit(self, connection: TcpConnection) -> bool:
-        """Take a connection that was made into the pool; False refuses it."""
-        if connection.accepted:
-            transport = connection._transport  # noqa: SLF001 - the two classes are one mechanism
-            peer = transport.get_extra_info("peername") if transport is not None else None
-            if peer is None or len(self._connections) >= self.hub.limits.tcp_connections:
-                self.hub.stats["tcp_refused"] += 1
-                connection.reason = "too many connections"
-                return False
-            host = f"{peer[0]}%{peer[3]}" if len(peer) == 4 and peer[3] and "%" not in peer[0] else peer[0]
-            connection.remote = Address("tcp", host, peer[1])
-            self._add(connection)
-        connection.last_active = self.hub.loop.time()
+    def made(self, connection: TcpConnection) -> None:
+        """Count a connection that can be used."""
         self.hub.stats["tcp_accepted" if connection.accepted else "tcp_connected"] += 1
-        return True
 
-    def forget(self, connection: TcpConnection) -> bool:
-        """Drop a connection from the pool; False if it was never in."""
-        if connection not in self._connections:
-            return False
-        self._connections.discard(connection)
+    def note(self, connection: TcpConnection, held: int) -> None:
+        """Enter what is held for a connection; where that is too much for one source or in all, cut off who holds the most."""
+        ledger, limits, source = self.ledger, self.hub.limits, connection.source
+        ledger.note(connection, held)
+        while True:
+            if source and ledger.held_for(source) > limits.tcp_buffered_per_source:
+                most = ledger.largest(source)
+            elif ledger.held > limits.tcp_buffered:
+                most = ledger.largest()
+            else:
+                return
+            if most is None or not most.held:
+                return
+            self.hub.stats["tcp_shed"] += 1
+            self._full.warn(f"too many bytes are buffered: the connection from {most.remote} is closed with {most.held} bytes")
+            # Noted at once, or the sum would be too large still.
+            ledger.note(most, 0)
+            most.abort("too many bytes are buffered")
+
+    def forget(self, connection: TcpConnection) -> None:
+        """Drop a connection from the pool."""
+        self.ledger.remove(connection)
         if self._pool.get(connection.remote) is connection:
             del self._pool[connection.remote]
-        if not self._connections:
-            self._empty.set()
+        self._changed.set()
+
+    def send_again(self, entry: Entry) -> None:
+        """Send a message that was lost with its connection, on another: this once."""
+        connection = self._pool.get(entry.to)
+        if connection is None or connection.closed:
+            connection = self._connect(entry.data, entry.to, entry.source)
+        if connection is not None:
+            connection.send(entry.data, entry.to, entry.source, again=False)
+
+    # Accepting.
+
+    def _accepted(self, sock: socket.socket, local: Address) -> None:
+        """Take a connection that was accepted, or close it."""
+        try:
+            peer = sock.getpeername()
+        except OSError:  # gone again
+            sock.close()
+            return
+        host = f"{peer[0]}%{peer[3]}" if len(peer) == 4 and peer[3] and "%" not in peer[0] else peer[0]
+        source = source_of(host)
+        reason = self._no_room(source)
+        if reason:
+            self.hub.stats["tcp_refused"] += 1
+            self._full.warn(f"a connection from {host} is refused: {reason}")
+            sock.close()
+            return
+        connection = TcpConnection(self, local, Address("tcp", host, peer[1]), source)
+        self._add(connection)
+        self._start(self._serve(connection, sock))
+
+    def _no_room(self, source: str) -> str:
+        """Why a newcomer cannot be taken; empty if it can, perhaps since another had to go for it."""
+        limits, ledger = self.hub.limits, self.ledger
+        if ledger.count(source) >= limits.tcp_connections_per_source:
+            reason, whose = f"{source} has {limits.tcp_connections_per_source} connections", source
+        elif len(ledger.connections) >= limits.tcp_connections:
+            reason, whose = f"all {limits.tcp_connections} connections are in use", ""
+        elif not self._descriptors.take():
+            reason, whose = f"only {limits.descriptors} file descriptors are left", ""
+        else:
+            return ""
+        return "" if self._make_room(whose) else reason
+
+    def _make_room(self, source: str) -> bool:
+        """Close the idlest connection of a source, or of the source that has the most."""
+        idlest = self.ledger.idlest(self.hub.loop.time(), _IDLE, source)
+        if idlest is None:
+            return False
+        self.hub.stats["tcp_displaced"] += 1
+        idlest.abort("closed to make room for another")
+        # Its place is free, though the loop needs another turn to close it.
+        self.forget(idlest)
         return True
 
-    def _add(self, connection: TcpConnection) -> None:
-        self._connections.add(connection)
-        self._pool[connection.remote] = connection
-        if self._sweep is None:
-            self._schedule_sweep()
+    def _out_of_descriptors(self, reason: str) -> None:
+        self.hub.stats["tcp_errors"] += 1
+        self._short.warn(reason)
+        self._make_room("")
 
-    def _schedule_sweep(self) -> None:
-        limits = self.hub.limits
-        shortest = min(limits.tcp_first_message_timeout, limits.tcp_idle_timeout or limits.tcp_first_message_timeout)
-        self._sweep = self.hub.loop.call_later(shortest / 2, self._sweep_now)
+    async def _serve(self, connection: TcpConnection, sock: socket.socket) -> None:
+        try:
+            await self.hub.loop.connect_accepted_socket(lambda: connection, sock)
+        except OSError as error:
+            self.hub.stats["tcp_errors"] += 1
+            sock.close()
+            connection.give_up(why(error))
 
-    def _sweep_now(self) -> None:
-        self._sweep = None
-        self.close_idle(self.hub.loop.time())
-        if self._connections:
-            self._schedule_sweep()
+    # Connecting.
 
     def _connect(self, data: bytes, to: Address, source: Address | None) -> TcpConnection | None:
         """Begin a connection; None if it is refused at once, which is then reported."""
@@ -330,7 +243,7 @@ class TcpKind:
         if listener is None:
             hub.fail(to, None, hub.no_listener(to), data)
             return None
-        if len(self._connections) >= hub.limits.tcp_connections:
+        if len(self.ledger.connections) >= hub.limits.tcp_connections and not self._make_room(""):
             hub.stats["tcp_refused"] += 1
             hub.fail(to, None, f"all {hub.limits.tcp_connections} connections are in use", data)
             return None
@@ -341,14 +254,8 @@ class TcpKind:
             return None
         connection = TcpConnection(self, listener, to)
         self._add(connection)
-        task = hub.loop.create_task(self._make(connection, to, listener))
-        self._connecting.add(task)
-        task.add_done_callback(self._made)
+        self._start(self._make(connection, to, listener))
         return connection
-
-    def _made(self, task: asyncio.Task[None]) -> None:
-        self._connecting.discard(task)
-        self._empty.set()
 
     async def _make(self, connection: TcpConnection, to: Address, listener: Address) -> None:
         hub = self.hub
@@ -361,7 +268,7 @@ class TcpKind:
         except TimeoutError:
             reason = f"no answer to the connection within {timeout:g} s"
         except OSError as error:
-            reason = _why(error)
+            reason = why(error)
         except asyncio.CancelledError:
             connection.give_up("the transport is closed")
             raise
@@ -370,6 +277,28 @@ class TcpKind:
         hub.stats["tcp_errors"] += 1
         connection.give_up(reason)
 
+    def _start(self, making: Coroutine[None, None, None]) -> None:
+        task = self.hub.loop.create_task(making)
+        self._making.add(task)
+        task.add_done_callback(self._made)
 
-def _why(error: OSError) -> str:
-    return os.strerror(error.errno) if error.errno else str(error)
+    def _made(self, task: asyncio.Task[None]) -> None:
+        self._making.discard(task)
+        self._changed.set()
+
+    def _add(self, connection: TcpConnection) -> None:
+        self.ledger.add(connection)
+        self._pool[connection.remote] = connection
+        if self._sweep is None:
+            self._schedule_sweep()
+
+    def _schedule_sweep(self) -> None:
+        limits = self.hub.limits
+        shortest = min(limits.tcp_message_timeout, limits.tcp_stall_timeout, limits.tcp_idle_timeout or limits.tcp_stall_timeout)
+        self._sweep = self.hub.loop.call_later(shortest / 4, self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        self._sweep = None
+        self.close_idle(self.hub.loop.time())
+        if self.ledger.connections:
+            self._schedule_sweep()

@@ -381,12 +381,48 @@ def test_dropping_on_a_connection_breaks_it():
     a.send(b"behind", TB)
     assert a.events == []
     network.clock.run()
-    assert b.got == [b"first"]
-    assert b.events[-1] == ("closed", "connection reset")
-    assert ("closed", "connection reset") in a.events
-    a.send(b"anew", TB)
+    assert ("closed", "connection reset") in b.events
+    assert a.events == [("closed", "connection reset")]
+    assert b.got == [b"first", b"poison", b"behind"], "on a new connection"
+    assert a.transport.stats["tcp_resent"] == 2
+    assert [p.fate for p in network.log] == ["delivered", "dropped", "broken", "delivered", "delivered"]
+
+
+def test_a_message_on_a_connection_that_the_other_side_has_just_closed_goes_on_a_new_one():
+    network, a, b = world()
+    a.send(b"INVITE", TB)
     network.clock.run()
-    assert b.got == [b"first", b"anew"]
+    flow = b.events[0][4]
+    b.transport.close_flow(flow)
+    a.send(b"crossing", TB)
+    network.clock.run()
+    assert b.got == [b"INVITE", b"crossing"]
+    assert [e for e in a.events if e[0] == "failed"] == []
+    a.transport.close_flow(a.transport.connections[TB])
+    flow = b.events[-1][4] if len(b.events[-1]) > 4 else b.events[-2][4]
+    b.send(b"486", TA, flow=flow)
+    network.clock.run()
+    assert a.got == [b"486"], "a response goes to the address that is given for that case"
+
+
+def test_a_message_that_is_lost_twice_fails():
+    network, a, b = world()
+    a.send(b"first", TB)
+    network.clock.run()
+    network.drop_next(lambda data, *_: data == b"poison", 2)
+    a.send(b"poison", TB)
+    network.clock.run()
+    assert b.got == [b"first"]
+    assert ("failed", b"poison", TB, "connection lost: connection reset") in a.events
+
+
+def test_a_new_connection_that_breaks_fails_at_once():
+    network, a, b = world()
+    network.drop_next(lambda data, *_: data == b"poison")
+    a.send(b"poison", TB)
+    network.clock.run()
+    assert ("failed", b"poison", TB, "connection lost: connection reset") in a.events
+    assert b.got == []
 
 
 def test_a_node_that_vanishes_breaks_its_connections_and_can_come_back():

@@ -226,3 +226,15 @@ def test_free_listeners_pass_over_a_port_that_is_taken():
         found = free_listeners(first)
     assert {one.port for one in found} == {found[0].port}
     assert found[0].port > first
+
+
+def test_a_server_looks_for_calls_without_end_unless_it_is_told_not_to():
+    assert Server(Config()).tables.config["liveness_check"] is True
+    assert Server(Config()).tables.config["max_duration"] == 43_200
+    told = Server(Config(settings={"liveness_check": False}, timers={"max_duration": 60.0})).tables.config
+    assert (told["liveness_check"], told["max_duration"]) == (False, 60)
+    assert Tables().config["liveness_check"] is False
+
+
+def test_the_defaults_of_a_server_are_no_settings_of_tables_that_do_not_know_them():
+    assert "speed" not in Tables(defaults={"speed": 9}).config

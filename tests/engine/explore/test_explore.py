@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 
 import pytest
 
 from calltable import Tables
 from calltable.adapters.sip.explore.compositions import COMPOSITIONS
+from calltable.adapters.sip.explore.trace import lines
 from calltable.engine.explore.assertions import read_properties
+from calltable.engine.explore.choices import Choices
 from calltable.engine.explore.explorer import build, compiled, explore
 from calltable.engine.explore.search import Graph, Told, unable
 from calltable.engine.explore.system import CAPACITY
-from calltable.engine.explore.trace import lines
 from calltable.engine.language.load import load_tables
 from calltable.engine.model.problems import TableError
 from calltable.simulation import shipped_tables
@@ -50,8 +52,7 @@ def run(library, name="call", change=None, stated=()):
 def test_the_shipped_tables_hold_within_the_quick_bounds(library, name):
     found = run(library, name)
     assert found.result.finding is None
-    assert found.result.complete
-    assert not found.result.overflowed
+    assert found.result.missed() == []
     assert found.result.ends
 
 
@@ -266,7 +267,9 @@ def random_trace(library, name, seed):
     """A random walk through a composition, without faults: the steps, and the states that the legs are in afterwards."""
     chosen = composition(name)
     bounds = {**chosen.quick, "timer": 0, "loss": 0}
-    system, initials = build(chosen, compiled(library.machines, library.catalogue), library.catalogue, bounds)
+    choices = Choices()
+    machines = compiled(library.machines, library.catalogue, choices)
+    system, initials = build(chosen, machines, library.catalogue, bounds, choices)
     rng = random.Random(seed)
     reactions = rng.choice(initials)
     state = system.initial(reactions)
@@ -314,3 +317,57 @@ def agree(library, name, seed, tables, parties, *, settled=True):
     if settled:
         played.settle()
     return system, trace, ends
+
+
+THIRD = """\
+calltable: 1
+overlay: b2bua/bridge
+doc: Once the callee rings, a third leg is called beside the second; whoever answers there is hung up at once.
+children:
+  c: {machine: leg/uac}
+add:
+  - id: third.call
+    state: calling
+    event: b.progress
+    priority: 1
+    guards: [event.code == 180]
+    overrides: bridge.unanswered.progress
+    actions:
+      - child.tell: {to: a, event: user.progress, with: {code: $event.code, message: $event.message}}
+      - child.start: {name: c, with: {target: 'sip:third@example.com', message: $invite, offer: true, relay: false}}
+    next_state: ringing
+  - {id: third.up, state: any, event: c.answered, actions: [child.tell: {to: c, event: user.hangup}]}
+  - id: third.asked
+    state: any
+    event: c.request
+    actions: [child.tell: {to: c, event: user.respond, with: {transaction: $event.transaction, code: 405}}]
+  - {id: third.reinvited, state: any, event: c.reinvite, actions: [child.tell: {to: c, event: user.reject, with: {code: 488}}]}
+  - id: third.late
+    state: any
+    event: [c.progress, c.failed, c.hungup, c.confirmed, c.reinvite_answered, c.reinvite_failed, c.reinvite_cancelled, c.response,
+            c.refused, c.ended]
+    ignore: late
+"""
+
+
+@pytest.mark.slow
+def test_a_third_leg_is_explored_where_somebody_is_left_to_be_called(tmp_path):
+    path = tmp_path / "third.yaml"
+    path.write_text(THIRD)
+    found = run(load_tables(overlays=[path]), "bridge-failing")
+    assert found.result.finding is None
+    assert ("b2bua/bridge", "third.up") in found.result.rows
+    assert found.result.missed() == []
+
+
+@pytest.mark.slow
+def test_a_leg_for_which_nobody_is_left_is_told_as_what_was_not_explored(tmp_path):
+    """It used to be a KeyError."""
+    path = tmp_path / "many.yaml"
+    start = next(line for line in THIRD.splitlines() if "child.start" in line)
+    many = re.sub(r"\bc\.(\w)", r"c*.\1", THIRD.replace(start, f"{start}\n{start}"))
+    many = many.replace("  c: {", "  'c*': {").replace("name: c,", "name: 'c*',").replace("to: c,", "to: $event.child,")
+    path.write_text(many)
+    found = run(load_tables(overlays=[path]), "bridge-failing")
+    assert not found.result.ok
+    assert any("b2bua.c2 calls somebody, and the composition has nobody left" in one for one in found.result.missed())

@@ -8,9 +8,9 @@ import pytest
 
 from calltable import TableError, Tables
 from calltable.adapters.sip.explore.compositions import COMPOSITIONS
-from calltable.engine.explore.choices import ORACLE, Choices
+from calltable.adapters.sip.explore.trace import lines
+from calltable.engine.explore.choices import Choices
 from calltable.engine.explore.explorer import compiled, explore
-from calltable.engine.explore.trace import lines
 from calltable.engine.language.load import load_tables
 from calltable.tools import UsageError
 from calltable.tools.commands.written import written
@@ -100,16 +100,17 @@ def test_every_answer_that_guards_can_tell_apart_is_tried(returns, guard, answer
                   f"  - {{id: a, state: one, event: user.go, guards: ['{guard}'], next_state: two}}\n"
                   "  - {id: b, state: one, event: user.go, guards: [otherwise], next_state: two}\n",
     })  # fmt: skip
-    machine = compiled(library.machines, library.catalogue)["m"]
+    choices = Choices()
+    machine = compiled(library.machines, library.catalogue, choices)["m"]
     session = machine.session(1, "m", "", None)
     machine.begin(session)
     taken = set()
     told = set()
-    ORACLE.begin()
+    choices.begin()
     while True:
         taken.add(machine.cells["one"]["user.go"](session, {})[0].id)
-        told.add(ORACLE.answers()[0][1])
-        if not ORACLE.again():
+        told.add(choices.answers()[0][1])
+        if not choices.again():
             break
     assert taken == {"a", "b"}
     assert answers <= told

@@ -105,9 +105,9 @@ def test_a_deferred_command_that_is_refused_in_the_end_comes_back_too(family):
 
 
 def test_a_command_that_waits_in_the_inbox_and_is_refused_comes_back_too(family):
-    from calltable.engine.run.store import MemoryStore
+    from tests.engine.run.stores import Records
 
-    class Later(MemoryStore):
+    class Later(Records):
         def commit(self, commit, done):
             super().commit(commit, done)
             if commit.receipt.row == "child.go":

@@ -8,8 +8,9 @@ import traceback
 import pytest
 
 from calltable.engine.language.load import load_tables
+from calltable.engine.run.commit import INBOX
 from calltable.engine.run.compile import compile_machine
-from calltable.engine.run.executor import DEFERRED, FOLLOWUPS, INBOX
+from calltable.engine.run.executor import DEFERRED, FOLLOWUPS
 from calltable.engine.run.records import HISTORY
 from tests.engine.conftest import CATALOGUE, World
 
@@ -48,8 +49,8 @@ def test_a_step_is_committed_before_its_effects_and_they_go_before_its_publicati
     class Told:
         """A store that notes when it is told."""
 
-        def create(self, key, record):
-            pass
+        def create(self, record, done):
+            return True
 
         def commit(self, commit, done):
             receipt = commit.receipt

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from tests.engine.run.stores import Records
 from tests.engine.run.test_executor import DURABLE, TAIL, table
-from tests.engine.run.test_store import Later
 
 FAILED = "  - {id: failed, state: any, event: engine.failed, actions: [note: {text: $event.reason}], next_state: over}\n"
 WITHOUT = TAIL.replace(FAILED, "")
@@ -68,7 +68,7 @@ def test_what_a_session_held_back_is_lost_at_its_end(world):
 
 
 def test_what_waits_for_a_store_is_lost_when_the_commit_is_refused(world):
-    at = watched(world(table(head=DURABLE), store=Later()))
+    at = watched(world(table(head=DURABLE), store=Records()))
     session, store = at.start("m"), at.executor.store
     store.later = True
     at.give(session, "user.hangup")
@@ -153,7 +153,7 @@ def test_an_effect_that_fails_without_a_row_for_it_ends_the_session_by_force(wor
 
 def test_a_session_that_goes_on_after_its_row_and_lost_its_record_has_settled(world):
     stays = FAILED.replace(", next_state: over", "")
-    at = watched(world(table(head=DURABLE, tail=TAIL.replace(FAILED, stays)), store=Later()))
+    at = watched(world(table(head=DURABLE, tail=TAIL.replace(FAILED, stays)), store=Records()))
     session, store = at.start("m"), at.executor.store
     store.later = True
     at.give(session, "user.hangup")
@@ -195,7 +195,7 @@ def test_a_cancelled_error_costs_no_more_wherever_it_comes_from(world, where):
     def broken(*_):
         raise asyncio.CancelledError(where)
 
-    class Broken(Later):
+    class Broken(Records):
         def commit(self, commit, done):
             broken()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from calltable.engine.run.executor import INBOX
-from calltable.engine.run.records import Receipt
-from calltable.engine.run.store import Commit, Conflict, MemoryStore, Record
+from calltable.engine.run.commit import INBOX
+from calltable.engine.run.store import Conflict
+from tests.engine.run.stores import Records
 
 TABLE = """\
 calltable: 1
@@ -35,73 +35,7 @@ rows:
 STAYS = TABLE.replace("actions: [note: {text: $event.reason}], next_state: over", "actions: [note: {text: $event.reason}]")
 
 
-class Later:
-    """A store that keeps at once and says so when it is asked to."""
-
-    def __init__(self):
-        self.memory = MemoryStore()
-        self.waiting = []
-        self.later = False
-        self.inside = False
-
-    def create(self, key, record):
-        self.memory.create(key, record)
-
-    def commit(self, commit, done):
-        if self.inside:
-            while self.waiting:  # a full queue is flushed while the next commit comes in
-                self.answer()
-        self.memory.commit(commit, done)
-        if self.later:
-            self.waiting.append((commit.receipt.session, done))
-            return False
-        return True
-
-    def remove(self, key):
-        self.memory.remove(key)
-
-    def answer(self, error=None):
-        key, done = self.waiting.pop(0)
-        done(key, error)
-
-
 # --------------------------------------------------------------------------- the memory store
-
-
-def commit(session, version, variables=None, value=None, drawn=()):
-    return Commit(Receipt(session, version, "row", "event", "one", "two", 0.0), variables or {}, value, drawn)
-
-
-def never(key, error):
-    raise AssertionError(key, error)
-
-
-def test_the_memory_store_keeps_what_the_last_step_left():
-    store = MemoryStore()
-    store.create(1, Record("m", "d", 0, "one", {"n": 0, "m": 1}))
-    assert store.commit(commit(1, 1, {"n": 5}, "dialog", (None, 7)), never)
-    [(key, record)] = store.load()
-    assert (key, record.version, record.state, record.variables) == (1, 1, "two", {"n": 5, "m": 1})
-    assert (record.value, record.drawn) == ("dialog", (None, 7))
-    assert len(store) == 1
-    store.remove(1)
-    store.remove(1)
-    assert len(store) == 0
-
-
-def test_the_memory_store_refuses_another_version_whole():
-    store = MemoryStore()
-    store.create(1, Record("m", "d", 3, "one", {"n": 0}))
-    with pytest.raises(Conflict, match="computed on version 2, the store holds version 3"):
-        store.commit(commit(1, 3, {"n": 5}), never)
-    with pytest.raises(Conflict, match="computed on version 4, the store holds version 3"):
-        store.commit(commit(1, 5, {"n": 5}), never)
-    with pytest.raises(Conflict, match="holds nothing"):
-        store.commit(commit(2, 1), never)
-    with pytest.raises(Conflict, match="kept already"):
-        store.create(1, Record("m", "d", 0, "one", {}))
-    [(_, record)] = store.load()
-    assert (record.version, record.state, record.variables) == (3, "one", {"n": 0})
 
 
 def test_only_durable_sessions_are_kept_and_none_after_its_end(world):
@@ -119,11 +53,11 @@ def test_only_durable_sessions_are_kept_and_none_after_its_end(world):
 
 
 def test_a_conflict_applies_nothing_and_ends_the_session_through_its_own_row(world):
-    store = MemoryStore()
+    store = Records()
     at = world(TABLE, store=store)
     session = at.start("m")
     at.log.clear()
-    store._records[session.id].version = 9  # another node has taken it
+    store.kept[session.id]["version"] = 9  # another node has taken it
     assert at.give(session, "user.a", n=7) == ("taken", "failed")
     assert at.log[0] == ("note", f"session {session.id}: the step was computed on version 1, the store holds version 9")
     assert ("note", "a", 7) not in at.log
@@ -133,27 +67,27 @@ def test_a_conflict_applies_nothing_and_ends_the_session_through_its_own_row(wor
 
 
 def test_a_session_that_lost_its_record_does_not_go_on_whatever_its_failure_row_says(world):
-    store = MemoryStore()
+    store = Records()
     at = world(STAYS, store=store)
     session = at.start("m")
-    store._records[session.id].version = 9
+    store.kept[session.id]["version"] = 9
     at.give(session, "user.a", n=7)
     assert session.ended
 
 
 def test_a_session_that_goes_on_after_a_failure_is_still_kept(world):
-    store = MemoryStore()
+    store = Records()
     at = world(STAYS.replace("id: go, state: one, event: user.go,", "id: go, state: one, event: user.go, guards: [explode(n)],"),
                store=store)  # fmt: skip
     session = at.start("m")
     assert at.give(session, "user.go") == ("taken", "failed")
     assert at.give(session, "user.a", n=3) == ("taken", "a")
     [(_, record)] = store.load()
-    assert (record.version, record.variables) == (session.version, {"n": 3})
+    assert (record["version"], record["variables"]) == (session.version, {"n": 3})
 
 
 def test_a_store_that_breaks_ends_the_session_and_not_the_engine(world):
-    class Broken(MemoryStore):
+    class Broken(Records):
         def commit(self, commit, done):
             if commit.receipt.row == "a":
                 raise OSError("disk full")
@@ -172,7 +106,7 @@ def test_a_store_that_breaks_ends_the_session_and_not_the_engine(world):
 
 @pytest.fixture(name="later")
 def _later(world):
-    at = world(TABLE, store=Later())
+    at = world(TABLE, store=Records())
     at.session = at.start("m")
     at.store = at.executor.store
     at.store.later = True
@@ -205,9 +139,9 @@ def test_events_that_come_meanwhile_are_taken_in_order_by_the_state_they_then_fi
 def test_other_sessions_do_not_wait(later):
     at = later
     at.give(at.session, "user.go")
+    at.store.later = False
     other = at.executor.start("m", owner=at)
-    at.store.waiting.reverse()
-    at.store.answer()
+    at.store.later = True
     assert at.give(other, "user.go").kind == "pending"
     at.store.waiting.reverse()
     at.store.answer()
@@ -230,7 +164,7 @@ def test_a_commit_that_fails_later_applies_nothing_and_fails_the_session(later, 
     at = later
     at.give(at.session, "user.a", n=1)
     at.store.later = False
-    at.store.memory._records[at.session.id].version = 1  # what it held before
+    at.store.kept[at.session.id]["version"] = 1  # what it held before
     at.store.answer(error)
     assert at.notes() == [str(error) if counted == "conflicts" else repr(error)]
     assert at.session.ended
@@ -250,7 +184,7 @@ def test_timers_of_a_busy_session_wait_with_the_other_events(world):
     at = world(
         TABLE.replace("actions: [note: {text: c}]", "actions: [timer.start: {name: t, after: 1s}]")
         + "  - {id: t, state: any, event: timer.t, actions: [note: {text: t}]}\n",
-        store=Later(),
+        store=Records(),
     )  # fmt: skip
     session, store = at.start("m"), at.executor.store
     at.give(session, "user.go")
@@ -266,7 +200,7 @@ def test_timers_of_a_busy_session_wait_with_the_other_events(world):
 
 def test_an_answer_that_comes_in_the_middle_of_another_step_waits_for_its_turn(world):
     """A full commit queue may be flushed by the next commit: the lane of the other session must not be entered twice."""
-    at = world(TABLE, store=Later())
+    at = world(TABLE, store=Records())
     first, second = at.start("m"), at.start("m")
     store = at.executor.store
     store.later = True
@@ -282,7 +216,7 @@ def test_an_answer_that_comes_in_the_middle_of_another_step_waits_for_its_turn(w
 
 
 def test_a_store_may_answer_before_it_returns(world):
-    class Hasty(MemoryStore):
+    class Hasty(Records):
         def commit(self, commit, done):
             super().commit(commit, done)
             done(commit.receipt.session, None)

@@ -6,10 +6,9 @@ import pytest
 
 from calltable.engine.language.load import load_tables
 from calltable.engine.run.compile import compile_machine
-from calltable.engine.run.store import MemoryStore
 from tests.engine.conftest import CATALOGUE
+from tests.engine.run.stores import Records
 from tests.engine.run.test_executor import table
-from tests.engine.run.test_store import Later
 
 ROWS = (
     "{id: go, state: one, event: user.go, actions: [work: {n: 1}, note: {text: $event.by}, work: {n: 2}], next_state: two}",
@@ -32,14 +31,15 @@ def number(session, parameters, value):
 
 @pytest.fixture(name="at", params=[False, True], ids=["light", "durable"])
 def _at(world, request):
-    at = world(changed(*ROWS, durable=request.param))
+    at = world(changed(*ROWS, durable=request.param), store=Records())
     at.executor.draws["work"] = number
     return at
 
 
 def stored(at):
+    """The value, the version, the state and the last step's draws, as the store holds them."""
     [(_, record)] = at.executor.store.load()
-    return record
+    return record["value"], record["version"], record["state"], [parameters.get("drawn") for _, parameters in record["effects"]]
 
 
 def test_an_event_changes_the_value_in_the_commit_of_the_row_that_takes_it(at):
@@ -49,7 +49,7 @@ def test_an_event_changes_the_value_in_the_commit_of_the_row_that_takes_it(at):
     at.executor.dispatch(session, "user.go", {}, lambda value: (value, "moved"))
     assert session.value == (None, "moved")
     if session.machine.durable:
-        assert stored(at).value == (None, "moved")
+        assert stored(at)[0] == [None, "moved"]
 
 
 def test_each_effect_draws_from_what_the_one_before_has_left_and_its_handler_is_given_what_it_drew(at):
@@ -61,8 +61,7 @@ def test_each_effect_draws_from_what_the_one_before_has_left_and_its_handler_is_
     assert at.notes() == ["x"], "an action that draws nothing is given nothing more"
     assert session.value == 42
     if session.machine.durable:
-        record = stored(at)
-        assert (record.value, record.drawn) == (42, ({"number": 41, "of": 1}, None, {"number": 42, "of": 2}))
+        assert stored(at) == (42, 2, "two", [{"number": 41, "of": 1}, None, {"number": 42, "of": 2}])
 
 
 @pytest.mark.parametrize(("event", "kind"), [("user.a", "ignored"), ("user.b", "deferred"), ("user.c", "refused")])
@@ -71,7 +70,7 @@ def test_what_has_arrived_moves_the_value_though_no_row_takes_it(at, event, kind
     assert at.executor.dispatch(session, event, {"n": 1}, lambda value: "seen").kind == kind
     assert session.value == "seen"
     if session.machine.durable:
-        assert (stored(at).value, stored(at).version, stored(at).state) == ("seen", session.version, "one")
+        assert stored(at) == ("seen", 2, "one", [])
         assert session.version == 2
     else:
         assert session.version == 1
@@ -123,23 +122,23 @@ def test_a_queued_event_brings_its_change_along(world):
 
 
 def test_a_session_may_begin_with_a_value(world):
-    at = world(changed(*ROWS, durable=True))
+    at = world(changed(*ROWS, durable=True), store=Records())
     session = at.executor.create("m", value="dialog")
-    assert (session.value, stored(at).value) == ("dialog", "dialog")
+    assert (session.value, stored(at)[0]) == ("dialog", "dialog")
 
 
 def test_a_row_whose_commit_is_refused_leaves_the_value_as_it_was(world):
-    store = MemoryStore()
+    store = Records()
     at = world(changed(*ROWS, durable=True), store=store)
     at.executor.draws["work"] = number
     session = at.start("m")
-    store._records[session.id].version = 9
+    store.kept[session.id]["version"] = 9
     at.executor.dispatch(session, "user.go", {}, lambda value: 40)
     assert session.value is None
 
 
 def test_with_a_store_that_answers_later_the_value_moves_when_it_has_answered(world):
-    store = Later()
+    store = Records()
     at = world(changed(*ROWS, durable=True), store=store)
     at.executor.draws["work"] = number
     session = at.start("m")

@@ -59,7 +59,7 @@ def test_a_request_over_tcp_is_answered_on_its_connection():
     sim.b2bua()
     alice = sim.peer("alice", "tcp:10.0.0.9:5060")
     alice.send(options("SIP/2.0/TCP private.invalid:1;branch=z9hG4bK1"), "b2bua")
-    assert isinstance(alice.expect(200), Response)
+    assert isinstance(alice.expect(404), Response)
     assert sim.network.nodes[alice.address].stats["tcp_accepted"] == 0, "no connection back was needed"
     sim.finish()
 

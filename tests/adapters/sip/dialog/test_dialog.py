@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calltable.adapters.sip.dialog.dialog import Dialog
+from calltable.adapters.sip.dialog.dialogs import Dialogs
 from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.parse import parse
 
@@ -32,9 +33,7 @@ def response(status: int = 200, tag: str = "b1", **fields: str) -> Response:
 
 
 def outgoing() -> Dialog:
-    dialog = Dialog("c1", "<sip:alice@example.com>", "a1", "<sip:bob@example.com>", "sip:bob@10.0.0.2")
-    dialog.contact = "<sip:10.0.0.1:5060>"
-    return dialog
+    return Dialog("c1", "<sip:alice@example.com>", "a1", "<sip:bob@example.com>", "sip:bob@10.0.0.2", contact="<sip:10.0.0.1:5060>")
 
 
 def test_the_dialog_of_a_request_is_its_mirror():
@@ -61,52 +60,78 @@ def test_a_caller_of_rfc_2543_has_no_tag():
 
 
 def test_a_provisional_response_makes_an_early_dialog_and_a_2xx_another_of_its_own():
-    """RFC 3261 §12.1.2: until it is confirmed, the latest tag counts, and routes are taken in reverse."""
-    dialog = outgoing()
-    dialog.learn(response(180, "one", **{"Record-Route": "<sip:p1;lr>, <sip:p2;lr>", "Contact": "<sip:one@10.0.0.3>"}))
-    assert (dialog.remote_tag, dialog.confirmed) == ("one", False)
-    assert dialog.route_set == ("<sip:p2;lr>", "<sip:p1;lr>")
-    dialog.learn(response(200, "two", Contact="<sip:two@10.0.0.4>"))
-    assert (dialog.remote_tag, dialog.confirmed, dialog.target) == ("two", True, "sip:two@10.0.0.4")
-    assert dialog.route_set == ()
-
-
-def test_a_response_without_a_tag_makes_no_dialog():
-    dialog = outgoing()
-    dialog.learn(response(180, ""))
-    assert dialog.remote_tag is None
+    """RFC 3261 §12.1.2: each tag is a dialog; routes are taken in reverse."""
+    one = Dialogs(outgoing()).answered(
+        response(180, "one", **{"Record-Route": "<sip:p1;lr>, <sip:p2;lr>", "Contact": "<sip:one@10.0.0.3>"})
+    )
+    assert (one.current.remote_tag, one.current.confirmed, one.forked) == ("one", False, False)
+    assert one.current.route_set == ("<sip:p2;lr>", "<sip:p1;lr>")
+    both = one.answered(response(180, "two", Contact="<sip:two@10.0.0.4>"))
+    assert both.forked
+    assert both.find("a1", "one") == one.current
+    answered = both.answered(response(200, "two", Contact="<sip:two@10.0.0.4>"))
+    dialog = answered.current
+    assert (dialog.remote_tag, dialog.confirmed, dialog.target, dialog.route_set) == ("two", True, "sip:two@10.0.0.4", ())
+    assert answered.find("a1", "one") is None, "requests in the other early dialogs are refused from now on"
+    assert one.current.target == "sip:one@10.0.0.3", "a value that is held elsewhere has not changed"
 
 
 def test_once_confirmed_only_the_target_moves():
     """RFC 3261 §12.2.1.2."""
-    dialog = outgoing()
-    dialog.learn(response(200, "two", **{"Record-Route": "<sip:p1;lr>", "Contact": "<sip:two@10.0.0.4>"}))
-    dialog.learn(response(200, "three", **{"Record-Route": "<sip:p9;lr>", "Contact": "<sip:moved@10.0.0.5>"}))
+    dialog = outgoing().answered(response(200, "two", **{"Record-Route": "<sip:p1;lr>", "Contact": "<sip:two@10.0.0.4>"}))
+    dialog = dialog.answered(response(200, "three", **{"Record-Route": "<sip:p9;lr>", "Contact": "<sip:moved@10.0.0.5>"}))
     assert (dialog.remote_tag, dialog.route_set, dialog.target) == ("two", ("<sip:p1;lr>",), "sip:moved@10.0.0.5")
-    dialog.refresh(invite(Contact="<sip:again@10.0.0.6>"))
+    dialog = dialog.refreshed(invite(Contact="<sip:again@10.0.0.6>"))
     assert dialog.target == "sip:again@10.0.0.6"
-    dialog.refresh(invite(Contact=""))
-    assert dialog.target == "sip:again@10.0.0.6"
+    assert dialog.refreshed(invite(Contact="")) is dialog
+    assert dialog.answered(response(180, "two", Contact="<sip:ringing@10.0.0.7>")) is dialog
 
 
-def test_requests_count_up_and_an_ack_takes_the_number_of_its_invite():
-    """RFC 3261 §12.2.1.1, §13.2.2.4."""
+def test_the_2xx_to_another_request_moves_the_target_and_nothing_else():
+    """RFC 3261 §12.2, §12.2.1.2."""
+    early = outgoing().answered(response(183, "one", **{"Record-Route": "<sip:p1;lr>"}))
+    moved = early.refreshed(response(200, "one", **{"Record-Route": "<sip:p9;lr>", "Contact": "<sip:one@10.0.0.9>"}))
+    assert moved == early._replace(target="sip:one@10.0.0.9")
+
+
+def test_the_end_of_one_early_dialog_leaves_the_others():
+    """RFC 3261 §15."""
+    dialogs = Dialogs(outgoing())
+    for tag in ("one", "two", "three"):
+        dialogs = dialogs.answered(response(180, tag))
+    left = dialogs.without(dialogs.find("a1", "three"))
+    assert (left.current.remote_tag, left.forked, left.ended("three"), left.forks) == ("two", True, True, 3)
+    left = left.without(left.find("a1", "one"))
+    assert (left.current.remote_tag, left.forked, left.find("a1", "one")) == ("two", False, None)
+
+
+def test_a_callee_who_forks_is_shown_as_several_dialogs_that_each_count_from_the_invite():
+    """RFC 3261 §12.1.1, §12.2.2."""
+    dialogs = Dialogs.of_request(invite(), "b1").shows("one", "b2")
+    assert dialogs.current.local_tag == "b1", "the first takes the dialog of the INVITE"
+    dialogs = dialogs.counted(Request("INFO", "sip:b", [("CSeq", "9 INFO")]), dialogs.current)
+    dialogs = dialogs.shows("two", "b2")
+    assert [(one.local_tag, one.remote_cseq) for one in (dialogs.current, *dialogs.early)] == [("b2", 7), ("b1", 9)]
+    assert dialogs.shows("one", "").current.local_tag == "b1"
+    assert dialogs.shows("two", "") is dialogs
+
+
+def test_an_ack_takes_the_number_of_its_invite():
+    """RFC 3261 §13.2.2.4."""
     dialog = outgoing()
-    numbers = [dialog.request(method, [], b"").cseq.number for method in ("INVITE", "INFO")]
-    ack = dialog.request("ACK", [], b"", cseq=1)
-    assert (numbers, ack.cseq.number, dialog.request("BYE", [], b"").cseq.number) == ([1, 2], 1, 3)
+    assert [dialog.request(method, [], b"", 4).cseq for method in ("INVITE", "ACK")] == [(4, "INVITE"), (4, "ACK")]
 
 
 def test_a_request_says_who_where_and_how_many_hops():
-    dialog = outgoing()
-    dialog.learn(response(200, "b1", Contact="<sip:bob@10.0.0.4>"))
-    request = dialog.request("INFO", [("X-A", "1")], b"body", max_forwards=5)
+    dialog = outgoing().answered(response(200, "b1", Contact="<sip:bob@10.0.0.4>"))
+    request = dialog.request("INFO", [("X-A", "1")], b"body", 2, max_forwards=5)
     assert request.uri == "sip:bob@10.0.0.4"
     assert (request.get("from"), request.get("to")) == ("<sip:alice@example.com>;tag=a1", "<sip:bob@example.com>;tag=b1")
     assert (request.max_forwards, request.get("x-a"), request.get("content-length")) == (5, "1", "4")
-    with_contact = {m for m in ("INVITE", "BYE", "INFO", "MESSAGE", "UPDATE", "REFER", "FOO") if dialog.request(m, [], b"").get("contact")}
+    methods = ("INVITE", "BYE", "INFO", "MESSAGE", "UPDATE", "REFER", "FOO")
+    with_contact = {m for m in methods if dialog.request(m, [], b"", 3).get("contact")}
     assert with_contact == {"INVITE", "UPDATE", "REFER"}, "what may move the target; MESSAGE must not (RFC 3428 §4)"
-    assert dialog.request("INVITE", [], b"").get("contact") == "<sip:10.0.0.1:5060>"
+    assert dialog.request("INVITE", [], b"", 3).get("contact") == "<sip:10.0.0.1:5060>"
 
 
 @pytest.mark.parametrize(("routes", "uri", "route", "hop"), [
@@ -116,9 +141,8 @@ def test_a_request_says_who_where_and_how_many_hops():
 ], ids=["direct", "loose router", "strict router"])  # fmt: skip
 def test_routes(routes: tuple[str, ...], uri: str, route: list[str], hop: str):
     """RFC 3261 §12.2.1.1, §16.12.1."""
-    dialog = outgoing()
-    dialog.target, dialog.route_set = "sip:bob@10.0.0.4", routes
-    request = dialog.request("INFO", [], b"")
+    dialog = outgoing()._replace(target="sip:bob@10.0.0.4", route_set=routes)
+    request = dialog.request("INFO", [], b"", 2)
     assert (request.uri, request.all("route"), dialog.next_hop()) == (uri, route, hop)
 
 
@@ -129,6 +153,5 @@ def test_routes(routes: tuple[str, ...], uri: str, route: list[str], hop: str):
 ])
 def test_a_contact_becomes_a_request_uri_without_what_may_not_stand_there(contact: str, target: str):
     """RFC 3261 §19.1.1, table 1."""
-    dialog = outgoing()
-    dialog.learn(response(200, "b1", Contact=contact))
-    assert dialog.request("INFO", [], b"").uri == target
+    dialog = outgoing().answered(response(200, "b1", Contact=contact))
+    assert dialog.request("INFO", [], b"", 2).uri == target

@@ -13,80 +13,7 @@ from calltable.adapters.sip.transport.address import Address
 from calltable.adapters.sip.transport.interface import TransportError, choose_listener
 from calltable.adapters.sip.transport.limits import Limits
 from calltable.adapters.sip.transport.sockets import SocketTransport
-
-
-def options(branch: str = "z9hG4bK1", body: bytes = b"") -> bytes:
-    head = (
-        "OPTIONS sip:a@127.0.0.1 SIP/2.0\r\n"
-        f"Via: SIP/2.0/UDP 127.0.0.1;branch={branch}\r\n"
-        "From: <sip:b@127.0.0.1>;tag=1\r\nTo: <sip:a@127.0.0.1>\r\nCall-ID: c\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-class Probe:
-    """A receiver that keeps what it is told; ``until`` waits for a number of reports."""
-
-    def __init__(self):
-        self.messages, self.failures, self.closed = [], [], []
-        self.answer = None
-        self.transport = None
-        self._change = asyncio.Event()
-
-    def received(self, data, source, local, flow):
-        self.messages.append((data, source, local, flow))
-        self._change.set()
-        if self.answer is not None:
-            self.transport.send(self.answer, source, local, flow)
-
-    def transport_failed(self, remote, flow, reason, data):
-        self.failures.append((remote, flow, reason, data))
-        self._change.set()
-
-    def connection_closed(self, flow):
-        self.closed.append(flow)
-        self._change.set()
-
-    async def until(self, condition):
-        # The condition is looked at after each report, never on a clock.
-        async with asyncio.timeout(5):
-            while not condition(self):
-                self._change.clear()
-                await self._change.wait()
-
-
-async def turns_until(condition):
-    """Let the loop turn until the condition holds: for what no receiver is told."""
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - there is no event for it
-            await asyncio.sleep(0)
-
-
-@contextlib.asynccontextmanager
-async def node(*addresses: str, limits: Limits | None = None):
-    transport, probe = SocketTransport(limits=limits), Probe()
-    probe.transport = transport
-    transport.start(probe)
-    for address in addresses:
-        await transport.listen(address)
-    try:
-        yield transport, probe
-    finally:
-        await transport.close()
-
-
-def run(coroutine):
-    """Run, and fail on anything that reached the loop's exception handler."""
-    stray = []
-
-    async def main():
-        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: stray.append(context))
-        await coroutine
-
-    asyncio.run(main())
-    assert stray == []
-
+from tests.adapters.sip.transport.nodes import node, options, raw, run, turns_until
 
 # ---------------------------------------------------------------- addresses
 
@@ -192,6 +119,21 @@ def test_one_wake_up_reads_no_more_than_a_burst():
             turn()
             await d.until(lambda p: len(p.messages) == 10)
             assert 4 in turns
+
+    run(scenario())
+
+
+def test_a_socket_that_is_not_read_empty_is_behind_until_it_is():
+    async def scenario():
+        limits = Limits(udp_burst=4)
+        async with node("udp:127.0.0.1:0") as (caller, _), node("udp:127.0.0.1:0", limits=limits) as (callee, d):
+            assert callee.behind() == 0
+            for _ in range(10):
+                caller.send(b"x", callee.listeners[0])
+            await d.until(lambda p: len(p.messages) >= 4)
+            assert callee.behind() > 0
+            await d.until(lambda p: len(p.messages) == 10)
+            await turns_until(lambda: not callee.behind())
 
     run(scenario())
 
@@ -398,15 +340,10 @@ def test_a_connection_that_gets_no_answer_fails_after_the_timeout():
     run(scenario())
 
 
-async def _raw(transport: SocketTransport):
-    listener = transport.listeners[0]
-    return await asyncio.open_connection(listener.host, listener.port)
-
-
 def test_a_ping_gets_a_pong_and_a_message_in_single_bytes_arrives():
     async def scenario():
         async with node("tcp:127.0.0.1:0") as (callee, d):
-            reader, writer = await _raw(callee)
+            reader, writer = await raw(callee)
             writer.write(b"\r\n\r\n")
             assert await asyncio.wait_for(reader.readexactly(2), 5) == b"\r\n"
             for byte in options():
@@ -424,7 +361,7 @@ def test_a_ping_gets_a_pong_and_a_message_in_single_bytes_arrives():
 def test_an_unreadable_stream_keeps_what_came_before_is_answered_and_closed():
     async def scenario():
         async with node("tcp:127.0.0.1:0") as (callee, d):
-            reader, writer = await _raw(callee)
+            reader, writer = await raw(callee)
             bad = options("z9hG4bKbad").replace(b"Content-Length: 0", b"Content-Length: -1")
             writer.write(options("z9hG4bKgood") + bad)
             answer = await asyncio.wait_for(reader.read(), 5)
@@ -442,10 +379,10 @@ def test_an_unreadable_stream_keeps_what_came_before_is_answered_and_closed():
 def test_connections_beyond_the_limit_are_refused_in_both_directions():
     async def scenario():
         async with node("tcp:127.0.0.1:0", limits=Limits(tcp_connections=1)) as (callee, d):
-            _, first = await _raw(callee)
+            _, first = await raw(callee)
             first.write(options())
             await d.until(lambda p: p.messages)
-            reader, second = await _raw(callee)
+            reader, second = await raw(callee)
             with contextlib.suppress(ConnectionResetError):
                 assert await asyncio.wait_for(reader.read(), 5) == b""
             callee.send(options(), Address("tcp", "127.0.0.1", 9))
@@ -484,18 +421,18 @@ def test_a_peer_that_does_not_read_is_cut_off_and_the_unsent_is_reported():
 
 def test_silent_connections_are_closed_the_unproven_ones_sooner():
     async def scenario():
-        limits = Limits(tcp_idle_timeout=900.0, tcp_first_message_timeout=32.0)
+        limits = Limits(tcp_idle_timeout=900.0, tcp_message_timeout=32.0)
         async with node("tcp:127.0.0.1:0", limits=limits) as (callee, d):
-            _, talker = await _raw(callee)
+            _, talker = await raw(callee)
             talker.write(options())
             await d.until(lambda p: p.messages)
-            _, mute = await _raw(callee)
+            _, mute = await raw(callee)
             mute.write(options()[:50])
-            await turns_until(lambda: len(callee._kinds["tcp"]._connections) == 2)
+            await turns_until(lambda: len(callee._kinds["tcp"].ledger.connections) == 2)
             kind, now = callee._kinds["tcp"], asyncio.get_running_loop().time()
             kind.close_idle(now + 31)
             await asyncio.sleep(0)
-            assert len(kind._connections) == 2
+            assert len(kind.ledger.connections) == 2
             kind.close_idle(now + 33)
             await d.until(lambda p: p.closed)
             assert [flow.greeted for flow in d.closed] == [False]

@@ -1,0 +1,186 @@
+"""What a leg says as a client: its requests inside and outside a dialog (RFC 3261 §12.2.1, §13.2, §9.1, §15.1.1)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from calltable.adapters.sip.core.leg import Leg
+from calltable.adapters.sip.core.passing import lent
+from calltable.adapters.sip.core.requests import Asked
+from calltable.adapters.sip.core.translation import Translation, shown_to
+from calltable.adapters.sip.dialog.dialog import MAX_FORWARDS, Dialog
+from calltable.adapters.sip.dialog.dialogs import Dialogs
+from calltable.adapters.sip.dialog.identity import identity
+from calltable.adapters.sip.message.body import Content
+from calltable.adapters.sip.message.build import reasons
+from calltable.adapters.sip.message.errors import MessageError
+from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.transaction.failover import only_here
+from calltable.engine.model.machine import FAILED
+from calltable.engine.observe.folding import Folding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from calltable.adapters.sip.core.bounds import Bounds
+    from calltable.adapters.sip.core.index import Index
+    from calltable.adapters.sip.core.leg import LegPort
+    from calltable.adapters.sip.transaction.failover import Failover
+    from calltable.adapters.sip.transaction.layer import Transactions
+    from calltable.adapters.sip.transaction.sender import Destination, Sender
+    from calltable.engine.run.executor import Executor
+    from calltable.engine.run.session import Session
+
+_log = logging.getLogger("calltable.sip")
+
+
+class Asking:
+    """Carries out ``sip.invite``, ``sip.acknowledge``, ``sip.cancel``, ``sip.abandon``, ``sip.bye`` and ``sip.request``."""
+
+    def __init__(self, port: LegPort, executor: Executor, sender: Sender, transactions: Transactions, failover: Failover,
+                 index: Index, bounds: Bounds) -> None:
+        self.port = port
+        self.executor = executor
+        self.sender = sender
+        self.transactions = transactions
+        self.failover = failover
+        self.index = index
+        self.bounds = bounds
+        self._log = Folding(_log, executor.scheduler)
+
+    def invite(self, session: Session, p: Mapping[str, Any]) -> None:
+        """Send an INVITE: the first, which makes the leg, or a re-INVITE."""
+        leg: Leg | None = session.context
+        source = p.get("message")
+        if leg is None:
+            leg = session.context = self._new_leg(session, p["target"], source, p.get("from"))
+            self.index.enter(leg)
+        leg.asking = object()
+        self._send(leg, leg.dialogs.current, "INVITE", source, Asked(leg, "INVITE", {}, leg.dialogs.current))
+
+    def _new_leg(self, session: Session, target: str, source: Any, caller: str | None) -> Leg:
+        identified = caller or "", ""
+        if caller is None and isinstance(source, Request):
+            identified = source.from_.uri, source.from_.display
+        sender = self.sender
+        dialog = Dialog(f"{sender.token()}@{sender.host}", "", sender.token(), f"<{target}>", target)
+        return Leg(self.port, session, Dialogs(dialog), identified)
+
+    def _send(self, leg: Leg, dialog: Dialog, method: str, source: Any, asked: Asked) -> None:
+        """Write a request in a dialog and give it to a transaction, as soon as a way is found."""
+        asking = leg.asking
+        try:
+            hop = dialog.next_hop()
+        except MessageError as error:
+            self._log.warning("%s %s: %s", leg.session.path, method, error.reason)
+            asked.unsent(400)
+            return
+
+        def go(ways: list[Destination], reason: str) -> None:
+            if method == "INVITE" and (leg.asking is not asking or leg.session.ended):
+                return  # withdrawn while the name was looked up
+            if ways:
+                self._go(leg, dialog, method, source, asked, hop, ways)
+            else:
+                self._log.warning("%s %s to %s: %s", leg.session.path, method, hop, reason)
+                asked.unsent(503)
+
+        self.sender.resolve(hop, dialog.source, go)
+
+    def _go(self, leg: Leg, dialog: Dialog, method: str, source: Any, asked: Asked, hop: str, ways: list[Destination]) -> None:
+        dialog = leg.dialogs.find(dialog.local_tag, dialog.remote_tag) or dialog
+        if dialog.source is None:
+            local = ways[0].local
+            dialog = dialog._replace(
+                local=identity(*leg.caller, local), contact=self.sender.contact(local), source=local
+            )
+        number = dialog.local_cseq + 1
+        dialog = asked.dialog = dialog._replace(local_cseq=number)
+        leg.dialogs = leg.dialogs.placed(dialog)
+        translation = None
+        hops = MAX_FORWARDS
+        if isinstance(source, Request):
+            if (left := source.max_forwards) is not None:
+                hops = min(MAX_FORWARDS, max(0, left - 1))
+            translation = Translation(self.index, source, leg)
+            if method == "REFER":
+                referred = (*leg.dialogs.referred, (source.cseq.number, number))
+                leg.dialogs = leg.dialogs._replace(referred=referred[-self.bounds.referred :])
+        headers, body = lent(source, translation, self.bounds)
+        request = dialog.request(method, headers, body, number, max_forwards=hops)
+        started = leg.inviting if method == "INVITE" else None
+        self.failover.send(request, hop, ways, asked, started)
+
+    def acknowledge(self, session: Session, p: Mapping[str, Any]) -> None:
+        """Send the ACK to the 2xx of our INVITE, in the dialog of the fork that answered (§13.2.2.4)."""
+        leg: Leg = session.context
+        if leg.unacknowledged is None:
+            msg = "there is no 2xx to acknowledge"
+            raise ValueError(msg)
+        transaction, response = leg.unacknowledged
+        leg.unacknowledged = None
+        if leg.invite_client is transaction:
+            leg.invite_client = None
+        dialog = leg.dialogs.current
+        headers, body = lent(p.get("message"), None, self.bounds)
+        request = dialog.request("ACK", headers, body, response.cseq.number)
+        cause = self.transactions.cause()
+
+        def go(ways: list[Destination], reason: str) -> None:
+            if not ways or transaction.session is None:
+                self._log.warning("%s ACK: %s", session.path, reason)
+                self.executor.post(session, FAILED, {"reason": f"the ACK has nowhere to go: {reason}"})
+                return
+            _, outgoing = self.sender.outgoing(request, *ways[0], cause)
+            self.executor.post(transaction.session, "user.acknowledge", {"message": outgoing})
+
+        self.sender.resolve(dialog.next_hop(), dialog.source, go)
+
+    def cancel(self, session: Session, p: Mapping[str, Any]) -> None:
+        """Cancel our INVITE; one that was not sent yet is not sent any more (§9.1)."""
+        leg: Leg = session.context
+        only_here(leg.invite_client)
+        if leg.invite_client is not None and leg.invite_client.session is not None:
+            self.executor.post(leg.invite_client.session, "user.cancel", {"message": p.get("message")})
+        else:
+            leg.asking = None
+            Asked(leg, "INVITE", {}, leg.dialogs.current).unsent(487)
+
+    def abandon(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Wait no longer for the answer to our INVITE."""
+        leg: Leg = session.context
+        if leg.invite_client is not None and leg.invite_client.session is not None:
+            self.executor.post(leg.invite_client.session, "user.abandon")
+        leg.asking = None
+
+    def bye(self, session: Session, p: Mapping[str, Any]) -> None:
+        """Send a BYE; a response says as its Reason why (§15.1.1, RFC 3326)."""
+        leg: Leg = session.context
+        source = p.get("message")
+        if isinstance(source, Response):
+            source = Content(headers=reasons(source))
+        only_here(leg.invite_client)
+        dialog = leg.dialogs.current
+        self._send(leg, dialog, "BYE", source, Asked(leg, "BYE", {}, dialog))
+
+    def probe(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+        """Send an OPTIONS for the leg itself; what comes of it is ``sip.probe.final``, so that nobody takes it for one that is relayed."""
+        leg: Leg = session.context
+        dialog = leg.dialogs.current
+        self._send(leg, dialog, "OPTIONS", None, Asked(leg, "probe", {}, dialog))
+
+    def request(self, session: Session, p: Mapping[str, Any]) -> None:
+        """Send any other request: in the dialog that stands for the one its source came in by."""
+        leg: Leg = session.context
+        source, method = p.get("message"), p["method"]
+        dialog = shown_to(leg, self.index.of(source), source) if isinstance(source, Request) else leg.dialogs.current
+        fields = {"transaction": p.get("transaction"), "purpose": p.get("purpose", "")}
+        one_fork = method == "BYE" and leg.dialogs.forked
+        asked = Asked(leg, method, fields, dialog or leg.dialogs.current, one_fork=one_fork)
+        if dialog is None or dialog.remote_tag is None:
+            asked.unsent(481)  # that fork is gone; or only a provisional response without a tag came (§12.1)
+            return
+        self._send(leg, dialog, method, source, asked)
+        if one_fork:
+            leg.dialogs = leg.dialogs.without(dialog)

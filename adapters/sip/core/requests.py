@@ -1,0 +1,122 @@
+"""From transactions to legs: one rule that names the event a request or a response is for its leg.
+
+The event of a request of the peer is ``sip.<method>`` where the leg's machine has such an event, ``sip.request`` else. The event of
+what came of a request of ours is ``sip.<method>.<class>`` where the machine has it; then ``sip.<method>.final`` for a final class;
+then the same of ``sip.request``. A class is ``provisional``, ``success``, ``glare`` (491) or ``failure``. The payload
+says the method and the ``purpose`` that the row gave the request, so that rows tell apart what shares an event. What a machine has no event
+for is not told.
+
+A BYE that ends one of several early dialogs is a request inside that dialog and not the end of the leg (RFC 3261 §15): ``sip.request``.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from calltable.adapters.sip.dialog.dialog import TARGET_REFRESH
+from calltable.adapters.sip.message.body import has_offer
+from calltable.adapters.sip.message.status import SUCCESS
+from calltable.adapters.sip.transaction.failover import only_here
+from calltable.engine.model.machine import FAILED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from calltable.adapters.sip.core.leg import Leg
+    from calltable.adapters.sip.dialog.dialog import Dialog
+    from calltable.adapters.sip.message.message import Request, Response
+    from calltable.adapters.sip.transaction.client import ClientTransaction
+    from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.engine.run.session import Session
+
+log = logging.getLogger("calltable.sip")
+
+_GLARE: Final = 491
+
+
+def event_of(session: Session, method: str, outcome: str = "") -> str | None:
+    """The event that a request with ``method`` is for a session; with ``outcome``, what came of one. None: its machine has none."""
+    events = session.machine.model.events
+    for name in (method.lower(), "request"):
+        if not outcome:
+            if (event := f"sip.{name}") in events:
+                return event
+            continue
+        if (event := f"sip.{name}.{outcome}") in events:
+            return event
+        if outcome != "provisional" and (event := f"sip.{name}.final") in events:
+            return event
+    return None
+
+
+def deliver(leg: Leg, transaction: ServerTransaction, request: Request, dialog: Dialog) -> bool:
+    """Give a request inside ``dialog``, whose order has been checked (§12.2.2), to its leg; False where its machine takes none."""
+    method = request.method
+    ends_fork = method == "BYE" and leg.dialogs.forked
+    event = event_of(leg.session, "request" if ends_fork else method)
+    if event is None:
+        return False
+    leg.dialogs = leg.dialogs.counted(request, dialog)
+    if ends_fork:
+        leg.dialogs = leg.dialogs.without(dialog)
+    if event == "sip.bye":
+        only_here(leg.invite_client)
+        leg.bye_server = transaction
+    else:
+        if leg.open is None:
+            leg.open = []
+        leg.open.append(transaction)
+    leg.port.post(leg.session, event, {
+        "message": request, "transaction": transaction, "offer": has_offer(request), "method": method,
+    })  # fmt: skip
+    return True
+
+
+class Asked:
+    """The user of one request of a leg: what comes of it becomes an event of the leg."""
+
+    __slots__ = ("dialog", "fields", "leg", "method", "one_fork")
+
+    def __init__(self, leg: Leg, method: str, fields: Mapping[str, Any], dialog: Dialog, *, one_fork: bool = False) -> None:
+        self.leg = leg
+        self.one_fork = one_fork
+        """It is a BYE that ends one of several early dialogs."""
+        self.method = method
+        self.fields = fields
+        self.dialog = dialog
+        """The dialog that it was sent in, as it was then."""
+
+    def responded(self, transaction: ClientTransaction | None, kind: str, code: int, message: Response | None) -> None:
+        """Tell the leg. Without a transaction the request was never sent."""
+        try:
+            self._tell(transaction, kind, code, message)
+        except Exception as error:
+            log.exception("%s: %s of its %s cannot be taken", self.leg.session.path, code, self.method)
+            if self.method == "INVITE" and kind == "success" and transaction is not None and message is not None:
+                self.leg.spoiled(transaction, message)
+            self.leg.port.post(self.leg.session, FAILED, {"reason": f"{code} to {self.method}: {error!r}"})
+
+    def _tell(self, transaction: ClientTransaction | None, kind: str, code: int, message: Response | None) -> None:
+        leg = self.leg
+        if self.method == "INVITE" and not leg.heard(transaction, kind, code, message):
+            return
+        outcome = kind
+        if kind == "failure" and code == _GLARE:
+            outcome = "glare"
+        if (
+            kind == "success" and self.method != "INVITE" and self.method in TARGET_REFRESH
+            and message is not None and message.status < SUCCESS
+        ):  # fmt: skip
+            dialog = leg.dialogs.find(self.dialog.local_tag, self.dialog.remote_tag)
+            if dialog is not None:
+                leg.dialogs = leg.dialogs.placed(dialog.refreshed(message))
+        event = event_of(leg.session, "request" if self.one_fork else self.method, outcome)
+        if event is not None:
+            contact = message.contact_uri if message is not None and 300 <= code < 400 else None
+            fields = {**self.fields, "method": self.method, "code": code, "message": message, "contact": contact}
+            leg.port.post(leg.session, event, fields)
+
+    def unsent(self, code: int) -> None:
+        """The request could not be sent: the same as a failure without a response."""
+        self.responded(None, "failure", code, None)
