@@ -109,18 +109,19 @@ class Stack:
         """Take one message from the transport. Never raises for anything it holds."""
         if len(data) <= _KEEP_ALIVE and not data.strip(b"\r\n\0"):
             return  # what keeps a NAT open (RFC 5626 §3.5)
+        counted = self._counted(data, source)
+        if counted is not None and self.gate is not None and self.gate.dismisses(data, counted):
+            return
         try:
             message = parse(data, stream=source.transport in RELIABLE)
         except MessageError as error:
             self.counters["malformed"] += 1
-            counted = self._counted(data, source)
             if counted is not None and not counted.stray():
                 return
             log.info("malformed message from %s: %s", source, error.reason)
             if isinstance(error, AnswerableError) and error.status is not None:
                 self._refuse_statelessly(error.request, error.status, error.reason, (), source, local, flow)
             return
-        counted = self._counted(data, source)
         if counted is not None and not self._admitted(message, counted, len(data), source, local, flow):
             return
         rejection = check(message)
