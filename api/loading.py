@@ -101,12 +101,16 @@ def read(paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Library:
         return load_tables(overlays=overlays)
     given, shipped = load_tables(paths, overlays=overlays), load_tables()
     brought = {(source.kind, source.name) for source in given.sources}
-    known = set(given.catalogue.interfaces)
+    theirs = shipped.catalogue.interfaces
+    known = {
+        name for name, interface in given.catalogue.interfaces.items()
+        if name not in theirs or theirs[name].events.keys() <= interface.events.keys()
+    }  # fmt: skip
     more: list[str] = []
     for source in shipped.sources:
         if source.kind == "catalogue" and (source.kind, source.name) not in brought:
             own = load_catalogue([Path(source.file)])
-            if not any(mine.keys() & theirs.keys() for mine, theirs in zip(_names(own), _names(given.catalogue), strict=True)):
+            if not any(one.keys() & other.keys() for one, other in zip(_names(own), _names(given.catalogue), strict=True)):
                 known |= own.interfaces.keys()
                 more.append(source.file)
     machines = [source for source in shipped.sources if source.kind == "machine" and (source.kind, source.name) not in brought]

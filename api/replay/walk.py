@@ -64,7 +64,7 @@ class Replayed:
 
     @property
     def rows(self) -> list[str]:
-        """The path: the ids of the rows and declared non-rows, in order."""
+        """The path: the ids of the rows and explicit no-ops, in order."""
         return [step.row for step in self.steps if step.row]
 
 

@@ -42,8 +42,8 @@ def test_an_address_is_read_and_written(text, address):
         ("udp:[::1", r"write IPv6 as"),
         ("udp:[127.0.0.1]:5060", "no IP address"),
         ("udp:localhost:5060", "'localhost' is no IP address"),
-        ("udp:127.0.0.1:sip", "'sip' is no port"),
-        ("udp:127.0.0.1:65536", "'65536' is no port"),
+        ("udp:127.0.0.1:sip", "invalid port 'sip'"),
+        ("udp:127.0.0.1:65536", "invalid port '65536'"),
     ],
 )
 def test_a_wrong_address_is_explained(text, why):
