@@ -118,11 +118,13 @@ class SourceAdmission:
         self._strangers.pop(account.key, None)
         self._keep(self._known, account)
 
-    def held(self, *, most: int = 10) -> list[tuple[str, int, int, int]]:
-        """The sources with the most open work: key, calls, unanswered calls, transactions."""
-        found = [account for table in (self._strangers, self._known) for account in table.values() if not account.idle]
-        found.sort(key=lambda one: (one.calls, one.transactions), reverse=True)
-        return [(one.key, one.calls, one.early, one.transactions) for one in found[:most]]
+    def snapshot(self) -> dict[str, int]:
+        """How many sources are remembered, have something open, and how many calls the busiest of them has; the delay, ms."""
+        busy = [account for table in (self._strangers, self._known) for account in table.values() if not account.idle]
+        return {
+            "sources": len(self), "sources_open": len(busy), "calls_of_one": max((account.calls for account in busy), default=0),
+            "delay_ms": 0 if self.overload is None else round(self.overload.delay * 1000),
+        }  # fmt: skip
 
     def __len__(self) -> int:
         """How many sources are remembered."""

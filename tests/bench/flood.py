@@ -322,7 +322,8 @@ def main(arguments: list[str] | None = None) -> int:
     answering = multiprocessing.Process(target=callee, args=(port,), daemon=True)
     answering.start()
     found: list[Figure] = []
-    runs = []
+    runs: list[dict[str, Any]] = []
+    told: list[str] = []
     try:
         for kind in asked.kinds or KINDS:
             run = measure(kind, asked.rate, min(60.0, asked.seconds), port)
@@ -330,11 +331,10 @@ def main(arguments: list[str] | None = None) -> int:
             found += figures(run)
             print(f"   {kind}: {run['sent']} sent, {run['replies']} replies, {run['failed']} honest calls failed", file=sys.stderr, flush=True)
     except CannotRunError as reason:
-        print(f"skipped: {reason}")
-        return 0
+        told.append(f"left out: {reason}")
     finally:
         answering.terminate()
-    return finish("flood", found, runs, asked.json)
+    return finish("flood", found, runs, asked.json, told)
 
 
 if __name__ == "__main__":
