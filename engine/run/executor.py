@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 from _thread import get_ident
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -183,25 +184,37 @@ class Executor(Commits):
             return self._missing(session, event, payload)
         try:
             taken = cell(session, payload)
-            if taken is None:
-                return self._missing(session, event, payload)
-            row: RowCode = taken[0]
+        except BaseException as error:  # noqa: BLE001 - see failure.py
+            return self._raised(session, event, payload, error)
+        if taken is None:
+            return self._missing(session, event, payload)
+        row: RowCode = taken[0]
+        if row.kind != ROW or change is not None or (taken[2] and self.draws):
+            return self._consider(session, event, payload, origin, change, taken)
+        if row.durable and self._keeps:
+            return self._commit(session, event, payload, taken, session.value)
+        self._apply(session, event, payload, taken, None, None)
+        return row.outcome
+
+    def _consider(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None,
+                  taken: Any) -> Outcome:
+        """What is not a row alone: the session's value, what effects draw, a commit; and what is declared to be no row."""
+        row: RowCode = taken[0]
+        try:
             value = session.value if change is None else change(session.value)
-            if taken[2] and self.draws:
-                draws = self.draws
-                for effect in taken[2]:
-                    if effect[0] in draws:
-                        taken, value = self._draw(session, taken, value)
-                        break
-        except BaseException as error:
-            log.exception("%r failed on %s", session, event)
-            self._note(error)
-            return self._fail(session, event, payload, f"{event}: {error!r}")
+            draws = self.draws
+            for effect in taken[2]:
+                if effect[0] in draws:
+                    taken, value = self._draw(session, taken, value)
+                    break
+        except BaseException as error:  # noqa: BLE001 - see failure.py
+            return self._raised(session, event, payload, error)
         if row.kind != ROW:
             return self._declared(session, event, payload, origin, row, value)
         if row.durable and self._keeps:
             return self._commit(session, event, payload, taken, value)
-        self._apply(session, event, payload, taken, None, value, None)
+        session.value = value
+        self._apply(session, event, payload, taken, None, None)
         return row.outcome
 
     def _draw(self, session: Session, taken: Any, value: Any) -> tuple[Any, Any]:
@@ -217,11 +230,10 @@ class Executor(Commits):
                 given.append((name, {**parameters, "drawn": drawn}))
         return (row, changes, tuple(given), publications), value
 
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any,
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None,
                armed: Armed | None) -> None:
         """Make a row true, then let its effects and publications go; ``armed`` are its timers where they were committed with it."""
         row, changes, effects, publications = taken
-        session.value = value
         if receipt is None and self.observers:
             state = session.state
             receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
@@ -229,15 +241,12 @@ class Executor(Commits):
         if moves and session.armed:
             self.alarms.leave(session)
         if receipt is not None:
-            history = session.history
-            if history is None:
-                session.history = [receipt]
+            if session.history is None:
+                session.history = deque((receipt,), HISTORY)
             else:
-                history.append(receipt)
-                if len(history) > HISTORY:
-                    del history[0]
-        if self.observers:
-            self._observe(Step(session, event, payload, row.outcome, row, receipt, publications))
+                session.history.append(receipt)
+            if self.observers:
+                self._observe(Step(session, event, payload, row.outcome, row, receipt, publications))
         if effects:
             self.current, self.row = session, row
             handlers = self.handlers

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from calltable.adapters.sip.message.applicable import METHODS, needed
 from calltable.adapters.sip.message.errors import HeaderError, MessageError, UriError, excerpt
-from calltable.adapters.sip.message.headers import BRANCH_COOKIE, is_token, number, parse_name_addr
+from calltable.adapters.sip.message.headers import BRANCH_COOKIE, is_token, number, parse_name_addr, printable
 from calltable.adapters.sip.message.message import Request
 from calltable.adapters.sip.message.names import display_name
 from calltable.adapters.sip.message.uri import parse_uri
@@ -98,7 +98,8 @@ def _check_common(message: Request | Response) -> None:
     if message.repeated:
         _check_repeated(message)
     call_id = message.call_id
-    if " " in call_id or "\t" in call_id:
+    # A dialog writes it again in requests of its own, and no control character may stand there (§25.1, callid).
+    if " " in call_id or not (call_id.isprintable() or printable(call_id) == call_id) or "\t" in call_id:
         msg = f"Malformed Call-ID {excerpt(call_id)}"
         raise HeaderError(msg)
     if message.from_.params.get("tag") == "" or message.to.params.get("tag") == "":
