@@ -32,6 +32,7 @@ from calltable.observe.file import TraceFile, last_number
 from calltable.observe.shadow import Shadow
 from calltable.observe.trace import Tracer
 from calltable.phone.endpoint import NAMELESS
+from calltable.server.circle import leading_back
 from calltable.server.memory import give_back, settle
 from calltable.server.reload import Generations, is_overlay
 
@@ -113,6 +114,13 @@ class Server:
             await self.close()
             raise
         self.lookup.serve(self.transport.listeners)
+        self._warn(config)
+
+    def _warn(self, config: Config) -> None:
+        """Say what will not go well, though it can be started."""
+        for route, listener in leading_back(config.routes, self.transport.listeners):
+            log.warning("route %s leads to %s, where this server listens itself: its calls go round until their hops are used up (483)",
+                        route.name or route.target, listener)
 
     @property
     def listeners(self) -> tuple[Address, ...]:
@@ -147,7 +155,7 @@ class Server:
         traced = {} if self._trace is None else {"trace_lost": self._trace.failed}
         return {
             "calls": len(self.b2bua.calls), "draining": self.b2bua.draining, **self.engine.snapshot(),
-            "transport": dict(self.transport.stats), "tables": self.generations.running(), **traced,
+            "transport": dict(self.transport.stats), "limits": self.admission.snapshot(), "tables": self.generations.running(), **traced,
         }  # fmt: skip
 
     # -- other tables
@@ -172,6 +180,7 @@ class Server:
             self.b2bua.router = Router(config.routes)
             self.b2bua.max_calls, self.b2bua.retry_after = config.max_calls, round(config.retry_after)
             self.trust.renew(config.trusted)
+            self._warn(config)
             self.admission.renew(config.sources, capacity=config.max_calls, retry_after=round(config.retry_after))
             counters["reloads"] += 1
             changes = "; ".join(f"{name}: {what}" for name, what in renewal.tables.items())

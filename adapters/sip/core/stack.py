@@ -111,19 +111,21 @@ class Stack:
         """Take one message from the transport. Never raises for anything it holds."""
         if len(data) <= _KEEP_ALIVE and not data.strip(b"\r\n\0"):
             return  # what keeps a NAT open (RFC 5626 §3.5)
+        counted = self._counted(data, source)
+        most = 0 if counted is None else len(data)  # who is counted gets no refusal that is larger than what it sent
+        if counted is not None and self.gate is not None and self.gate.dismisses(data, counted):
+            return
         try:
             message = parse(data, stream=source.transport in RELIABLE)
         except MessageError as error:
             self.counters["malformed"] += 1
-            counted = self._counted(data, source)
             if counted is not None and not counted.stray():
                 return
             self.log.info("malformed message from %s: %s", source, error.reason)
             if isinstance(error, AnswerableError) and error.status is not None:
-                self._refuse_statelessly(error.request, error.status, error.reason, (), source, local, flow)
+                self._refuse_statelessly(error.request, error.status, error.reason, (), source, local, flow, most)
             return
-        counted = self._counted(data, source)
-        if counted is not None and not self._admitted(message, counted, len(data), source, local, flow):
+        if counted is not None and not self._admitted(message, counted, most, source, local, flow):
             return
         rejection = check(message)
         if rejection is not None:
@@ -131,7 +133,7 @@ class Stack:
             self.log.info("refused message from %s: %s", source, rejection.reason)
             if rejection.status is not None and isinstance(message, Request):
                 self._refuse_statelessly(
-                    message, rejection.status, rejection.reason, rejection.headers, source, local, flow
+                    message, rejection.status, rejection.reason, rejection.headers, source, local, flow, most
                 )
             return
         if self.tracers:
