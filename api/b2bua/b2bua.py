@@ -71,7 +71,7 @@ class B2BUA:
             self._accounts[session.id] = account
         session.context = transaction.source
         stack.executor.dispatch(
-            session, "engine.started", {"transaction": transaction, "message": request, "offer": offer}
+            session, "engine.started", {"transaction": transaction.key, "message": request, "offer": offer}
         )
         if transaction.open and transaction.user is None:
             if session.ended:

@@ -136,7 +136,7 @@ class Softphone:
         call.request = request
         call.session = stack.executor.create("leg/uas", call)
         self.calls[call.session.id] = call
-        payload = {"transaction": transaction, "message": request, "offer": offer, "relay": False}
+        payload = {"transaction": transaction.key, "message": request, "offer": offer, "relay": False}
         stack.executor.dispatch(call.session, "engine.started", payload)
         if call.ended:
             return

@@ -42,7 +42,7 @@ class LegOwner:
             return
         self.session = stack.executor.create("leg/uas", self)
         stack.executor.dispatch(
-            self.session, "engine.started", {"transaction": transaction, "message": request, "offer": offer, "relay": False}
+            self.session, "engine.started", {"transaction": transaction.key, "message": request, "offer": offer, "relay": False}
         )
 
     def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:  # noqa: ARG002

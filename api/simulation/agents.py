@@ -99,7 +99,7 @@ class Agent:
         self.calls.append(call)
         call.session = stack.executor.create("leg/uas", call, self.name)
         stack.executor.dispatch(
-            call.session, "engine.started", {"transaction": transaction, "message": request, "offer": offer, "relay": False}
+            call.session, "engine.started", {"transaction": transaction.key, "message": request, "offer": offer, "relay": False}
         )
         if self.incoming_call is not None:
             self.clock.call_soon(self.incoming_call, call)
@@ -270,7 +270,7 @@ class AgentCall:
             self.agent.clock.call_later(self.answers_after, self._answer, self._reinvites)
         elif name in ("answered", "reinvite_answered") and not fields["acknowledged"] and state == "acknowledging":
             self.acknowledge()
-        elif name == "request" and not self.ended and fields["transaction"].open:
+        elif name == "request" and not self.ended and self.agent.engine.stack.transactions.waits(fields["transaction"]):
             self.tell("user.respond", transaction=fields["transaction"], code=200, message=None)
 
     def _answer(self, which: int) -> None:
