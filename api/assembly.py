@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.core.bounds import Bounds
     from calltable.adapters.sip.core.screening import Screening
     from calltable.adapters.sip.core.stack import Application
+    from calltable.adapters.sip.core.trust import Trust
     from calltable.adapters.sip.transaction.sender import Locator
     from calltable.adapters.sip.transport.interface import Transport
     from calltable.engine.run.ports import Scheduler
@@ -40,7 +41,8 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not an accident
 class Engine:
     """An executor and a SIP stack that run the same tables.
 
-    ``admission`` limits what each source may ask (``calltable.limits``); without it there are no such limits.
+    ``admission`` limits what each source may ask (``calltable.limits``); without it there are no such limits. ``trust`` says whose statements of identity
+    pass (RFC 3325); without it all do.
     ``rng`` seeds everything that is random (back-off, tags, branches); leave it out for names nobody can guess.
     """
 
@@ -54,6 +56,7 @@ class Engine:
         application: Application | None = None,
         screening: Screening | None = None,
         admission: Admission | None = None,
+        trust: Trust | None = None,
         store: Store | None = None,
         rng: random.Random | None = None,
         host: str = "",
@@ -63,8 +66,8 @@ class Engine:
         self.executor = Executor(scheduler, store=store, rng=rng)
         watch(self.executor, tables.library.catalogue)
         self.stack = Stack(
-            self.executor, transport, resolver, application=application, screening=screening, admission=admission, rng=rng, host=host,
-            bounds=bounds,
+            self.executor, transport, resolver, application=application, screening=screening, admission=admission, trust=trust, rng=rng,
+            host=host, bounds=bounds,
         )
 
     def run(self, *, handlers: Mapping[str, Any] | None = None) -> None:

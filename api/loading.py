@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.check.check import check
+from calltable.engine.language.catalogue import load_catalogue
 from calltable.engine.language.load import Library, load_tables
 from calltable.engine.model.expressions import Call, walk
 from calltable.engine.model.problems import Problem, TableError
@@ -15,6 +16,7 @@ from calltable.engine.run.compile import compile_machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from calltable.engine.model.catalogue import Catalogue
     from calltable.engine.model.machine import Machine
     from calltable.engine.run.program import CompiledMachine
 
@@ -90,20 +92,34 @@ def _ungiven(library: Library, predicates: Mapping[str, Callable[..., Any]]) -> 
 
 
 def read(paths: Sequence[Path] = (), overlays: Sequence[Path] = ()) -> Library:
-    """Tables and overlays, with the shipped machines that the given files do not bring: a server needs its transactions too.
+    """Tables and overlays, with what is shipped and they do not bring: a server needs its transactions, a program its phones too.
 
-    Without paths: the shipped tables. Where the files bring a catalogue that leaves out events or actions of the shipped
-    machines, these cannot stand beside them; then only what the files name is there. Raises TableError, OSError.
+    Without paths: the shipped tables. A catalogue among them need not include all that is shipped: what it leaves out is added if it
+    defines nothing of the same name. A shipped machine that still receives something unknown is left out. Raises TableError, OSError.
     """
     if not paths:
         return load_tables(overlays=overlays)
-    shipped = load_tables()
-    own = load_tables(paths, overlays=overlays).sources
-    given = {source.name for source in own if source.kind == "machine"}
-    files = [source.file for source in shipped.sources if source.kind == "machine" and source.name not in given]
-    catalogues = {source.name for source in own if source.kind == "catalogue"}
-    covered = {source.name for source in shipped.sources if source.kind == "catalogue"} <= catalogues
-    return load_tables([*paths, *files] if covered else list(paths), overlays=overlays)
+    given, shipped = load_tables(paths, overlays=overlays), load_tables()
+    brought = {(source.kind, source.name) for source in given.sources}
+    theirs = shipped.catalogue.interfaces
+    known = {
+        name for name, interface in given.catalogue.interfaces.items()
+        if name not in theirs or theirs[name].events.keys() <= interface.events.keys()
+    }  # fmt: skip
+    more: list[str] = []
+    for source in shipped.sources:
+        if source.kind == "catalogue" and (source.kind, source.name) not in brought:
+            own = load_catalogue([Path(source.file)])
+            if not any(one.keys() & other.keys() for one, other in zip(_names(own), _names(given.catalogue), strict=True)):
+                known |= own.interfaces.keys()
+                more.append(source.file)
+    machines = [source for source in shipped.sources if source.kind == "machine" and (source.kind, source.name) not in brought]
+    more += [source.file for source in machines if known >= set(shipped.machines[source.name].receives)]
+    return load_tables([*paths, *more], overlays=overlays)
+
+
+def _names(catalogue: Catalogue) -> tuple[Mapping[str, object], ...]:
+    return catalogue.interfaces, catalogue.outcomes, catalogue.actions, catalogue.predicates, catalogue.config
 
 
 def machines_in(library: Library, paths: Sequence[Path]) -> list[Machine]:

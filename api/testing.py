@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from calltable.phone.owner import CallEvent
 from calltable.simulation import Simulation, SimulationError
-from calltable.simulation.agents import Agent, AgentCall, Heard, session_description
+from calltable.simulation.agents import Agent, AgentCall, session_description
 from calltable.simulation.crowd import Crowd, CrowdReport, Mix, crowd
 from calltable.simulation.rawpeers import RawCall, RawPeer
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "Agent", "AgentCall", "Crowd", "CrowdReport", "Heard", "Mix", "RawCall", "RawPeer", "Simulation", "SimulationError",
+    "Agent", "AgentCall", "CallEvent", "Crowd", "CrowdReport", "Mix", "RawCall", "RawPeer", "Simulation", "SimulationError",
     "crowd", "session_description", "simulation",
 ]  # fmt: skip
 

@@ -134,3 +134,13 @@ def test_every_ignored_lint_rule_says_why():
         for line in filter(None, map(str.strip, block.splitlines())):
             if re.match(r'"[A-Z]+\d*",', line):
                 assert "#" in line, f"pyproject.toml: {line} has no reason"
+
+
+FOREIGN = re.compile(r"\bsip\b|\bSIP\b|\bINVITE\b|\bBYE\b|\bACK\b|\bCANCEL\b|\b2xx\b|RFC \d|\buser\.(?!hangup\b)[a-z]")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "engine").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_engine_speaks_of_no_protocol(path: Path):
+    """What tables mean is in catalogues. (A room's face may say that it knows nothing of SIP.)"""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.name != "__init__.py" else []
+    assert [f"{i}: {line.strip()}" for i, line in enumerate(lines, 1) if FOREIGN.search(line)] == []

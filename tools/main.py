@@ -20,22 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = {
-    "check": "check tables: holes, overlaps, dead rows, waiting for ever",
-    "coverage": "which rows tests, a simulation or a day of traffic have reached",
+    "check": "check tables: holes, overlaps, dead rows, endless waits, races",
+    "coverage": "which rows have been reached by tests, a simulation or a day of traffic",
     "explore": "search every order of events within bounds, and draw what goes wrong",
-    "diff": "what a change of tables changes: rows, and the calls that go differently",
+    "diff": "what a change to tables changes: rows, and the calls that go differently",
     "demo": "one call through a B2BUA here and now, drawn with its rows",
     "serve": "run the B2BUA",
-    "reload": "let a running server read its tables again; running calls keep theirs",
-    "shadow": "let candidate tables see a running server's events, and compare",
-    "status": "what a running server has alive",
-    "call": "place a call without media and show its states live",
-    "answer": "wait for calls and take them, without media",
+    "reload": "make a running server read its tables again; active calls keep theirs",
+    "shadow": "give candidate tables a running server's events, and compare",
+    "status": "the calls, sessions and counters of a running server",
+    "call": "place a call without media and show its states as they change",
+    "answer": "wait for calls and answer them, without media",
     "ladder": "draw a traced call: every message, and the row behind it",
-    "replay": "walk the tables with calls from a trace or a packet capture",
-    "why": "which row took a message, and what stopped the others",
-    "render": "draw tables as Mermaid, DOT, SVG or a page",
-    "simulate": "run random calls over a network that loses, doubles and reorders",
+    "replay": "run calls from a trace or a packet capture through the tables",
+    "why": "which row handled a message, and what stopped the others",
+    "render": "draw tables as Mermaid, DOT, SVG, PNG or a page",
+    "simulate": "run random calls over a network that drops, duplicates and reorders",
 }
 """What there is, with the line that ``--help`` shows; the module has the command's name."""
 
@@ -89,7 +89,7 @@ def parser(wanted: str = "") -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="calltable",
         description="Call behaviour as data: YAML tables, checked, drawn and run.",
-        epilog="Exit codes: 0 all is well, 1 problems were found, 2 the command line or a file is at fault.",
+        epilog="Exit codes: 0 success, 1 problems were found, 2 an error in the command line or a file.",
     )
     top.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True, dest="command")

@@ -1,6 +1,6 @@
 """What ``calltable call`` and ``answer`` share: a phone on sockets, and its calls shown as they happen.
 
-One line for each change of state: the time since the beginning, the state as the table names it, the event that led
+One line for each change of state: the time since the start of the call, the state as the table names it, the event that led
 there with its code, and the row behind it.
 """
 
@@ -66,7 +66,7 @@ class Screen:
         final = row is not None and row.final
         if final:
             del self._begun[session.id]
-        number = f"[{session.id}] " if self.prefix else ""
+        number = f"[{session.root.id}] " if self.prefix else ""
         tone = "dim" if final else "good" if row is not None and self._settled(session) else "going"
         line = f"{number}{now - begun:8.3f}  {self.paint(f'{state:<14}', tone)}{told.event}{detail(told.payload)}"
         width = len(line) - (len(self.paint("x", tone)) - 1 if self.color else 0)
@@ -114,21 +114,21 @@ def seconds(text: str) -> float:
         except ValueError:
             found = -1.0
     if not 0 <= found < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time: write seconds, or 500ms, 2.1s, 3m, 1h")
+        raise argparse.ArgumentTypeError(f"invalid time {text!r}: write seconds, or 500ms, 2.1s, 3m, 1h")
     return found
 
 
 def count(text: str) -> int:
     """An argument that says how many calls."""
     if not (text.isascii() and text.isdecimal()) or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of calls: give 1 or more")
+        raise argparse.ArgumentTypeError(f"invalid number of calls {text!r}: give 1 or more")
     return int(text)
 
 
 def status(text: str) -> int:
     """An argument that is a SIP status of a refusal."""
     if not (text.isascii() and text.isdigit() and 300 <= int(text) <= 699):
-        raise argparse.ArgumentTypeError(f"{text!r} refuses nothing: give a status from 300 to 699, such as 486")
+        raise argparse.ArgumentTypeError(f"invalid status {text!r} for a rejection: give 300 to 699, such as 486")
     return int(text)
 
 

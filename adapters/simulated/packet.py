@@ -35,7 +35,7 @@ class LinkProfile:
         for name in ("loss", "duplicate", "reorder"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
-                raise ValueError(f"{name} {share} is no share: write a number from 0 to 1")
+                raise ValueError(f"invalid {name} {share}: write a number from 0 to 1")
 
 
 @dataclass(slots=True, eq=False)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +22,6 @@ from calltable.engine.run import step
 from calltable.engine.run.program import ROW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from calltable.assembly import Engine
     from calltable.engine.run.executor import Step
@@ -188,7 +188,7 @@ def _said(name: str, values: Mapping[str, Any]) -> str:
 def _value(value: object) -> str:
     if value is None or isinstance(value, bool | int | float | str):
         return str(value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_value(one)}" for key, one in value.items()) + "}"
     if isinstance(value, tuple):
         return "(" + ", ".join(map(_value, value)) + ")"

@@ -1,34 +1,42 @@
-"""One call of a softphone: what its leg publishes, the commands it takes, and waiting for either."""
+"""One call of a softphone: commands for it, what it says, and waiting for either.
+
+A ``Call`` owns a session of ``phone/caller`` or ``phone/callee``. What a phone does by itself (answering re-INVITEs and requests,
+the answer that an ACK carries) stands in those tables. A ``Call`` is how a program gives commands and learns what happened:
+
+    async with phone.call("sip:bob@example.com") as call:      # answered, or CallFailed
+        async for event in call:                               # until the call has ended
+            ...
+
+Leaving the block hangs up. A task that is cancelled while it waits leaves no call half-done: where the call was only just placed
+(``await call``, ``async with``), it is hung up; where something in a call was waited for (``wait``, ``async for``), the call goes on.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from calltable.adapters.media.signalling import SignallingMedia
 from calltable.adapters.sip.core.leg import Leg
-from calltable.adapters.sip.message.body import has_offer
-from calltable.adapters.sip.message.message import Response
+from calltable.adapters.sip.message.body import Content
 from calltable.assembly import Refused
 from calltable.engine.model.problems import suggestion
+from calltable.phone.fields import description, header_fields
+from calltable.phone.owner import ENDED, CallEvent, LegOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import AsyncIterator, Callable, Generator
+    from types import TracebackType
 
-    from calltable.adapters.media.signalling import Direction
-    from calltable.adapters.sip.message.body import Content
-    from calltable.adapters.sip.message.message import Message, Request
+    from calltable.adapters.sip.message.message import Request
     from calltable.assembly import Engine
-    from calltable.engine.run.ports import Queue
-    from calltable.engine.run.session import Session
+    from calltable.phone.fields import Headers
+    from calltable.phone.media import Media
 
+__all__ = ["ALLOWED", "ENDED", "Call", "CallEvent", "CallFailed", "Phone"]
 
 ALLOWED: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "NOTIFY")
-"""What a softphone takes inside a call; it says so in every INVITE and answer."""
-ENDED: Final = "ended"
-_HISTORY: Final = 200
-"""Publications that a call remembers."""
+"""What a softphone takes inside a call (the rows ``call.request.*`` of ``phone/call``); it says so in every INVITE and answer."""
 
 
 class CallFailed(Exception):  # noqa: N818 - an outcome of a call, not an accident
@@ -40,78 +48,46 @@ class CallFailed(Exception):  # noqa: N818 - an outcome of a call, not an accide
         self.reason = reason
 
 
-class CallEvent(NamedTuple):
-    """What a call's leg has published; ``time`` in seconds of the engine's clock."""
-
-    time: float
-    name: str
-    fields: Mapping[str, Any]
-
-    @property
-    def code(self) -> int:
-        """The SIP status that goes with it, else 0."""
-        return int(self.fields.get("code") or 0)
-
-    @property
-    def reason(self) -> str:
-        """In words, what the peer or the table says about it."""
-        message = self.fields.get("message")
-        if isinstance(message, Response):
-            return str(message.reason)
-        if self.name == "failed" and not message:
-            return {408: "nobody answered", 487: "cancelled", 503: "cannot be reached"}.get(self.code, "")
-        return str(self.fields.get("by") or "")
-
-
 class Phone(Protocol):
     """What a call needs of the phone that it belongs to."""
 
     engine: Engine
-    direction: Direction
-    calls: dict[int, Call]
 
     @property
     def host(self) -> str:
         """The address that stands in descriptions until the call has one of its own."""
 
-    def number(self) -> int:
-        """A number for the ``o=`` line of another call."""
+    def find_host(self, uri: str, done: Callable[[str], None]) -> None:
+        """Call ``done`` with the local address that ``uri`` is called from."""
 
-    def content(self, body: bytes = ..., content_type: str | None = ...) -> Content:
-        """A body with the header fields of the phone."""
+    def content(self, headers: Headers = ..., body: bytes = ..., content_type: str | None = ...) -> Content:
+        """Header fields and a body, with the header fields of the phone. Raises ValueError for fields that cannot be given."""
+
+    def forget(self, call: Call) -> None:
+        """The call is over."""
 
 
-class Call:
-    """One call of a softphone, and no other: it holds on to its own session, whose commands it gives.
+class Call(LegOwner):
+    """One call of a softphone, and no other.
 
-    ``events`` is what the leg has published, in order. ``on_event`` is called with each (also with ``ended``, which
-    comes last and once).
+    ``events`` is what has happened, in order. ``on_event`` is called with each event (also with ``ended``, which comes last and
+    once), inside the engine's step: a command that is given there is taken when the step is over.
     """
 
-    def __init__(self, phone: Phone, *, outgoing: bool, remote: str) -> None:
+    def __init__(self, phone: Phone, media: Media, *, outgoing: bool, remote: str) -> None:
+        super().__init__(phone.engine.executor)
         self.phone = phone
+        self.media = media
+        self.asked: dict[object, object] = {}
         self.outgoing = outgoing
         self.remote = remote
         """Who is called, or calls: a URI."""
-        self.media = SignallingMedia(phone.number(), direction=phone.direction)
-        self.events: list[CallEvent] = []
         self.on_event: Callable[[Call, CallEvent], None] | None = None
         self.request: Request | None = None
         """The INVITE of an incoming call."""
-        self.session: Session
-        self._waiting: list[tuple[frozenset[str], asyncio.Future[CallEvent]]] = []
+        self._waiting: list[tuple[frozenset[str] | None, asyncio.Future[CallEvent]]] = []
 
     # -- looking
-    @property
-    def state(self) -> str:
-        """The state of the leg, by the name its table gives it."""
-        return self.session.state
-
-    @property
-    def ended(self) -> bool:
-        """Whether the call is over."""
-        return self.session.ended
-
     def event(self, *names: str) -> CallEvent | None:
         """The last event of one of these names."""
         return next((one for one in reversed(self.events) if one.name in names), None)
@@ -121,10 +97,10 @@ class Call:
 
     # -- waiting
     async def wait(self, *names: str, again: bool = False) -> CallEvent:
-        """Wait until the leg has published one of ``names``; at once where it has already, unless ``again``.
+        """Wait for an event of one of ``names``; at once where there was one already, unless ``again``.
 
         ``ended`` is the end of the call. Raises CallFailed where the call ends first, ValueError for a name
-        that the leg never publishes.
+        that the call never publishes. The call goes on where the waiting task is cancelled.
         """
         known = {*self.session.machine.model.publishes, ENDED}
         for name in names:
@@ -135,14 +111,54 @@ class Call:
             return found
         if self.ended:
             raise self._failure()
+        return await self._next(frozenset(names))
+
+    async def _next(self, names: frozenset[str] | None) -> CallEvent:
+        """The next event of these names, or of any."""
         future: asyncio.Future[CallEvent] = asyncio.get_running_loop().create_future()
-        self._waiting.append((frozenset(names), future))
-        return await future
+        entry = names, future
+        self._waiting.append(entry)
+        try:
+            return await future
+        finally:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+
+    async def _answered(self) -> None:
+        try:
+            await self.wait("answered" if self.outgoing else "confirmed")
+        except asyncio.CancelledError:
+            self.hangup()
+            raise
 
     def __await__(self) -> Generator[Any, None, Call]:
-        """Wait until the call is answered. Raises CallFailed."""
-        yield from self.wait("answered" if self.outgoing else "confirmed").__await__()
+        """Wait until the call is up. Raises CallFailed. Where the waiting task is cancelled, the call is hung up."""
+        yield from self._answered().__await__()
         return self
+
+    async def __aenter__(self) -> Self:
+        """As ``await call``."""
+        await self._answered()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Hang up, and wait for the end. Where the waiting task is cancelled, the call ends all the same."""
+        self.hangup()
+        await self.wait(ENDED)
+
+    async def __aiter__(self) -> AsyncIterator[CallEvent]:
+        """Every event, those that were included, until ``ended``. Who falls more than 200 events behind misses the oldest."""
+        seen = 0
+        while True:
+            seen = max(seen, self.heard_of - len(self.events))
+            while seen < self.heard_of:
+                event = self.events[seen - self.heard_of]
+                seen += 1
+                yield event
+                if event.name == ENDED:
+                    return
+                seen = max(seen, self.heard_of - len(self.events))
+            await self._next(None)
 
     def _failure(self) -> CallFailed:
         why = self.event("failed", "cancelled", "hungup")
@@ -151,124 +167,97 @@ class Call:
         return CallFailed(why.code, why.reason or why.name)
 
     # -- commands
-    def command(self, event: str, **fields: Any) -> None:
-        """Give the leg a command of ``user.leg``. Raises Refused with what the row says, or where the call is over."""
-        outcome = self.phone.engine.executor.dispatch(self.session, event, fields)
-        if not outcome.ok:
-            reason = "the call is over" if outcome.kind == ENDED else outcome.detail or "no row takes it"
-            raise Refused(event, self.session.state, reason)
+    def hangup(self, *, reason: str = "") -> None:
+        """End the call, whatever it is doing; nothing happens where it is over.
 
-    def hangup(self) -> None:
-        """End the call, whatever it is doing; nothing happens where it is over."""
+        ``reason`` is the value of a Reason header field for the BYE or CANCEL, ``SIP;cause=200;text="elsewhere"`` (RFC 3326).
+        """
+        message = Content(headers=header_fields({"Reason": reason})) if reason else None
         if not self.ended:
-            self.command("user.hangup")
+            self.command("user.hangup", {"message": message})
 
-    def ring(self, code: int = 180) -> None:
-        """Tell the caller that the phone rings. RFC 3261 §13.3.1.1."""
-        self.command("user.progress", code=code, message=self.phone.content())
+    def ring(self, code: int = 180, *, headers: Headers = (), sdp: bytes | str = b"") -> None:
+        """Send a provisional response, with early media where ``sdp`` describes some. RFC 3261 §13.3.1.1."""
+        self.command("user.progress", {"code": code, "message": self.phone.content(headers, description(sdp))})
 
-    def answer(self) -> None:
-        """Take an incoming call, or a re-INVITE that was left undecided. Rejects with 488 what offers no audio."""
-        leg = self.session.context
-        server = leg.invite_server if isinstance(leg, Leg) else None
-        self._answer(self.request if server is None else server.request or self.request)
+    def answer(self, *, headers: Headers = (), sdp: bytes | str | None = None) -> None:
+        """Take an incoming call, or a re-INVITE that waits because the call is attended.
 
-    def reject(self, code: int = 486) -> None:
-        """Refuse an incoming call. RFC 3261 §13.3.1.3."""
-        self.command("user.reject", code=code, message=self.phone.content())
-
-    def hold(self) -> None:
-        """Put the peer on hold by a re-INVITE. RFC 3264 §8.4."""
-        self._reinvite(held=True)
-
-    def resume(self) -> None:
-        """Take the peer back."""
-        self._reinvite(held=False)
-
-    def send(self, method: str, body: bytes = b"", content_type: str | None = None) -> None:
-        """Send a request inside the call (INFO, MESSAGE …); ``response`` is published with its end."""
-        self.command("user.request", method=method, message=self.phone.content(body, content_type), transaction=None)
-
-    def _reinvite(self, *, held: bool) -> None:
-        before, self.media.held = self.media.held, held
-        try:
-            self.command("user.reinvite", message=self.phone.content(self.media.offer(self.host)), offer=True)
-        except Refused:
-            self.media.held = before
-            raise
-
-    @property
-    def host(self) -> str:
-        """The address that descriptions name: that of the listener the call goes through."""
-        leg = self.session.context
-        source = leg.dialog.source if isinstance(leg, Leg) else None
-        if source is not None and source.wildcard and leg.invite_server is not None:
-            source = self.phone.engine.stack.transport.local_for(leg.invite_server.to, source)
-        return source.host if source is not None else self.phone.host
-
-    # -- offers and answers
-    def _answer(self, message: Message | None) -> None:
-        try:
-            if message is not None and has_offer(message):
-                body = self.media.answer(message.body, self.host)
-            else:
-                body = self.media.offer(self.host)
-        except ValueError:
-            body = None
-        if body is None:
-            self.command("user.reject", code=488, message=self.phone.content())
+        The media answers the offer (and refuses with 488 what it can take nothing of), unless ``sdp`` is the description to answer with.
+        """
+        if sdp is None:
+            self.command("user.accept", {"message": self.phone.content(headers)})
         else:
-            self.command("user.answer", message=self.phone.content(body))
+            self.command("user.answer", {"message": self.phone.content(headers, description(sdp))})
 
-    def _note_answer(self, message: Message | None) -> None:
-        if message is not None and message.body:
-            with contextlib.suppress(ValueError):  # an answer that cannot be read changes nothing we send
-                self.media.answered(message.body)
+    def reject(self, code: int = 486, *, headers: Headers = ()) -> None:
+        """Refuse an incoming call, or a re-INVITE that waits because the call is attended. RFC 3261 §13.3.1.3."""
+        self.command("user.reject", {"code": code, "message": self.phone.content(headers)})
 
-    def _respond(self, fields: Mapping[str, Any]) -> None:
-        """Answer a request inside the call as a phone does that shows nothing of it."""
-        method, message = fields["method"], fields["message"]
-        content, code = self.phone.content(), 200
-        if method not in ALLOWED:
-            code = 405
-        elif method == "UPDATE" and has_offer(message):
-            try:
-                body = self.media.answer(message.body, self.host)
-            except ValueError:
-                body = None
-            code = 200 if body else 488
-            content = self.phone.content(body or b"")
-        self.command("user.respond", transaction=fields["transaction"], code=code, message=content)
+    def hold(self, *, headers: Headers = ()) -> None:
+        """Put the peer on hold by a re-INVITE. RFC 3264 §8.4."""
+        self.command("user.hold", {"message": self.phone.content(headers)})
 
-    # -- as the owner of the leg
-    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Keep what the leg says, do what a phone does by itself, tell whoever waits."""
-        if name in ("answered", "confirmed", "reinvite_answered"):
-            self._note_answer(fields.get("message"))
-        elif name == "reinvite":
-            self._answer(fields["message"])
-        elif name == "request":
-            self._respond(fields)
-        self._tell(CallEvent(executor.now, name, fields))
+    def resume(self, *, headers: Headers = ()) -> None:
+        """Take the peer back."""
+        self.command("user.resume", {"message": self.phone.content(headers)})
 
-    def child_ended(self, executor: Queue[Session], child: Session) -> None:
-        """The call is over."""
-        self.phone.calls.pop(child.id, None)
-        self._tell(CallEvent(executor.now, ENDED, {}))
-        waiting, self._waiting = self._waiting, []
-        for _, future in waiting:
-            if not future.done():
-                future.set_exception(self._failure())
+    def attend(self, *, on: bool = True) -> None:
+        """From now on the program answers re-INVITEs (``answer``, ``reject``) and other requests (``respond``) itself."""
+        self.command("user.attend", {"on": on})
 
-    def _tell(self, event: CallEvent) -> None:
-        self.events.append(event)
-        if len(self.events) > _HISTORY:
-            del self.events[0]
+    def send(self, method: str, body: bytes = b"", content_type: str | None = None, *, headers: Headers = ()) -> None:
+        """Send a request inside the call (INFO, MESSAGE …); the event ``response`` comes with its end."""
+        content = self.phone.content(headers, body, content_type)
+        self.command("user.request", {"method": method, "message": content, "transaction": None})
+
+    def respond(self, request: CallEvent, code: int = 200, body: bytes = b"", content_type: str | None = None, *,
+                headers: Headers = ()) -> None:
+        """Answer a request that came inside an attended call: an event named ``request``."""
+        content = self.phone.content(headers, body, content_type)
+        self.command("user.respond", {"transaction": request.fields["transaction"], "code": code, "message": content})
+
+    # -- what the media needs
+    def find_host(self, target: str | None, done: Callable[[str], None]) -> None:
+        """The address that descriptions name: that of the listener the call goes through."""
+        leg = self.leg.context if self.leg is not None else None
+        source = None
+        if isinstance(leg, Leg):
+            source = leg.dialog.source
+            if source is not None and source.wildcard and leg.invite_server is not None:
+                source = self.phone.engine.stack.transport.local_for(leg.invite_server.to, source)
+        if source is not None:
+            done(source.host)
+        elif target is not None:
+            self.phone.find_host(target, done)
+        else:
+            done(self.phone.host)
+
+    # -- as the owner of the session
+    def notice(self, event: CallEvent) -> None:
+        """Tell whoever waits."""
+        if event.name == ENDED:
+            self.phone.forget(self)
+            self.asked.clear()
         for entry in list(self._waiting):
             names, future = entry
-            if event.name in names:
+            if names is None or event.name in names:
                 self._waiting.remove(entry)
                 if not future.done():
                     future.set_result(event)
         if self.on_event is not None:
             self.on_event(self, event)
+        if event.name == ENDED:
+            waiting, self._waiting = self._waiting, []
+            for _, future in waiting:
+                if not future.done():
+                    future.set_exception(self._failure())
+
+
+def give_up(call: Call) -> None:
+    """Let the caller go, whatever the call is doing."""
+    try:
+        call.reject(500)
+    except Refused:
+        with suppress(Refused):
+            call.hangup()

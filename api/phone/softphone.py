@@ -1,9 +1,7 @@
 """A user agent: places and takes calls, and hands each out as a ``Call``.
 
-``Softphone`` is an application of an ``Engine`` like the B2BUA. What a call does stands in ``tables/leg``; a ``Call`` is
-the owner of one leg session. It keeps what the leg publishes, gives commands to the leg, and never lets a refused command look
-like success: ``Refused`` says what the row says. It also does the one thing that a person would not be asked: it answers
-offers inside a running call, by its media.
+``Softphone`` is an application of an ``Engine`` like the B2BUA. What a call does stands in ``tables/phone`` and ``tables/leg``; a
+``Call`` gives commands to its session and keeps what it says.
 
     phone = Softphone(engine, "sip:alice@example.com")
     call = await phone.call("sip:bob@example.com")       # answered, or CallFailed
@@ -17,20 +15,23 @@ waiting is synchronous, so a phone runs on a virtual clock as well.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 from zlib import crc32
 
-from calltable.adapters.sip.message.body import Content
+from calltable.adapters.media.signalling import SignallingMedia
+from calltable.adapters.sip.message.body import SDP, Content
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.uri import parse_uri
 from calltable.assembly import Refused
-from calltable.phone.call import ALLOWED, Call, CallFailed
+from calltable.phone.call import ALLOWED, Call, CallFailed, give_up
+from calltable.phone.fields import description, header_fields
+from calltable.phone.media import MediaActions, Signalling
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+    from types import TracebackType
 
     from calltable.adapters.media.signalling import Direction
     from calltable.adapters.sip.core.stack import Stack
@@ -38,8 +39,12 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
+    from calltable.phone.fields import Headers
 
 log = logging.getLogger("calltable.phone")
+
+CALLER, CALLEE = "phone/caller", "phone/callee"
+"""The tables of a call that is placed, and of one that is taken."""
 
 
 class Softphone:
@@ -47,7 +52,11 @@ class Softphone:
 
     ``identity`` is the URI it calls from; its host may be an IP address, which is then replaced by that of the listener.
     ``on_incoming`` is called with each incoming call, which waits (``ring``, ``answer``, ``reject``); without it calls
-    get 480. It may be a coroutine function: then it runs as a task. Where it raises, that is logged and the call gets 500. More than ``max_calls`` at once get 486. ``direction`` is what its descriptions ask for.
+    get 480. It may be a coroutine function: then it runs as a task. Where it raises, that is logged and the call gets 500. More than
+    ``max_calls`` at once get 486. ``direction`` is what its descriptions ask for. ``attended`` calls leave re-INVITEs and other
+    requests to the program.
+
+    Raises ValueError for an identity that cannot call, LookupError where the engine's tables have no phone.
     """
 
     def __init__(
@@ -55,9 +64,10 @@ class Softphone:
         engine: Engine,
         identity: str = "",
         *,
-        on_incoming: Callable[[Call], Any] | None = None,
+        on_incoming: Callable[[Call], object] | None = None,
         max_calls: int = 100,
         direction: Direction = "inactive",
+        attended: bool = False,
         agent: str = "calltable",
     ) -> None:
         self.engine = engine
@@ -65,66 +75,88 @@ class Softphone:
         self.on_incoming = on_incoming
         self.max_calls = max_calls
         self.direction: Direction = direction
+        self.attended = attended
         self.calls: dict[int, Call] = {}
         self.deciding: set[asyncio.Task[None]] = set()
         """Coroutines of ``on_incoming`` that run."""
-        self._headers = [("Allow", ", ".join(ALLOWED)), ("User-Agent", agent)]
+        self._own = [("Allow", ", ".join(ALLOWED)), ("User-Agent", agent)]
         extensions = sorted(engine.stack.screening.extensions)
         if extensions:
-            self._headers.insert(1, ("Supported", ", ".join(extensions)))
+            self._own.insert(1, ("Supported", ", ".join(extensions)))
         self._numbers = 0
         if identity:
             sip_uri(identity, "cannot be the caller")
         engine.stack.application = self
-        engine.run()
+        engine.run(handlers=MediaActions(engine.executor).handlers)
+        missing = [name for name in (CALLER, CALLEE) if name not in engine.executor.machines]
+        if missing:
+            raise LookupError(f"no table {missing[0]}: a catalogue of your own includes «phone», or its tables have no phones")
 
     @property
     def host(self) -> str:
         """The first listener's address, without a port."""
         return next((one.host for one in self.engine.stack.transport.listeners), "127.0.0.1")
 
-    def number(self) -> int:
-        """A number for the ``o=`` line of another call."""
-        self._numbers += 1
-        return (crc32(self.engine.stack.sender.token().encode()) << 16) + self._numbers
+    def content(self, headers: Headers = (), body: bytes = b"", content_type: str | None = None) -> Content:
+        """Header fields and a body, with the header fields that say what this phone is.
 
-    def content(self, body: bytes = b"", content_type: str | None = None) -> Content:
-        """A body with the header fields that say what this phone is."""
-        return Content(body, content_type, self._headers)
+        Raises ValueError for a field that the stack writes itself, or that cannot stand in a message.
+        """
+        return Content(body, content_type or SDP, [*self._own, *header_fields(headers)])
 
     # -- out
-    def call(self, uri: str, *, identity: str = "") -> Call:
-        """Place a call; ``await`` the answer for it to be answered. Raises ValueError for a URI one cannot call."""
+    def call(self, uri: str, *, identity: str = "", headers: Headers = (), sdp: bytes | str | None = None) -> Call:
+        """Place a call; ``await`` it to wait until it is answered.
+
+        ``headers`` go into the INVITE. ``sdp`` is the offer in place of what the media describes; an empty one leaves the offer to the
+        other side (RFC 3261 §13.2.1). Raises ValueError for a URI one cannot call, and for headers or descriptions that cannot be sent.
+        """
         sip_uri(uri, "cannot be called")
         if identity:
             sip_uri(identity, "cannot be the caller")
-        executor = self.engine.executor
-        call = Call(self, outgoing=True, remote=uri)
-        call.session = executor.create("leg/uac", call)
-        self.calls[call.session.id] = call
-        to, _ = self._reached(uri)
-        executor.post(call.session, "engine.started", {
-            "target": uri, "message": self.content(call.media.offer(to)), "offer": True, "relay": False,
-            "from": identity or self.identity or None,
+        offer = None if sdp is None else description(sdp)
+        message = self.content(headers, offer or b"")
+        call = self._make(outgoing=True, remote=uri)
+        session = call.begin(CALLER, {
+            "target": uri, "message": message, "offer": offer is None or bool(offer), "describe": offer is None,
+            "from": identity or self.identity or None, "own": self.content(), "attended": self.attended,
         })  # fmt: skip
+        if not session.ended:
+            self.calls[session.id] = call
         return call
 
-    def _reached(self, uri: str) -> tuple[str, str]:
-        """The local address that ``uri`` will be called from, where that can be told at once."""
-        found: list[tuple[str, str]] = []
+    def _make(self, *, outgoing: bool, remote: str) -> Call:
+        self._numbers += 1
+        number = (crc32(self.engine.stack.sender.token().encode()) << 16) + self._numbers
+        media = Signalling(SignallingMedia(number, direction=self.direction))
+        return Call(self, media, outgoing=outgoing, remote=remote)
 
-        def done(ways: Sequence[Any], reason: str) -> None:
+    def find_host(self, uri: str, done: Callable[[str], None]) -> None:
+        """Call ``done`` with the local address that ``uri`` is called from; the first listener's where that cannot be told."""
+
+        def found(ways: Sequence[Address], reason: str) -> None:  # noqa: ARG001 - the INVITE fails with the reason
             local = self.engine.stack.transport.local_for(ways[0]) if ways else None
-            found.append((local.host if local is not None else self.host, reason))
+            done(local.host if local is not None else self.host)
 
-        # a name that has to be asked for is answered when the description is written already
-        self.engine.stack.sender.locator.find(uri, done)
-        return found[0] if found else (self.host, "")
+        self.engine.stack.sender.locator.find(uri, found)
+
+    def forget(self, call: Call) -> None:
+        """The call is over."""
+        self.calls.pop(call.session.id, None)
 
     def hangup(self) -> None:
         """End every call."""
         for call in list(self.calls.values()):
             call.hangup()
+
+    async def __aenter__(self) -> Self:
+        """The phone itself."""
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Hang up every call, and wait for their ends."""
+        self.hangup()
+        await asyncio.gather(*(call.wait("ended") for call in list(self.calls.values())))
 
     # -- in, as the stack's application
     def incoming(self, stack: Stack, transaction: ServerTransaction, request: Request, *, offer: bool) -> None:
@@ -132,20 +164,20 @@ class Softphone:
         if self.on_incoming is None or len(self.calls) >= self.max_calls:
             stack.refuse(transaction, 480 if self.on_incoming is None else 486)
             return
-        call = Call(self, outgoing=False, remote=request.from_.uri)
+        call = self._make(outgoing=False, remote=request.from_.uri)
         call.request = request
-        call.session = stack.executor.create("leg/uas", call)
-        self.calls[call.session.id] = call
-        payload = {"transaction": transaction.key, "message": request, "offer": offer, "relay": False}
-        stack.executor.dispatch(call.session, "engine.started", payload)
+        session = call.begin(CALLEE, {
+            "transaction": transaction.key, "message": request, "offer": offer, "own": self.content(), "attended": self.attended,
+        })  # fmt: skip
         if call.ended:
             return
+        self.calls[session.id] = call
         try:
             later = self.on_incoming(call)
             if inspect.isawaitable(later):
                 self._follow(call, later)
         except Exception as error:  # noqa: BLE001 - whatever the program raises, the caller is answered
-            _give_up(call, error)
+            _failed(call, error)
 
     def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:  # noqa: ARG002
         """What an INVITE would get now."""
@@ -153,14 +185,17 @@ class Softphone:
             return 480, ()
         return 486 if len(self.calls) >= self.max_calls else 200, ()
 
-    def _follow(self, call: Call, later: Awaitable[Any]) -> None:
+    def _follow(self, call: Call, later: Awaitable[object]) -> None:
         """Let the coroutine of ``on_incoming`` run."""
 
         async def follow() -> None:
             try:
                 await later
+            except asyncio.CancelledError:
+                give_up(call)
+                raise
             except Exception as error:  # noqa: BLE001 - whatever the program raises, the caller is answered
-                _give_up(call, error)
+                _failed(call, error)
 
         try:
             loop = asyncio.get_running_loop()
@@ -173,17 +208,13 @@ class Softphone:
         task.add_done_callback(self.deciding.discard)
 
 
-def _give_up(call: Call, error: Exception) -> None:
+def _failed(call: Call, error: Exception) -> None:
     """What is left to do after an ``on_incoming`` that raised: say so, and let the caller go."""
     if call.ended and isinstance(error, CallFailed | Refused):
         log.info("the call from %s ended: %s", call.remote, error)
         return
     log.error("on_incoming failed, the call from %s gets 500", call.remote, exc_info=error)
-    try:
-        call.reject(500)
-    except Refused:
-        with contextlib.suppress(Refused):
-            call.hangup()
+    give_up(call)
 
 
 def sip_uri(text: str, why: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.sip.message.message import Request, Response
+from calltable.phone.softphone import CALLEE, CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -74,8 +75,8 @@ def _unheard(call: Call, sent: Sequence[Sent]) -> Iterator[Divergence]:
 
 
 def _other_rows(call: Call, steps: Sequence[Walked]) -> Iterator[Divergence]:
-    """The first row that a trace of ours has otherwise."""
-    logged = [step for step in call.steps if step.row]
+    """The first row that a trace of ours has otherwise. What a phone decided above its leg is not walked: it shows in the messages."""
+    logged = [step for step in call.steps if step.row and step.machine not in (CALLER, CALLEE)]
     if not logged:
         return
     walked = [step for step in steps if step.row]

@@ -1,35 +1,33 @@
 """The owner of a single leg, as a capture shows him: what he must have told the leg follows from what it sent.
 
-Replays of a softphone's side have no coordinator table that answers, hangs up or holds; a person did. For each message
-that was captured and that the tables do not send by themselves, ``LegOwner`` gives the leg the command that leads to it.
+Replays of a phone's side have no coordinator table that answers, hangs up or holds; a person did, or a phone by itself. For each message
+that was captured and that the tables do not send by themselves, ``CapturedOwner`` gives the leg the command that leads to it. He owns the
+leg itself (``leg/uac``, ``leg/uas``): what a phone's own table would decide shows in the capture already.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.message.message import Request, Response
+from calltable.assembly import Refused
+from calltable.phone.owner import CallEvent, LegOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
-    from calltable.engine.run.ports import Queue
-    from calltable.engine.run.session import Session
-    from calltable.replay.calls import Call, Spoken
+    from calltable.replay.calls import Spoken
 
 
-class LegOwner:
-    """Owns the one leg of a replay: the stack's application and the leg session's owner."""
+class CapturedOwner(LegOwner):
+    """Owns the one leg of a replay; the stack's application too."""
 
-    def __init__(self, engine: Engine, call: Call) -> None:
-        self.engine = engine
-        self.call = call
-        self.session: Session | None = None
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine.executor)
         self._asked: dict[str, Any] = {}
         """Requests that the leg has published and that wait for an answer, by method."""
         engine.stack.application = self
@@ -37,45 +35,35 @@ class LegOwner:
     # -- as the stack's application
     def incoming(self, stack: Stack, transaction: ServerTransaction, request: Request, *, offer: bool) -> None:
         """Take the call that comes in."""
-        if self.session is not None:
+        if self.begun:
             stack.refuse(transaction, 486)
             return
-        self.session = stack.executor.create("leg/uas", self)
-        stack.executor.dispatch(
-            self.session, "engine.started", {"transaction": transaction.key, "message": request, "offer": offer, "relay": False}
-        )
+        self.begin("leg/uas", {"transaction": transaction.key, "message": request, "offer": offer, "relay": False})
 
     def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:  # noqa: ARG002
         """What an INVITE would get now."""
-        return 486 if self.session is not None else 200, ()
+        return 486 if self.begun else 200, ()
 
     # -- as the leg's owner
-    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def notice(self, event: CallEvent) -> None:
         """Remember what waits for an answer."""
-        if name == "request":
-            self._asked[fields["method"]] = fields["transaction"]
-
-    def child_ended(self, executor: Queue[Session], child: Session) -> None:
-        """The leg is over."""
+        if event.name == "request":
+            self._asked[event.fields["method"]] = event.fields["transaction"]
 
     # -- what was said
     def wants(self, one: Spoken) -> None:
-        """Tell the leg what leads to this message."""
+        """Tell the leg what leads to this message; where the tables refuse that, the message stays unsent and shows as a difference."""
         message = one.message
-        if self.session is None:
+        if not self.begun:
             if isinstance(message, Request) and one.opens:
-                self._place(message)
+                self.begin("leg/uac", {
+                    "target": message.uri, "message": message, "offer": has_offer(message), "relay": False, "from": message.from_.uri,
+                })  # fmt: skip
             return
         event, payload = self._command(message)
         if event:
-            self.engine.executor.dispatch(self.session, event, payload)
-
-    def _place(self, invite: Request) -> None:
-        executor = self.engine.executor
-        self.session = executor.create("leg/uac", self)
-        executor.dispatch(self.session, "engine.started", {
-            "target": invite.uri, "message": invite, "offer": has_offer(invite), "relay": False, "from": invite.from_.uri,
-        })  # fmt: skip
+            with suppress(Refused):
+                self.command(event, payload)
 
     def _command(self, message: Request | Response) -> tuple[str, dict[str, Any]]:
         if isinstance(message, Response):
@@ -100,5 +88,5 @@ class LegOwner:
                 return "user.request", {"method": method, "message": message, "transaction": None}
 
     def _early(self) -> bool:
-        leg = self.session.context if self.session is not None else None
+        leg = self.session.context
         return leg is None or not leg.dialog.confirmed

@@ -27,10 +27,11 @@ from calltable.b2bua.b2bua import B2BUA, BRIDGE
 from calltable.engine.observe.memory import Memory
 from calltable.loading import Tables
 from calltable.observe.trace import Tracer
+from calltable.phone.softphone import CALLEE, CALLER
 from calltable.replay.calls import hangup
 from calltable.replay.divergence import LATE, Divergence, find_divergence
 from calltable.replay.names import Names
-from calltable.replay.owner import LegOwner
+from calltable.replay.owner import CapturedOwner
 from calltable.replay.steps import Cause, Sent, Walked
 from calltable.replay.surroundings import Lookup, Routes, Wire
 
@@ -63,7 +64,7 @@ class Replayed:
 
     @property
     def rows(self) -> list[str]:
-        """The path: the ids of the rows and declared non-rows, in order."""
+        """The path: the ids of the rows and explicit no-ops, in order."""
         return [step.row for step in self.steps if step.row]
 
 
@@ -93,10 +94,10 @@ class Replay:
         self.engine = Engine(
             self.tables, self.clock, self.wire, Lookup(call), rng=random.Random(call.name),
         )  # fmt: skip
-        self.owner: LegOwner | None = None
+        self.owner: CapturedOwner | None = None
         if self.machine in ("leg/uac", "leg/uas"):
             self.engine.run()
-            self.owner = LegOwner(self.engine, call)
+            self.owner = CapturedOwner(self.engine)
         else:
             B2BUA(self.engine, Routes(call), machine=self.machine)
         if self.machine not in self.engine.executor.machines:
@@ -239,10 +240,10 @@ def replay(call: Call, tables: Tables | None = None, *, machine: str = "") -> Re
 
 
 def root_of(call: Call) -> str:
-    """The table at the top: as the trace says, else as the messages show."""
+    """The table at the top: as the trace says, else as the messages show. Of a phone's call, its leg."""
     for step in call.steps:
         if step.session == step.call:
-            return step.machine
+            return {CALLER: "leg/uac", CALLEE: "leg/uas"}.get(step.machine, step.machine)
     if not call.came_in:
         return "leg/uac"
     answered = any(

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from calltable.adapters.sip.core.trust import Trust
 from calltable.adapters.sip.locate.lookup import Lookup
 from calltable.adapters.sip.transport.sockets import SocketTransport
 from calltable.assembly import Engine
@@ -82,11 +83,12 @@ class Server:
         loop = asyncio.get_running_loop()
         self.transport = SocketTransport(limits=config.transport)
         self.lookup = Lookup()
-        self.overload = Overload(loop, config.sources.shed)
+        self.trust = Trust(config.trusted)
+        self.overload = Overload(loop, config.sources.shed, self.transport.behind)
         self.admission = SourceAdmission(
             config.sources, loop.time, capacity=config.max_calls, retry_after=round(config.retry_after), overload=self.overload, own=self._own_hosts,
         )  # fmt: skip
-        self.engine = Engine(self.tables, loop, self.transport, self.lookup, admission=self.admission, host=config.host or NAMELESS)
+        self.engine = Engine(self.tables, loop, self.transport, self.lookup, admission=self.admission, trust=self.trust, host=config.host or NAMELESS)
         self.b2bua = B2BUA(
             self.engine, Router(config.routes), max_calls=config.max_calls, retry_after=round(config.retry_after)
         )
@@ -167,6 +169,7 @@ class Server:
             self.config, self.tables = config, tables
             self.b2bua.router = Router(config.routes)
             self.b2bua.max_calls, self.b2bua.retry_after = config.max_calls, round(config.retry_after)
+            self.trust.renew(config.trusted)
             self.admission.renew(config.sources, capacity=config.max_calls, retry_after=round(config.retry_after))
             counters["reloads"] += 1
             changes = "; ".join(f"{name}: {what}" for name, what in renewal.tables.items())

@@ -1,20 +1,21 @@
-"""User agents of a simulation: the shipped leg tables with a person's hand on them.
+"""User agents of a simulation: the shipped phone tables with a person's hand on them.
 
-An ``Agent`` runs ``leg/uac`` and ``leg/uas`` as sessions of their own. An ``AgentCall`` is one call at one agent: what can be done
+An ``Agent`` runs ``phone/caller`` and ``phone/callee``. An ``AgentCall`` is one call at one agent: what can be done
 with it (ring, answer, hang up, hold …), what it has heard, and which session descriptions hold at this end. Commands that the
 table refuses raise ``Refused``.
 
-What nobody wants to write in each test happens by itself, unless ``call.manual`` is set: a re-INVITE gets an answer, a late
-offer is answered in the ACK, other requests get 200.
+What nobody wants to write in each test happens by itself, as it does in any phone (``tables/phone/call.yaml``), unless
+``call.manual`` is set: a re-INVITE gets an answer, a late offer is answered in the ACK, other requests get 200.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.body import Content, has_offer
-from calltable.assembly import Refused
+from calltable.adapters.sip.message.body import SDP, Content, has_offer
+from calltable.phone.media import MediaActions
+from calltable.phone.owner import ENDED, CallEvent, LegOwner
+from calltable.phone.softphone import CALLEE, CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,11 +26,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.adapters.sip.transport.address import Address
     from calltable.assembly import Engine
-    from calltable.engine.run.ports import Queue
-    from calltable.engine.run.session import Session
-
-SDP = "application/sdp"
-
+    from calltable.phone.media import Done, Media
 
 def session_description(owner: str, version: int = 1, direction: str = "sendrecv", host: str = "192.0.2.1") -> bytes:
     """A small session description (RFC 8866) that names its owner, so that tests see whose it is."""
@@ -43,16 +40,8 @@ def session_description(owner: str, version: int = 1, direction: str = "sendrecv
 _ANSWERS = {b"a=sendonly": "recvonly", b"a=recvonly": "sendonly", b"a=inactive": "inactive"}
 
 
-class Heard(NamedTuple):
-    """Something a leg published: when (seconds), what, and its fields."""
-
-    time: float
-    name: str
-    fields: Mapping[str, Any]
-
-
 class Agent:
-    """A user agent at one address. ``incoming`` is called with each call that comes in, after it was heard."""
+    """A user agent at one address. ``incoming_call`` is called with each call that comes in, after it was heard."""
 
     def __init__(self, name: str, engine: Engine, clock: VirtualClock, address: Address) -> None:
         self.name = name
@@ -62,6 +51,7 @@ class Agent:
         self.calls: list[AgentCall] = []
         self.incoming_call: Callable[[AgentCall], None] | None = None
         engine.stack.application = self
+        engine.run(handlers=MediaActions(engine.executor).handlers)
 
     def call(self, target: str, body: bytes | None = None, *, offer: bool = True, headers: Mapping[str, str] | None = None,
              user: str = "", manual: bool = False) -> AgentCall:
@@ -70,13 +60,10 @@ class Agent:
         self.calls.append(call)
         if offer:
             call.offered = body if body is not None else call.describe()
-        content = Content(call.offered or b"", SDP if call.offered else None, (headers or {}).items())
-        executor = self.engine.executor
-        call.session = executor.create("leg/uac", call, user or self.name)
-        executor.dispatch(call.session, "engine.started", {
-            "target": target, "message": content, "offer": offer, "relay": False,
-            "from": f"sip:{user or self.name}@{self.address.host}",
-        })  # fmt: skip
+        call.begin(CALLER, {
+            "target": target, "message": Content(call.offered or b"", SDP if call.offered else None, (headers or {}).items()),
+            "offer": offer, "describe": False, "from": f"sip:{user or self.name}@{self.address.host}", "own": None, "attended": manual,
+        }, user or self.name)  # fmt: skip
         return call
 
     @property
@@ -91,16 +78,13 @@ class Agent:
                 call.hangup()
 
     # -- as the stack's application
-    def incoming(self, stack: Stack, transaction: ServerTransaction, request: Request, *, offer: bool) -> None:
+    def incoming(self, stack: Stack, transaction: ServerTransaction, request: Request, *, offer: bool) -> None:  # noqa: ARG002
         """Take a call."""
         call = AgentCall(self, manual=False, placed=False)
         call.invite = request
         call.proposed = request.body if offer else None
         self.calls.append(call)
-        call.session = stack.executor.create("leg/uas", call, self.name)
-        stack.executor.dispatch(
-            call.session, "engine.started", {"transaction": transaction.key, "message": request, "offer": offer, "relay": False}
-        )
+        call.begin(CALLEE, {"transaction": transaction.key, "message": request, "offer": offer, "own": None, "attended": False}, self.name)
         if self.incoming_call is not None:
             self.clock.call_soon(self.incoming_call, call)
 
@@ -109,19 +93,14 @@ class Agent:
         return 200, ()
 
 
-@dataclass(eq=False)
-class AgentCall:
+class AgentCall(LegOwner):
     """One call at one agent."""
 
-    agent: Agent
-    manual: bool
-    placed: bool
-
-    def __post_init__(self) -> None:
-        self.session: Session | None = None
-        self.ended = False
+    def __init__(self, agent: Agent, *, manual: bool, placed: bool) -> None:
+        super().__init__(agent.engine.executor)
+        self.agent = agent
+        self.placed = placed
         self.end_time: float | None = None
-        self.events: list[Heard] = []
         self.invite: Request | None = None
         """The INVITE that opened an incoming call."""
         self.local: bytes | None = None
@@ -133,23 +112,21 @@ class AgentCall:
         """An offer of the other end that waits for our answer."""
         self.answers_after = 0.0
         """Seconds that a re-INVITE waits for its answer."""
+        self.media: Media = AgentMedia(self)
+        self.asked: dict[object, object] = {}
+        self._manual = manual
         self._accepted: bytes | None = None
-        self._reinvites = 0
+        self._owes_ack = False
         self._version = 0
         self._handles = 0
 
     # -- reading
     @property
-    def state(self) -> str:
-        """The state of the leg; ``terminated`` once it is gone."""
-        return self.session.state if self.session is not None else "idle"
-
-    @property
     def heard(self) -> list[str]:
-        """The names of what the leg published, in order."""
-        return [event.name for event in self.events]
+        """The names of what was published, in order."""
+        return [event.name for event in self.events if event.name != ENDED]
 
-    def last(self, name: str) -> Heard:
+    def last(self, name: str) -> CallEvent:
         """The latest publication of this name. Raises LookupError where there was none."""
         found = [event for event in self.events if event.name == name]
         if found:
@@ -167,14 +144,15 @@ class AgentCall:
         return f"<{direction} {self.agent.name} in {self.state}>"
 
     # -- doing
-    def tell(self, event: str, **fields: Any) -> None:
-        """Give the leg a command. Raises ``Refused`` where its table does."""
-        if self.session is None:
-            raise Refused(event, "idle", "the call has not begun")
-        before = self.session.state
-        outcome = self.agent.engine.executor.dispatch(self.session, event, fields)
-        if not outcome.ok:
-            raise Refused(event, before, outcome.detail or f"the leg is over ({outcome.kind})")
+    @property
+    def manual(self) -> bool:
+        """Whether re-INVITEs, late offers and other requests wait for what the test does."""
+        return self._manual
+
+    @manual.setter
+    def manual(self, on: bool) -> None:
+        self._manual = on
+        self.command("user.attend", {"on": on})
 
     def describe(self, direction: str = "sendrecv") -> bytes:
         """A new session description of this end."""
@@ -183,27 +161,27 @@ class AgentCall:
 
     def ring(self, code: int = 180, body: bytes = b"") -> None:
         """Send a provisional response."""
-        self.tell("user.progress", code=code, message=Content(body) if body else None)
+        self.command("user.progress", {"code": code, "message": Content(body) if body else None})
 
     def answer(self, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> None:
         """Accept the INVITE that waits, the first or a later one, with an answer or, where it had no offer, with one."""
-        described = body if body is not None else self._reply()
+        described = body if body is not None else self.reply()
         self._accepted = described
-        self.tell("user.answer", message=Content(described, SDP, (headers or {}).items()))
+        self.command("user.answer", {"message": Content(described, SDP, (headers or {}).items())})
 
     def reject(self, code: int = 486, headers: Mapping[str, str] | None = None) -> None:
         """Refuse the INVITE that waits, the first or a later one."""
         self.proposed = None
-        self.tell("user.reject", code=code, message=Content(headers=(headers or {}).items()))
+        self.command("user.reject", {"code": code, "message": Content(headers=(headers or {}).items())})
 
     def hangup(self) -> None:
         """End the call, whatever it is doing."""
-        self.tell("user.hangup")
+        self.command("user.hangup", {"message": None})
 
     def reinvite(self, body: bytes | None = None, *, offer: bool = True) -> None:
         """Send a re-INVITE; without ``offer`` the other side makes one."""
         offered = (body if body is not None else self.describe()) if offer else None
-        self.tell("user.reinvite", message=Content(offered or b"") if offered else None, offer=offer)
+        self.command("user.reinvite", {"message": Content(offered or b"") if offered else None, "offer": offer})
         self.offered = offered
 
     def hold(self) -> None:
@@ -216,12 +194,12 @@ class AgentCall:
 
     def cancel(self) -> None:
         """Withdraw the re-INVITE that is under way."""
-        self.tell("user.cancel")
+        self.command("user.cancel")
 
     def acknowledge(self, body: bytes | None = None) -> None:
         """Give the answer that the ACK carries."""
-        described = body if body is not None else self._reply()
-        self.tell("user.acknowledge", message=Content(described))
+        described = body if body is not None else self.reply()
+        self.command("user.acknowledge", {"message": Content(described)})
         self._settle(described, self.proposed)
 
     def request(self, method: str, body: bytes = b"", content_type: str = "text/plain",
@@ -230,61 +208,93 @@ class AgentCall:
         self._handles += 1
         handle = f"{self.agent.name} {self._handles}"
         content = Content(body, content_type if body else None, (headers or {}).items())
-        self.tell("user.request", method=method, message=content, transaction=handle)
+        self.command("user.request", {"method": method, "message": content, "transaction": handle})
         return handle
 
     def respond(self, code: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> None:
         """Answer the latest request that was heard."""
         transaction = self.last("request").fields["transaction"]
-        self.tell("user.respond", transaction=transaction, code=code, message=Content(body, None, (headers or {}).items()))
+        content = Content(body, None, (headers or {}).items())
+        self.command("user.respond", {"transaction": transaction.key, "code": code, "message": content})
 
-    # -- as the owner of the leg
-    def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
-        """Hear what the leg says, and react a moment later."""
-        self.events.append(Heard(self.agent.clock.time(), name, fields))
+    def reply(self, offer: bytes | None = None) -> bytes:
+        """An answer that fits an offer, by default that of the other end: hold is answered with its counterpart (RFC 3264 §6.1)."""
+        direction = "sendrecv"
+        for line in (offer or self.proposed or b"").split(b"\r\n"):
+            direction = _ANSWERS.get(line, direction)
+        return self.describe(direction)
+
+    # -- what the media needs, and does
+    def find_host(self, target: str | None, done: Callable[[str], None]) -> None:  # noqa: ARG002
+        """The address that descriptions name. Nobody ever sends anything there."""
+        done(self.agent.address.host)
+
+    def answered_by_media(self, described: bytes, offer: bytes | None) -> None:
+        """Keep the answer that goes out now: in the ACK, in the 2xx to the INVITE that waits, or in the one to an UPDATE."""
+        if self._owes_ack:
+            self._settle(described, offer)
+        elif offer == self.proposed:
+            self._accepted = described
+        else:
+            self.local, self.remote = described, offer
+
+    @property
+    def thinks(self) -> float:
+        """Seconds that the media takes now: re-INVITEs alone may have to wait."""
+        return 0.0 if self._owes_ack or self.state != "reinvited" else self.answers_after
+
+    # -- as the owner of the session
+    def notice(self, event: CallEvent) -> None:
+        """Keep which session descriptions hold."""
+        fields = event.fields
         message: Request | Response | None = fields.get("message")
-        if name in ("answered", "reinvite_answered") and message is not None:
+        if event.name in ("answered", "reinvite_answered") and message is not None:
             if fields["acknowledged"]:
                 self.local, self.remote, self.offered = self.offered, message.body, None
             else:
-                self.proposed = message.body
-        elif name == "reinvite" and message is not None:
-            self._reinvites += 1
+                self.proposed, self._owes_ack = message.body, True
+        elif event.name == "reinvite" and message is not None:
             self.proposed = message.body if fields["offer"] else None
-        elif name == "confirmed" and message is not None:
+        elif event.name == "confirmed" and message is not None:
             if self.proposed is not None or has_offer(message):
                 self._settle(self._accepted, self.proposed or message.body)
-        elif name == "reinvite_failed":
+        elif event.name == "reinvite_failed":
             self.offered = None
-        if not self.manual:
-            self.agent.clock.call_soon(self._react, name, fields)
-
-    def child_ended(self, executor: Queue[Session], child: Session) -> None:  # noqa: ARG002
-        """The leg is over."""
-        self.ended = True
-        self.end_time = self.agent.clock.time()
-
-    def _react(self, name: str, fields: Mapping[str, Any]) -> None:
-        state = self.state
-        if name == "reinvite" and state == "reinvited":
-            self.agent.clock.call_later(self.answers_after, self._answer, self._reinvites)
-        elif name in ("answered", "reinvite_answered") and not fields["acknowledged"] and state == "acknowledging":
-            self.acknowledge()
-        elif name == "request" and not self.ended and self.agent.engine.stack.transactions.waits(fields["transaction"]):
-            self.tell("user.respond", transaction=fields["transaction"], code=200, message=None)
-
-    def _answer(self, which: int) -> None:
-        """Answer a re-INVITE, unless it is over or another has come since."""
-        if self.state == "reinvited" and which == self._reinvites:
-            self.answer()
-
-    def _reply(self) -> bytes:
-        """An answer that fits the offer of the other end: hold is answered with its counterpart (RFC 3264 §6.1)."""
-        direction = "sendrecv"
-        for line in (self.proposed or b"").split(b"\r\n"):
-            direction = _ANSWERS.get(line, direction)
-        return self.describe(direction)
+        elif event.name == ENDED:
+            self.end_time = event.time
 
     def _settle(self, local: bytes | None, remote: bytes | None) -> None:
         self.local, self.remote = local, remote
         self.proposed = self._accepted = None
+        self._owes_ack = False
+
+
+class AgentMedia:
+    """The descriptions of an agent's call, named after their owner; each is made a moment after it was asked for."""
+
+    def __init__(self, call: AgentCall) -> None:
+        self._call = call
+
+    def offer(self, host: str, done: Done, *, held: bool) -> None:  # noqa: ARG002 - a test gives its holds itself
+        """See ``Media``."""
+        self._later(done, None)
+
+    def answer(self, offer: bytes, host: str, done: Done, *, held: bool) -> None:  # noqa: ARG002
+        """See ``Media``."""
+        self._later(done, offer)
+
+    def take(self, answer: bytes) -> None:
+        """Nothing to do: the call keeps the bodies of the messages."""
+
+    def _later(self, done: Done, offer: bytes | None) -> None:
+        call, clock = self._call, self._call.agent.clock
+
+        def describe() -> None:
+            if call.ended:
+                return
+            described = call.reply(offer) if offer is not None else call.describe()
+            call.answered_by_media(described, offer)
+            done(described, "")
+
+        # what was asked for is published after this step; only then is it known what it is for
+        clock.call_soon(lambda: clock.call_later(call.thinks, describe))

@@ -36,7 +36,7 @@ GENTLE = 0.15
 LIFETIME = 5.0
 """T4, seconds: SIP forgets a transaction so long after its end, and takes what comes later for something new."""
 
-QUIET = frozenset({"active", "calling", "early", "incoming", "terminated"})
+QUIET = frozenset({"active", "calling", "early", "incoming", "terminated", "over"})
 """States in which a leg may be while nobody acts."""
 
 
@@ -174,7 +174,7 @@ class Crowd:
         """End a whole call, as the operator may at any moment."""
         caller = self.calls[number][0]
         server = self.simulation.servers["b2bua"]
-        leg = caller.session.context if caller is not None and caller.session is not None else None
+        leg = caller.leg.context if caller is not None and caller.leg is not None else None
         for session in list(server.calls.values()):
             a = (session.children or {}).get("a")
             if leg is not None and a is not None and a.context.dialog.call_id == leg.dialog.call_id and caller is not None:

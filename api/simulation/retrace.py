@@ -211,7 +211,7 @@ class Retrace:
         """A timer that fires now, or a failure: to the session that has a row for it."""
         executor = self.simulation.engines[party].executor
         for session in list(executor.sessions.values()):
-            if not session.machine.name.startswith("transaction/") and _takes(session, event):
+            if not session.machine.name.startswith(("transaction/", "phone/")) and _takes(session, event):
                 payload = {"reason": "injected"} if event == "engine.failed" else {}
                 executor.dispatch(session, event, payload)
                 return

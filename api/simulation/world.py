@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from calltable.adapters.simulated.network import SimulatedTransport
     from calltable.adapters.simulated.packet import Packet
     from calltable.adapters.sip.core.screening import Screening
+    from calltable.adapters.sip.core.trust import Trust
     from calltable.engine.run.executor import Step
     from calltable.engine.run.store import Store
     from calltable.limits import Plan
@@ -125,21 +126,22 @@ class Simulation:
         screening: Screening | None = None,
         routes: Mapping[str, str | int] | None = None,
         sources: Plan | None = None,
+        trust: Trust | None = None,
     ) -> B2BUA:
-        """Add a B2BUA. ``sources`` limits what each source may ask; without it nobody is limited.
+        """Add a B2BUA. ``sources`` limits what each source may ask, ``trust`` says whose statements of identity pass; without them
+        nobody is limited, and all are believed.
 
         ``routes`` maps the user part of the Request-URI (``*``: any other) to a target URI or a status; without, a call for
         ``bob`` (or ``bob-17``) goes to the node of that name, and one for nobody gets 404.
         """
-        engine = self.engine(name, address, tables=tables, screening=screening, sources=sources, capacity=max_calls)
+        engine = self.engine(name, address, tables=tables, screening=screening, sources=sources, capacity=max_calls, trust=trust)
         self.servers[name] = server = B2BUA(engine, _Names(self, routes or {}), machine=machine, max_calls=max_calls)
         return server
 
     def agent(self, name: str, address: str = "", *, tables: Tables | None = None,
               screening: Screening | None = None) -> Agent:
-        """A user agent that runs the leg tables."""
+        """A user agent that runs the phone tables."""
         engine = self.engine(name, address, tables=tables, screening=screening)
-        engine.run()
         self.agents[name] = agent = Agent(name, engine, self.clock, self.addresses[name])
         return agent
 
@@ -151,12 +153,13 @@ class Simulation:
         return peer
 
     def engine(self, name: str, address: str = "", *, tables: Tables | None = None,
-               screening: Screening | None = None, sources: Plan | None = None, capacity: int = 10_000) -> Engine:
+               screening: Screening | None = None, sources: Plan | None = None, capacity: int = 10_000,
+               trust: Trust | None = None) -> Engine:
         """An engine on an address of its own; ``address`` may name several, separated by spaces. ``capacity`` in calls."""
         transport = self._attach(name, address)
         admission = None if sources is None else SourceAdmission(sources, self.clock.time, capacity=capacity, overload=Overload(self.clock, sources.shed))
         engine = Engine(
-            tables or self.tables, self.clock, transport, _Literal(), screening=screening, admission=admission, rng=self.random(name),
+            tables or self.tables, self.clock, transport, _Literal(), screening=screening, admission=admission, trust=trust, rng=self.random(name),
             store=None if self.stores is None else self.stores(name),
         )  # fmt: skip
         self.engines[name] = engine

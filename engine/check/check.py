@@ -64,7 +64,7 @@ def children_that_stay(library: Tables) -> Iterator[Problem]:
                     child.position,
                     f"child {child.name} would stay when its owner ends: {child.machine} does not take {HANGUP}",
                     table=machine.name,
-                    hint=f"let {child.machine} receive an interface with {HANGUP}, such as user.call",
+                    hint=f"let {child.machine} receive an interface that has {HANGUP}",
                     gate=3, code="child-stays",
                 )  # fmt: skip
 

@@ -26,7 +26,7 @@ ORDER = {"engine": 0, "interface": 1, "outcome": 2, "child": 3, "timer": 4, "aft
 
 
 def matrix(machine: Machine, catalogue: Catalogue, machines: Mapping[str, Machine], width: int = 120) -> str:
-    """RandomDelay the table at most ``width`` columns wide: many states are split into several blocks."""
+    """Draw the table at most ``width`` columns wide: many states are split into several blocks."""
     flow = analyse(machine, catalogue, machines)
     states = [name for name, state in machine.states.items() if not state.final]
     events = sorted(machine.events, key=lambda name: (ORDER[machine.events[name].source], name == FAILED, name))

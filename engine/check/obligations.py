@@ -5,8 +5,7 @@ all, gate 2 has seen to; here, the state must want it: an action whose last outc
 is over, or ignored as «late» in the very state that waits for it, is one whose fate nobody learns.
 
 Gate 5 follows what is *owed*. The catalogue says which events and actions open a debt (``acquires``) and which settle
-one (``releases``): a request that came owes a response, a 2xx to our INVITE owes an ACK, an INVITE of ours must
-come to its end, a confirmed dialog must be closed with a BYE. The walk visits every state with everything
+one (``releases``): a request that came owes a response, what was opened must be closed. The walk visits every state with everything
 that may be owed there, row by row, and tells
 
 - a debt that is left when the session ends,
@@ -33,6 +32,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.engine.model import expressions as x
+from calltable.engine.model.catalogue import Obligation
 from calltable.engine.model.machine import STARTED
 from calltable.engine.model.problems import Problem
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from calltable.engine.check.flow import Edge, Reachability
-    from calltable.engine.model.catalogue import ActionSpec, EventSpec
+    from calltable.engine.model.catalogue import ActionSpec, Catalogue, EventSpec
     from calltable.engine.model.machine import Action, Event, Machine, Row
 
 LIMIT = 50_000
@@ -142,7 +142,7 @@ class _Walk:
             for debt in sorted(owed):
                 if not debt.startswith(CLOSED):
                     wrongs.append(
-                        _Wrong("debt-left", debt, f"the session ends, and {_named(debt)} is left", _mend(debt))
+                        _Wrong("debt-left", debt, f"the session ends, and {self._words(debt).what} is left", self._words(debt).fix)
                     )
         after = Place(edge.target, owed)
         if after not in self.seen:
@@ -187,19 +187,25 @@ class _Walk:
             started = event == STARTED
             for action in row.actions:
                 self._action(owed, action, wrongs, row, provisional=provisional, lenient=started)
-            for handle in _handed_on(row):
+            for handle in _handed_on(row, self.flow.catalogue):
                 owed.discard(f"response:{handle}")
         for debt in sorted(owed):
             if "$" in debt or (debt in acquired and debt.startswith("response:")):
                 # a request that came is answered, or handed on with its handle, by the row that takes it
                 owed.discard(debt)
-                what = "a response" if "$" in debt else _named(debt)
-                mend = "answer it (sip.respond: {to: $event.transaction, …}) or publish its transaction"
+                owing = self._words(debt)
                 wrongs.append(_Wrong(
-                    "debt-left", debt, f"{event} asks for {what}, and the row neither answers it nor hands it on",
-                    mend if "$" in debt else _mend(debt),
+                    "debt-left", debt, f"{event} asks for {owing.what}, and the row neither answers it nor hands it on", owing.fix,
                 ))  # fmt: skip
         return frozenset(owed), wrongs
+
+    def _words(self, debt: str) -> Obligation:
+        """How the catalogue speaks of a debt; one that a handle names is looked up by its kind (``response:{}``)."""
+        owes = self.flow.catalogue.owes
+        kind, colon, which = debt.partition(":")
+        of_handle = f"{kind}:{{}}" if colon and which.startswith("$") else debt
+        plain = Obligation(debt, debt, f"add an action that releases {debt}")
+        return owes.get(debt) or owes.get(of_handle) or plain
 
     def _of_event(self, name: str) -> tuple[Sequence[str], Sequence[str]]:
         """What the arrival of the event opens and settles."""
@@ -245,7 +251,7 @@ class _Walk:
         for name in machine.receives:
             events = self.flow.catalogue.interfaces[name].events
             if event in events:
-                return events[event].acquires if not event.startswith("user.") else ()
+                return events[event].acquires if not events[event].command else ()
         return ()
 
     def _pending(self, event: str) -> bool:
@@ -271,7 +277,7 @@ class _Walk:
                 owed.add(name)
         elif name in owed:
             wrongs.append(_Wrong(
-                "debt-again", name, f"{action or 'the event'} opens {_named(name)} again, before it was settled",
+                "debt-again", name, f"{action or 'the event'} opens {self._words(name).what} again, before it was settled",
                 "settle it first, or take the event in a state where it is not open",
             ))  # fmt: skip
         else:
@@ -286,7 +292,7 @@ class _Walk:
             owed.discard(name)
         elif not lenient and not debt.endswith("?"):
             wrongs.append(_Wrong(
-                "debt-unknown", name, f"{action} settles {_named(name)}, which is not owed here",
+                "debt-unknown", name, f"{action} settles {self._words(name).what}, which is not owed here",
                 f"leave {action} out of row {row.id}, or find the row before it that settles it already",
             ))  # fmt: skip
         if once:
@@ -303,13 +309,16 @@ def _is_provisional(spec: ActionSpec, action: Action, provisional: set[str]) -> 
     return isinstance(code, x.Field) and code.name in provisional
 
 
-def _handed_on(row: Row) -> Iterator[str]:
-    """The handles of the event that the row hands on: published, or told to a child."""
+def _handed_on(row: Row, catalogue: Catalogue) -> Iterator[str]:
+    """The handles of the event that the row hands on: published, told to a child, or given to an action that takes them over."""
     values: list[x.Expression] = [value for one in row.publish for value in one.fields.values()]
     for action in row.actions:
         values += [v for v in action.parameters.values() if isinstance(v, x.Mapping)]
-        if action.name in ("sip.attach", "child.start", "child.tell"):
+        spec = catalogue.actions.get(action.name)
+        if action.name in ("child.start", "child.tell"):
             values += action.parameters.values()
+        elif spec is not None:
+            values += [action.parameters[one] for one in spec.takes_over if one in action.parameters]
     for value in values:
         yield from (_text(node) for node in x.walk(value) if isinstance(node, x.Field))
 
@@ -333,24 +342,6 @@ def _text(value: x.Expression) -> str:
             return f"${name}"
         case _:
             return "…"
-
-
-_NAMES = {
-    "ack": ("the ACK to the 2xx of our INVITE", "acknowledge it: sip.acknowledge (RFC 3261 §13.2.2.4)"),
-    "dialog": ("the BYE that closes the dialog", "send it: sip.bye (RFC 3261 §15)"),
-    "client:invite": ("our INVITE, still open", "wait for its final response, or give it up: sip.abandon"),
-    "response:invite": ("the final response to the INVITE", "send it: sip.respond: {to: invite, …} or sip.accept"),
-    "response:bye": ("the response to the BYE", "send it: sip.respond: {to: bye, code: 200}"),
-    "response:cancel": ("the response to the CANCEL", "send it: sip.respond: {to: cancel, code: 200}"),
-}
-
-
-def _named(debt: str) -> str:
-    return _NAMES[debt][0] if debt in _NAMES else debt
-
-
-def _mend(debt: str) -> str:
-    return _NAMES[debt][1] if debt in _NAMES else f"add an action that releases {debt}"
 
 
 def _or(names: Sequence[str]) -> str:

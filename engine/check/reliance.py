@@ -4,7 +4,7 @@ A child whose machine has a state that ``lasts`` need not end: it may be up as l
 rely on it
 
 * while it is being *set up*: either it ends, or it says so when it gets where it may last (the publication of a row
-  that leads there). Where it gets there only on a command (``user.answer``), not before that is given;
+  that leads there). Where it gets there only on a command (to answer), not before that is given;
 * when it is *going*: it was told to hang up, or has published that it is on its way to its end.
 
 A child that gets to such a state in silence can be relied on in the second case alone. The members of a set (``b*``)
@@ -68,7 +68,7 @@ def phases(machine: Machine) -> Phases | None:
             said.setdefault(name, set()).add(target)
     commands = {
         event.name for event in machine.events.values()
-        if event.source == "interface" and (event.name.startswith("user.") or event.of.startswith("user.")) and event.name != HANGUP
+        if event.command and event.name != HANGUP
     }  # fmt: skip
     return Phases(
         silent=machine.initial in quiet,

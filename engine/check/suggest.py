@@ -46,7 +46,7 @@ def _what(machine: Machine, states: Sequence[str], events: Sequence[str]) -> lis
         return _like(removed)
     known = [machine.events[event] for event in events if event in machine.events]
     must_take = any(event.must_take for event in known)
-    if all(event.startswith("user.") for event in events) and not must_take:
+    if all(event.command for event in known) and known and not must_take:
         return [f'refuse: "not possible while {_spoken(states)}"']
     model = _model(machine, states, events)
     if model is not None and (must_take or any(event.source not in ("interface", "engine") for event in known)):
@@ -118,7 +118,10 @@ def _like(row: Row) -> list[str]:
 def _id(machine: Machine, states: Sequence[str], events: Sequence[str]) -> str:
     where = states[0] if len(states) == 1 else "any" if _all(machine, states) else "several"
     what = events[0] if len(events) == 1 else "others"
-    what = what.removeprefix("user.").removeprefix("sip.").replace("*", "").replace(".", "_")
+    known = machine.events.get(what)
+    if known is not None and known.source in ("interface", "outcome"):
+        what = what.partition(".")[2]  # the first word says who speaks
+    what = what.replace("*", "").replace(".", "_")
     wanted = f"{machine.prefix}.{where}.{what}"
     number, name = 1, wanted
     while name in machine.rows or name in machine.removed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +17,6 @@ from calltable.engine.run.compile import compile_machine
 from calltable.engine.run.program import DEFER, ROW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from calltable.engine.model.catalogue import Catalogue
     from calltable.engine.model.machine import Machine
@@ -236,7 +236,7 @@ class Version:
 
 def _frozen(value: object) -> object:
     """A value that can be compared and kept in a set."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return tuple(sorted((key, _frozen(one)) for key, one in value.items()))
     return tuple(_frozen(one) for one in value) if isinstance(value, list) else value
 

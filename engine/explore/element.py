@@ -1,4 +1,4 @@
-"""One SIP element in the explorer: sessions of compiled tables and an abstract adapter, as a pure transducer.
+"""One element in the explorer: sessions of compiled tables and an abstract adapter, as a pure transducer.
 
 An element is what one executor would run: a user agent with its leg, or a B2BUA with a bridge and two. Its local
 state is one hashable value; ``react(local, input)`` gives it one external input, carries every follow-up through

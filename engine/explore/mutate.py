@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.explore.scene import Input
     from calltable.engine.language.load import Library
+    from calltable.engine.model.catalogue import Catalogue
     from calltable.engine.model.machine import Machine, Row
     from calltable.engine.model.problems import Problem
 
-EXTRA = {"leg": "sip.bye", "transaction": "sip.retransmit", "b2bua": ""}
-"""The send that is added to rows that have none, by the table's folder."""
-
 LIMIT = 400_000
 """States after which a composition of a mutant is given up: it has more than the tables it was made from."""
+
+
+_NOTHING: Mapping[str, str] = {}
 
 
 class Mutant(NamedTuple):
@@ -69,20 +70,23 @@ UNCHANGED = "nothing observable changes within the bounds"
 MISSED = "it changes what can be observed, and no property forbids that"
 
 
-def mutants(library: Library, tables: Sequence[str] = ()) -> Iterator[Mutant]:
-    """Every mutant of the tables (or of those named), in file order."""
+def mutants(library: Library, tables: Sequence[str] = (), extra: Mapping[str, str] = _NOTHING) -> Iterator[Mutant]:
+    """Every mutant of the tables (or of those named), in file order.
+
+    ``extra`` names, by the folder of the table, the action that is added to rows that only talk to their owner.
+    """
     for machine in library.machines.values():
         if tables and machine.name not in tables:
             continue
         for row in sorted(machine.rows.values(), key=lambda row: row.position):
-            for kind, what, broken in _broken(row, machine):
+            for kind, what, broken in _broken(row, machine, library.catalogue, extra.get(machine.name.partition("/")[0], "")):
                 rows = {name: one for name, one in machine.rows.items() if name != row.id}
                 if broken is not None:
                     rows = {**machine.rows, row.id: broken}
                 yield Mutant(kind, machine.name, row.id, what, dataclasses.replace(machine, rows=rows))
 
 
-def _broken(row: Row, machine: Machine) -> Iterator[tuple[str, str, Row | None]]:
+def _broken(row: Row, machine: Machine, catalogue: Catalogue, extra: str) -> Iterator[tuple[str, str, Row | None]]:
     """The ways to break one row: kind, what it is, and the row (None: gone)."""
 
     def change(**changes: object) -> Row:
@@ -98,10 +102,9 @@ def _broken(row: Row, machine: Machine) -> Iterator[tuple[str, str, Row | None]]
         yield "drop action", f"{_call(action)} is forgotten", change(actions=rest)
         if not action.name.startswith("timer."):
             yield "double action", f"{_call(action)} is done twice", change(actions=(*row.actions, action))
-        for what, other in _swapped(action, machine):
+        for what, other in _swapped(action, machine, catalogue):
             yield "swap send", what, change(actions=(*row.actions[:i], other, *row.actions[i + 1 :]))
-    extra = EXTRA.get(machine.name.partition("/")[0], "")
-    if extra and not any(action.name.startswith("sip.") for action in row.actions):
+    if extra and not any(action.name.partition(".")[0] == extra.partition(".")[0] for action in row.actions):
         added = Action(extra, {}, row.position)
         yield "add send", f"{extra} is done too", change(actions=(*row.actions, added))
     for i, published in enumerate(row.publish):
@@ -134,7 +137,7 @@ def _others(row: Row, machine: Machine) -> Iterator[str]:
         yield final
 
 
-def _swapped(action: Action, machine: Machine) -> Iterator[tuple[str, Action]]:
+def _swapped(action: Action, machine: Machine, catalogue: Catalogue) -> Iterator[tuple[str, Action]]:
     """The action, gone to the wrong place or with the wrong code."""
     code = action.parameters.get("code")
     if isinstance(code, x.Literal) and isinstance(code.value, int):
@@ -142,7 +145,9 @@ def _swapped(action: Action, machine: Machine) -> Iterator[tuple[str, Action]]:
         yield f"{_call(action)} says {other}", _with(action, "code", other)
     to = action.parameters.get("to")
     if isinstance(to, x.Literal):
-        for name in machine.children if action.name == "child.tell" else ("invite", "bye"):
+        spec = catalogue.actions.get(action.name)
+        places = spec.parameters["to"].type.values if spec is not None and "to" in spec.parameters else ()
+        for name in machine.children if action.name == "child.tell" else places[:2]:
             if name != to.value:
                 yield f"{_call(action)} goes to {name}", _with(action, "to", name)
 

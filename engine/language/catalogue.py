@@ -8,6 +8,7 @@ The engine's own part (``child.*`` and ``timer.*``) is a file like the others, `
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from calltable.engine.language.literals import UnreadableError, read_literal, read_type
@@ -18,6 +19,7 @@ from calltable.engine.model.catalogue import (
     Catalogue,
     EventSpec,
     Interface,
+    Obligation,
     OutcomeSpec,
     Parameter,
     Predicate,
@@ -71,7 +73,7 @@ def build_catalogue(nodes: Iterable[Node], report: Report) -> Catalogue:
         builder.read(node, report.within(table=_name(node)))
     for node in files:
         builder.check_outcomes(node, report.within(table=_name(node)))
-    return Catalogue(builder.interfaces, builder.outcomes, builder.actions, builder.predicates, builder.config)
+    return Catalogue(builder.interfaces, builder.outcomes, builder.actions, builder.predicates, builder.config, builder.owes)
 
 
 def _name(node: Node) -> str:
@@ -88,6 +90,7 @@ class _Builder:
         self.actions: dict[str, ActionSpec] = {}
         self.predicates: dict[str, Predicate] = {}
         self.config: dict[str, Parameter] = {}
+        self.owes: dict[str, Obligation] = {}
         self.places: dict[tuple[str, str], Position] = {}
 
     def read(self, root: Node, report: Report) -> None:
@@ -96,6 +99,7 @@ class _Builder:
         self._each(root, "interfaces", "interface", self.interfaces, self._interface, report)
         self._each(root, "outcomes", "outcome", self.outcomes, self._event, report)
         self._each(root, "actions", "action", self.actions, self._action, report)
+        self._each(root, "owes", "obligation", self.owes, self._obligation, report)
         self._each(root, "predicates", "predicate", self.predicates, self._predicate, report)
 
     def _each(
@@ -135,7 +139,13 @@ class _Builder:
             spec = self._event(event, its, nodes.keys[event] if nodes else position, report)
             if spec is not None:
                 events[event] = spec
-        return Interface(name, _doc(node), events, position)
+        commands = _true(node, "commands")
+        if commands:
+            events = {one: replace(spec, command=True) for one, spec in events.items()}
+        return Interface(name, _doc(node), events, position, commands)
+
+    def _obligation(self, name: str, node: Node, _: Position, __: Report) -> Obligation:
+        return Obligation(name, node.mapping["what"].text, node.mapping["fix"].text)
 
     def _event(self, name: str, node: Node, position: Position, report: Report) -> EventSpec | None:
         inside = report.within(event=name)
@@ -143,11 +153,10 @@ class _Builder:
             hint = "engine.*, timer.* and after.* are the engine's own"
             inside.add(position, f"an event cannot be named {name!r}", code="reserved", hint=hint)
             return None
-        must = node.get("must_take")
         return EventSpec(
             name=name,
             fields=read_types(node.get("fields"), inside),
-            must_take=must is not None and must.value is True,
+            must_take=_true(node, "must_take"),
             acquires=_texts(node, "acquires"),
             releases=_texts(node, "releases"),
             doc=_doc(node),
@@ -164,9 +173,9 @@ class _Builder:
         outcomes = []
         given = node.get("outcomes")
         for item in given.items if given else []:
-            event, more = item.get("event") or item, item.get("more")
-            outcomes.append(OutcomeSpec(event.text, more is not None and more.value is True))
-        sends, open_ended = node.get("sends"), node.get("open_ended")
+            event = item.get("event") or item
+            outcomes.append(OutcomeSpec(event.text, _true(item, "more")))
+        sends = node.get("sends")
         for key in ("acquires", "releases", "sends"):
             self._placeholders(node.get(key), nodes.mapping if nodes else {}, name, report)
         return ActionSpec(
@@ -178,7 +187,8 @@ class _Builder:
             releases=_texts(node, "releases"),
             sends=sends.text if sends else None,
             position=position,
-            open_ended=open_ended is not None and open_ended.value is True,
+            takes_over=_texts(node, "takes_over"),
+            open_ended=_true(node, "open_ended"),
             hurries=_texts(node, "hurries"),
         )
 
@@ -215,6 +225,12 @@ class _Builder:
                 event = item.get("event") or item
                 if event.text not in known:
                     report.unknown(event.position, "outcome", event.text, known)
+            parameters = node.get("parameters")
+            taken = node.get("takes_over")
+            for item in taken.items if taken else []:
+                names = parameters.mapping if parameters else {}
+                if item.text not in names:
+                    report.unknown(item.position, "parameter", item.text, names)
 
 
 def read_types(nodes: Node | None, report: Report) -> dict[str, Type]:
@@ -225,6 +241,11 @@ def read_types(nodes: Node | None, report: Report) -> dict[str, Type]:
         if type_ is not None:
             found[name] = type_
     return found
+
+
+def _true(node: Node, key: str) -> bool:
+    found = node.get(key)
+    return found is not None and found.value is True
 
 
 def _doc(node: Node) -> str:

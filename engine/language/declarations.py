@@ -73,7 +73,7 @@ def declare(merged: Merged, catalogue: Catalogue, report: Report) -> Declaration
         variables=variables,
         publishes={name: _publication(name, entry, report) for name, entry in merged.sections["publishes"].items()},
         receives=receives,
-        children=_children(merged, report),
+        children=_children(merged, catalogue, report),
         states=states,
         groups=groups,
         initial=_initial(merged, states, report),
@@ -178,8 +178,10 @@ def _publication(name: str, entry: Entry, report: Report) -> dict[str, Type]:
     return read_types(entry.node, report)
 
 
-def _children(merged: Merged, report: Report) -> dict[str, Child]:
+def _children(merged: Merged, catalogue: Catalogue, report: Report) -> dict[str, Child]:
     found: dict[str, Child] = {}
+    events = [*catalogue.outcomes, *(event for one in catalogue.interfaces.values() for event in one.events)]
+    taken = {"engine", "timer", "after", "event", *(event.partition(".")[0] for event in events)}
     for name, entry in merged.sections["children"].items():
         plain = name.removesuffix("*")
         machine = entry.node.get("machine")
@@ -189,7 +191,7 @@ def _children(merged: Merged, report: Report) -> dict[str, Child]:
             hint = "name a single child and a set differently"
             report.add(entry.position, f"child {plain!r} is declared twice", code="duplicate", hint=hint)
             continue
-        if plain in ("engine", "timer", "after", "event", "user", "sip", "media"):
+        if plain in taken:
             hint = f"{plain}.* are events of another kind"
             report.add(entry.position, f"a child cannot be named {plain!r}", code="reserved", hint=hint)
             continue
@@ -217,7 +219,7 @@ def _received(merged: Merged, catalogue: Catalogue, report: Report) -> tuple[tup
             specs[event] = spec
             owners[event] = name
     events = {
-        event: Event(event, spec.fields, spec.must_take, spec.doc, "interface", owners[event])
+        event: Event(event, spec.fields, spec.must_take, spec.doc, "interface", owners[event], spec.command)
         for event, spec in specs.items()
     }
     return tuple(names), events

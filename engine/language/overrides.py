@@ -35,7 +35,7 @@ def expand(rows: Iterable[Row], own: Declarations, report: Report) -> dict[str, 
     commands = [
         event.name
         for event in own.received.values()
-        if (event.name.startswith("user.") or event.of.startswith("user.")) and not event.must_take
+        if event.command and not event.must_take
     ]
     named: dict[str, set[str]] = {}
     for row in given:
@@ -53,7 +53,7 @@ def expand(rows: Iterable[Row], own: Declarations, report: Report) -> dict[str, 
             if left:
                 parts.setdefault(left, {})[state] = width
         if not parts:
-            hint = "every command has a row already, or the machine receives no user. interface: remove the row"
+            hint = "every command has a row already, or the machine receives no interface with `commands: true`: remove the row"
             report.within(row=row.id).add(row.position, "user.* stands for no command here", code="wildcard", hint=hint)
         for events, states in parts.items():
             name = row.id if len(parts) == 1 else f"{row.id}@{next(iter(states))}"

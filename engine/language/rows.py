@@ -214,14 +214,11 @@ class RowReader:
             hint = "give it a row that acts on it, or «defer: true» if a later state takes it"
             report.add(item.position, f"{known.name} must be taken: it cannot be {kind}d", code="must-take", hint=hint)
             return False
-        if kind == "refuse" and not self._command(known):
-            hint = "only commands (user.*) have somebody to refuse to; say «ignore: late» or act on it"
-            report.add(item.position, f"{known.name} is no command and cannot be refused", code="refuse", hint=hint)
+        if kind == "refuse" and not known.command:
+            hint = "only commands can be refused (events of an interface with `commands: true`); write `ignore: late`, or act on it"
+            report.add(item.position, f"{known.name} is not a command and cannot be refused", code="refuse", hint=hint)
             return False
         return True
-
-    def _command(self, event: Event) -> bool:
-        return event.source == "interface" and (event.name.startswith("user.") or event.of.startswith("user."))
 
     def _unknown_event(self, item: Node, report: Report) -> None:
         name = item.text

@@ -278,6 +278,7 @@ def _catalogue() -> Schema:
         "acquires": words, "releases": words,
         "sends": _text("The abstract message it puts on the wire."),
         "open_ended": _bool("The other side may keep the last outcome back as long as it likes. Default false."),
+        "takes_over": _list(_text("A parameter.", IDENTIFIER), "Parameters that hold a handle whose obligation the action takes over."),
         "hurries": _list(_text("An action.", DOTTED), "Open-ended actions whose outcome comes for certain from then on."),
     })  # fmt: skip
     action["type"] = ["object", "null"]
@@ -287,10 +288,15 @@ def _catalogue() -> Schema:
         "config": _named("What $config.<name> may name.", parameter),
         "interfaces": _named("Sets of events.", _object("A set of events.", {
             "doc": _text("Who sends them."),
+            "commands": _bool("They are what an owner asks for; rows may refuse them, and the owner is told. Default false."),
             "events": _named("The events, by name.", event, DOTTED),
         }, ("events",)), DOTTED),
         "outcomes": _named("Events that come only as the outcome of an action.", event, DOTTED),
         "actions": _named("What a row can ask for.", action, DOTTED),
+        "owes": _named("What obligations are called in problems, by the names that acquires: and releases: use.", _object("An obligation.", {
+            "what": _text("What is owed, with its article: the final response."),
+            "fix": _text("How a table settles it."),
+        }, ("what", "fix")), ""),
         "predicates": _named("Pure functions that guards may call.", _object("A predicate.", {
             "doc": _text("When it holds."),
             "parameters": _list(_type(TABLE_KINDS), "The types of its arguments."),
@@ -311,7 +317,7 @@ def _object(doc: str, properties: Schema, required: Iterable[str] = ()) -> Schem
 def _named(doc: str, item: Schema, pattern: str = IDENTIFIER) -> Schema:
     return {
         "type": "object", "description": doc,
-        "propertyNames": {"pattern": pattern}, "additionalProperties": item,
+        **({"propertyNames": {"pattern": pattern}} if pattern else {}), "additionalProperties": item,
     }  # fmt: skip
 
 

@@ -178,6 +178,6 @@ _NAMES = {
     "^[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)*$": "names of tables are lower-case words joined by «/»: leg/uas",
     "^[a-z][a-z0-9_]*(\\.[a-z0-9_]+)*$": "names are lower-case words joined by dots: uas.early.cancel",
     "^[a-z][a-z0-9_]*\\*?(\\.([a-z0-9_]+|\\*))*$":
-        "events are lower-case words joined by dots: sip.bye, timer.resend, b.answered, after «user.*» in refusals",
+        "events are lower-case words joined by dots: door.opened, timer.resend, b.answered, after «user.*» in refusals",
     "^[a-z][a-z0-9_]*\\*?$": "a child's name is a lower-case word, with a * at its end for a set: b, b*",
 }  # fmt: skip

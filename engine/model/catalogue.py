@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class ActionSpec:
     releases: tuple[str, ...]
     sends: str | None
     position: Position
+    takes_over: tuple[str, ...] = ()
+    """Parameters that hold a handle: what is owed to it is owed by what this action opens from then on."""
     open_ended: bool = False
     """The other side may keep its last outcome back as long as it likes."""
     hurries: tuple[str, ...] = ()
@@ -67,16 +69,28 @@ class EventSpec:
     releases: tuple[str, ...]
     doc: str
     position: Position
+    command: bool = False
+    """Somebody asks for something and is told where it is refused: the event of an interface of ``commands``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A named set of events that machines may receive."""
+    """A named set of events that machines may receive. ``commands``: an owner's, which rows may refuse."""
 
     name: str
     doc: str
     events: Mapping[str, EventSpec]
     position: Position
+    commands: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """In words: what is owed, and how a table settles it. ``name`` is as ``acquires`` writes it."""
+
+    name: str
+    what: str
+    fix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +114,8 @@ class Catalogue:
     predicates: Mapping[str, Predicate]
     config: Mapping[str, Parameter]
     """What ``$config.<name>`` may name."""
+    owes: Mapping[str, Obligation] = field(default_factory=dict)
+    """The obligations that have words of their own, by name."""
 
     def check_setting(self, name: str, value: object) -> str | None:
         """What is wrong with a value (durations: seconds) for the setting ``name``; None where nothing is."""

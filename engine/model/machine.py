@@ -213,7 +213,9 @@ class Event:
     doc: str
     source: EventSource
     of: str = ""
-    """The timer, the row, or the child's name that the event belongs to."""
+    """The timer, the row, the child's name or the interface that the event belongs to."""
+    command: bool = False
+    """Somebody asks for something, and is told where a row refuses it."""
 
 
 # --------------------------------------------------------------------------- catalogue

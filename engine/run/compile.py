@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import ast
 import linecache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from calltable.engine.model import expressions as x
 from calltable.engine.model.precedence import cells as resolve_cells
+from calltable.engine.run.given import refuse_async
 from calltable.engine.run.program import ROW, Arm, CompiledMachine, RandomDelay, RowCode
 from calltable.engine.run.session import Session, session_class
 
@@ -39,8 +41,10 @@ def compile_machine(
 ) -> CompiledMachine:
     """Compile a checked machine. ``config`` gives every ``$config`` name the machine uses.
 
-    Raises KeyError naming a configuration value or predicate that is missing.
+    Raises KeyError naming a configuration value or predicate that is missing, and TypeError naming a predicate that is an async function.
     """
+    for name, function in (predicates or {}).items():
+        refuse_async(function, f"predicate {name}")
     compiled = CompiledMachine(model)
     compiled.session = session_class(compiled)
     writer = _Writer(model, config, predicates or {}, compiled.rows)
@@ -80,6 +84,13 @@ def _member(values: tuple[str, ...], name: str) -> Callable[[Any], Any]:
         raise ValueError(msg)
 
     return check
+
+
+def _frozen(value: Any) -> Any:
+    """A constant that every step of every session is given: nobody may change it."""
+    if type(value) is dict:
+        return MappingProxyType({key: _frozen(one) for key, one in value.items()})
+    return tuple(map(_frozen, value)) if type(value) is tuple else value
 
 
 _SCALARS: dict[str, type] = {"bool": bool, "int": int, "string": str, "uri": str, "duration": float}
@@ -218,7 +229,7 @@ class _Writer:
         ]
         if all(isinstance(node, x.Literal | x.Config | x.Mapping | x.Between)
                for value in dynamic for node in x.walk(value)):
-            return self._constant(eval(f"({text})", self._names))  # noqa: S307 - our own text, constants only
+            return self._constant(_frozen(eval(f"({text})", self._names)))  # noqa: S307 - our own text, constants only
         return f"({text})"
 
     def _assigned(self, name: str, value: x.Expression, fields: Mapping[str, Type]) -> str:

@@ -14,12 +14,14 @@ own ``engine.failed`` row, and no other; one in an observer or an owner is logge
 from __future__ import annotations
 
 import logging
+from _thread import get_ident
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.model.machine import FAILED, STARTED
 from calltable.engine.run.children import NOBODY
 from calltable.engine.run.commit import Armed, Commits
+from calltable.engine.run.given import check_parameters
 from calltable.engine.run.program import DEFER, REFUSE, ROW, RandomDelay, RowCode
 from calltable.engine.run.records import (
     ENDED,
@@ -94,8 +96,11 @@ class Executor(Commits):
               **parameters: Any) -> Session:
         """Start a root session of ``machine``; its ``engine.started`` carries ``parameters``.
 
-        Raises LookupError for an unknown machine.
+        Raises LookupError for an unknown machine, and ValueError for parameters that it does not declare, or of another type.
         """
+        known = self.machines.get(machine)
+        if known is not None:
+            check_parameters(known.model, parameters)
         session = self.create(machine, owner, name, context=context)
         self.dispatch(session, STARTED, parameters)
         return session
@@ -105,7 +110,10 @@ class Executor(Commits):
         """Give a session an event from outside and carry everything through that follows from it.
 
         ``change`` is what the event makes of the session's value. From inside a step (a handler, an observer) the event is queued instead.
+        Raises RuntimeError in another thread than the one that used the executor first.
         """
+        if get_ident() != self._thread:
+            self._enter_thread()
         if self._draining:
             self._queue.append((session, event, payload, None, change))
             return QUEUED
@@ -126,6 +134,8 @@ class Executor(Commits):
 
     def post(self, session: Session, event: str, payload: Mapping[str, Any] = NOTHING, change: Change | None = None) -> None:
         """Give a session an event without asking what became of it: an outcome, a child's publication."""
+        if get_ident() != self._thread:
+            self._enter_thread()
         if self._draining:
             self._queue.append((session, event, payload, None, change))
         else:

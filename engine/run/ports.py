@@ -3,7 +3,7 @@
 ``Scheduler`` is a clock that wakes the executor. ``Queue`` is the executor as owners and actions see it: a place for events,
 counters, and the moment of the step under way. Both are protocols, so that nothing here knows a session, let alone a socket.
 
-A session has a ``value``: the adapter's own, immutable (for SIP the dialog), None until something sets it. It is part of the session's
+A session has a ``value``: the adapter's own, immutable (a dialog, for example), None until something sets it. It is part of the session's
 record and changes in two ways only, so that it is never ahead of or behind what the store holds:
 
 * An event brings a ``Change``: a function of the value, because the value may have moved on by the time the event is taken. What it

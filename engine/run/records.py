@@ -7,10 +7,11 @@ engine: other sessions are named by their keys, timers by the seconds that they 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 HISTORY = 50
 """How many receipts a session keeps."""
@@ -120,13 +121,13 @@ class Record(NamedTuple):
 def plain(value: Any, encode: Callable[[Any], Any] | None = None, where: str = "record") -> Any:
     """A record, or a value in one, as what JSON can hold: dictionaries, lists, strings, numbers, booleans, None.
 
-    ``encode`` writes down what is of another kind (for SIP, a message). Raises TypeError saying where a value stands that cannot be written.
+    ``encode`` writes down what is of another kind (a message, for example). Raises TypeError saying where a value stands that cannot be written.
     """
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, Record | ChildRecord | TimerRecord | DeferredRecord):
         return {name: plain(one, encode, f"{where}.{name}") for name, one in value._asdict().items()}
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 msg = f"{where}: the key {key!r} is no string"

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import random
+from _thread import get_ident
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from calltable.engine.model.machine import STARTED
 from calltable.engine.run.children import NOBODY, Children
+from calltable.engine.run.given import refuse_async
 from calltable.engine.run.recording import record_of
 from calltable.engine.run.session import Owner, Session
 from calltable.engine.run.store import MemoryStore
@@ -80,6 +82,8 @@ class Registry(ABC):
         self._queue: deque[tuple[Session, str, Mapping[str, Any], Session | None, Change | None]] = deque()
         self._lost: list[tuple[Session, str, Mapping[str, Any], str]] = []
         self._number = 0
+        self._thread = 0
+        """The thread that everything happens in: the first one that makes a session or gives an event."""
         self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Callable[[], object]]] = {}
         """Sessions whose store is at work, for which event, and what is done when it has answered."""
         self._answer = self._answered
@@ -89,11 +93,22 @@ class Registry(ABC):
         """The moment of the step under way, or of the last one: seconds of the scheduler's clock."""
         return self.alarms.now
 
+    def _enter_thread(self) -> None:
+        """Take the thread that is running for the executor's own, or raise RuntimeError where it has another."""
+        if self._thread:
+            msg = (
+                f"the executor belongs to thread {self._thread}, and thread {get_ident()} gives it an event: nothing here is locked; "
+                "use loop.call_soon_threadsafe"
+            )
+            raise RuntimeError(msg)
+        self._thread = get_ident()
+
     # -- machines
     def add(self, *machines: CompiledMachine) -> None:
         """Let new sessions run these machines; running ones keep theirs.
 
-        Raises LookupError naming an action that no handler carries out, or whose parameter would hide what it draws: nothing is added then.
+        Raises LookupError naming an action that no handler carries out, or whose parameter would hide what it draws, and TypeError where its
+        handler is an async function: nothing is added then.
         """
         for machine in machines:
             for row in machine.model.rows.values():
@@ -101,6 +116,7 @@ class Registry(ABC):
                     if action.name not in self.handlers:
                         msg = f"{action.position}: no adapter carries out {action.name} (row {row.id})"
                         raise LookupError(msg)
+                    refuse_async(self.handlers[action.name], f"{action.position}: the handler of {action.name} (row {row.id})")
                     if action.name in self.draws and "drawn" in action.parameters:
                         msg = (
                             f"{action.position}: {action.name} draws, and is given that as drawn, so it cannot have a parameter of that name "
@@ -117,6 +133,8 @@ class Registry(ABC):
         ``prefix`` is put before what it publishes to an owner that is a session; ``value`` is the adapter's first value. Raises
         LookupError for an unknown machine. A store that refuses it, or breaks, fails the session when it gets its first event.
         """
+        if get_ident() != self._thread:
+            self._enter_thread()
         session = self._make(machine, owner, name, prefix)
         session.context = context
         session.value = value

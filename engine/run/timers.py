@@ -44,7 +44,7 @@ class Timers:
     def seconds(self, delay: float | RandomDelay) -> float:
         """A duration in seconds; one that was left open is drawn from the executor's random source."""
         if type(delay) is RandomDelay:
-            # RFC 3261 §14.1: units of 10 ms
+            # in steps of 10 ms, which is what protocols ask of such waits
             return round(self._random.uniform(delay.low, delay.high), 2)
         return delay  # type: ignore[return-value]
 

@@ -47,6 +47,7 @@ catalogue: bench
 doc: A leg so small that only the step itself is measured.
 interfaces:
   user.bench:
+    commands: true
     doc: What drives it.
     events:
       user.hold: {doc: to and fro}

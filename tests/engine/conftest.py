@@ -49,6 +49,7 @@ config:
   low: {type: duration, default: 100ms}
 interfaces:
   user.small:
+    commands: true
     doc: What a test asks.
     events:
       user.go: {doc: go}

@@ -15,6 +15,7 @@ doc: What the phone of these tests knows.
 config: {patience: {type: duration, default: 4s, doc: how long a good-bye may take}}
 interfaces:
   user.phone:
+    commands: true
     doc: The person.
     events:
       user.hangup: {must_take: true, doc: end it}

@@ -216,6 +216,7 @@ def tables(draw) -> dict[str, str]:
             **KID_INTERFACE,
             "user.random": {
                 "doc": "What happens.",
+                "commands": True,
                 "events": {
                     name: {"fields": {one: type_text(*kind) for one, kind in fields.items()}} for name, fields in events.items()
                 },

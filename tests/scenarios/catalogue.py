@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "liveness", "strangers", "transactions", "transactions_other", "addresses", "forks", "names_of_dialogs", "lenient", "unneeded", "streams", "basic", "rfc5407", "rfc5407_established", "rfc5407_glare", "races", "bridge", "bridge_within", "hygiene", "legs", "invitations",
-    "failures",
+    "failures", "phones",
 )  # fmt: skip
 
 

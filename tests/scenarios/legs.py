@@ -36,7 +36,7 @@ def refused(call: AgentCall, *commands: str) -> None:
     before = call.state
     for command in commands:
         with pytest.raises(Refused) as caught:
-            call.tell(command, **fields[command])
+            call.command(command, fields[command])
         assert caught.value.state == before
         assert caught.value.reason
     assert call.state == before
@@ -132,7 +132,7 @@ def idle_legs(sim: Simulation) -> None:
     for machine in ("leg/uac", "leg/uas"):
         for how in ("hangup", "forgotten"):
             call = AgentCall(alice, manual=True, placed=True)
-            call.session = executor.create(machine, call)
+            call.adopt(executor.create(machine, call))
             refused(call, "user.progress", "user.answer", "user.acknowledge", "user.reinvite")
             if how == "hangup":
                 call.hangup()

@@ -224,14 +224,14 @@ def bye_is_answered_by_a_row(sim: Simulation) -> None:
 @scenario("race: a reload changes calls that are running", "A call keeps the tables it began with; the next one has the new ones", slow=True)
 def reload_leaves_running_calls(sim: Simulation) -> None:
     alice, dialog, call = they_call(sim)
-    engine, machine = sim.engines["bob"], call.session.machine
+    engine, machine = sim.engines["bob"], call.leg.machine
     engine.tables = configured(undecided=5.0)
     engine.run()
     second = alice.call("bob")
     second.request("INVITE", body=OFFER)
     second.ack(alice.expect(480, within=6))
     assert call.state == "incoming"
-    assert call.session.machine is machine
+    assert call.leg.machine is machine
     call.answer()
     dialog.ack(alice.expect(200))
     sim.run(0.1)

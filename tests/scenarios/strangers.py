@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from calltable.limits import Plan
+from calltable.adapters.sip.core.trust import Trust
+from calltable.adapters.sip.message.message import Message
+from calltable.limits import Plan, networks
 from calltable.simulation import Simulation
 from calltable.simulation.rawpeers import RawCall, RawPeer
 from tests.scenarios.catalogue import scenario
@@ -130,3 +132,49 @@ def max_forwards_cut(sim: Simulation) -> None:
         bridge.b.respond(info, 200)
     sim.run(0.1)
     bridge.hangup()
+
+
+IDENTITY = (("P-Asserted-Identity", "<sip:boss@example.com>"), ("P-Preferred-Identity", "<sip:boss@example.com>"), ("Remote-Party-ID", "<sip:boss@example.com>"))
+NAMES = tuple(name for name, _ in IDENTITY)
+
+
+def stated(message: Message) -> list[str]:
+    return [name for name in NAMES if message.get(name) is not None]
+
+
+@scenario("RFC 3325 §5", "Statements of identity pass from those who are trusted, in requests and responses; from others they are taken out")
+def identity_of_the_trusted(sim: Simulation) -> None:
+    sim.b2bua(trust=Trust(networks(["10.0.0.2/32"])))
+    alice, bob = sim.peer("alice"), sim.peer("bob")  # 10.0.0.2 and 10.0.0.3
+    for caller, callee, passes in ((alice, bob, True), (bob, alice, False)):
+        call = caller.call("b2bua", sim.uri("b2bua", callee.name))
+        call.request("INVITE", body=OFFER, headers=IDENTITY)
+        invite = callee.expect_request("INVITE")
+        assert stated(invite) == (list(NAMES) if passes else [])
+        callee.respond(invite, 200, to_tag="x", body=ANSWER, headers=IDENTITY)
+        success = caller.expect_response(200, "INVITE")
+        assert stated(success) == ([] if passes else list(NAMES))
+        call.ack(success)
+        callee.expect("ACK")
+        call.request("INFO", headers=IDENTITY)
+        info = callee.expect_request("INFO")
+        assert stated(info) == (list(NAMES) if passes else [])
+        callee.respond(info, 200)
+        caller.expect(200, "INFO")
+        call.request("BYE")
+        caller.expect(200, "BYE")
+        callee.respond(callee.expect_request("BYE"), 200)
+
+
+@scenario("RFC 3325 §7", "Privacy: id, and the other side is not trusted: the identity stays behind, and the wish passes")
+def identity_withheld(sim: Simulation) -> None:
+    sim.b2bua(trust=Trust(networks(["10.0.0.2/32", "10.0.0.4/32"])))
+    alice, bob, carol = sim.peer("alice"), sim.peer("bob"), sim.peer("carol")
+    for callee, privacy, shown in ((bob, "header;id", []), (bob, "none", ["P-Asserted-Identity"]), (carol, "id", ["P-Asserted-Identity"])):
+        call = alice.call("b2bua", sim.uri("b2bua", callee.name))
+        call.request("INVITE", body=OFFER, headers=(IDENTITY[0], ("Privacy", privacy)))
+        invite = callee.expect_request("INVITE")
+        assert stated(invite) == shown
+        assert invite.get("privacy") == privacy
+        callee.respond(invite, 486, to_tag="x")
+        call.ack(alice.expect_response(486))

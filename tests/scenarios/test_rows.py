@@ -22,6 +22,7 @@ OUT_OF_REACH = {
     "leg/uas: leg.reinviting.glare_over": "as the row says: no re-INVITE starts while the glare timer runs",
     "leg/uas: uas.idle.bye": NO_DIALOG,
     "leg/uas: uas.idle.requests": NO_DIALOG,
+    "phone/caller: caller.answered.late": "a leg that is up or hanging up does not say again that it was answered",
 }
 """Rows that totality asks for and no sequence of messages reaches, each with the reason."""
 

@@ -122,10 +122,10 @@ def test_what_cannot_be_is_told(capsys, arguments, told):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["call", "sip:bob@127.0.0.1", "--duration", "long"], "'long' is no time: write seconds, or 500ms, 2.1s, 3m, 1h"),
-        (["answer", "--calls", "0"], "'0' is no number of calls: give 1 or more"),
-        (["answer", "--after", "-5s"], "'-5s' is no time: write seconds, or 500ms, 2.1s, 3m, 1h"),
-        (["answer", "--reject", "200"], "'200' refuses nothing: give a status from 300 to 699"),
+        (["call", "sip:bob@127.0.0.1", "--duration", "long"], "invalid time 'long': write seconds, or 500ms, 2.1s, 3m, 1h"),
+        (["answer", "--calls", "0"], "invalid number of calls '0': give 1 or more"),
+        (["answer", "--after", "-5s"], "invalid time '-5s': write seconds, or 500ms, 2.1s, 3m, 1h"),
+        (["answer", "--reject", "200"], "invalid status '200' for a rejection: give 300 to 699"),
         (["answer", "--listen", "5060"], "'5060' is no listener address"),
     ],
 )

@@ -56,9 +56,9 @@ def test_a_failing_call_is_drawn_and_the_exit_code_is_1(tmp_path: Path, capsys: 
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    (["--loss", "2"], "'2' is no share"),
-    (["--calls", "0"], "'0' is no number of calls"),
-    (["--calls", "many"], "'many' is no number of calls"),
+    (["--loss", "2"], "invalid share '2'"),
+    (["--calls", "0"], "invalid number of calls '0'"),
+    (["--calls", "many"], "invalid number of calls 'many'"),
 ])  # fmt: skip
 def test_nonsense_is_refused(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit) as caught:

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
-        "answer", help="wait for calls and take them, without media",
-        description="Wait for calls, ring, and answer (or refuse) them, without media. Ctrl-C hangs up and ends.",
+        "answer", help="wait for calls and answer them, without media",
+        description="Wait for calls, ring, and answer (or reject) them, without media. Ctrl-C hangs up and ends.",
     )  # fmt: skip
-    parser.add_argument("--after", metavar="TIME", type=seconds, default=1.0, help="ring so long; default: 1s")
-    parser.add_argument("--reject", metavar="STATUS", type=status, help="refuse with this status instead, such as 486")
-    parser.add_argument("--hangup-after", metavar="TIME", type=seconds, help="hang up so long after the answer")
-    parser.add_argument("--calls", metavar="N", type=count, help="end after so many calls; default: never")
+    parser.add_argument("--after", metavar="TIME", type=seconds, default=1.0, help="how long to ring; default: 1s")
+    parser.add_argument("--reject", metavar="STATUS", type=status, help="reject with this status instead, such as 486")
+    parser.add_argument("--hangup-after", metavar="TIME", type=seconds, help="hang up this long after the answer")
+    parser.add_argument("--calls", metavar="N", type=count, help="stop after this many calls; default: never")
     options(parser, listen="where to listen; default: udp:0.0.0.0:5060 and tcp:0.0.0.0:5060")
     parser.set_defaults(run=run)
 

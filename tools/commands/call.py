@@ -38,13 +38,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "call", help="place a call without media", epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Place a call without media and show its states live. Ctrl-C hangs up. "
-        "Exit code 0 where the call was answered, 1 where it was not.",
+        "The exit code is 0 if the call was answered, 1 if not.",
     )  # fmt: skip
-    parser.add_argument("uri", help="who is called: sip:user@host")
-    parser.add_argument("--from", metavar="URI", default="", dest="identity", help="who calls")
+    parser.add_argument("uri", help="the callee: sip:user@host")
+    parser.add_argument("--from", metavar="URI", default="", dest="identity", help="the caller")
     parser.add_argument("--via", metavar="URI", default="", help="send everything there: an outbound proxy")
-    parser.add_argument("--duration", metavar="TIME", type=seconds, help="hang up so long after the answer")
-    parser.add_argument("--hold", metavar="TIME", type=seconds, help="once answered, hold for so long, then resume")
+    parser.add_argument("--duration", metavar="TIME", type=seconds, help="hang up this long after the answer")
+    parser.add_argument("--hold", metavar="TIME", type=seconds, help="after the answer, hold for this long, then resume")
     parser.add_argument("--cancel-after", metavar="TIME", type=seconds, help="give up if nobody has answered by then")
     options(parser, listen="where to listen, such as udp:127.0.0.1:5070; default: any free port")
     parser.set_defaults(run=run)

@@ -38,19 +38,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = subparsers.add_parser(
         "check", help="check tables", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Check tables: names and types, holes and overlaps, dead rows, waiting for ever, what is owed; then every "
+        description="Check tables: names and types, holes and overlaps, dead rows, endless waits, obligations; then every "
         "order of events within bounds.",
     )  # fmt: skip
     parser.add_argument("paths", nargs="*", type=Path, metavar="FILE|DIR", help="tables; without any: the shipped ones")
     parser.add_argument("--overlay", action=Overlay, nargs="+", type=Path, default=[], metavar="FILE", dest="overlays",
-                        help="overlays to lay over the tables; may be repeated")  # fmt: skip
+                        help="overlays to apply to the tables; may be repeated")  # fmt: skip
     parser.set_defaults(more=[])
     parser.add_argument("--matrix", nargs="?", const="", metavar="TABLE",
                         help="draw state x event of the tables, or of one")  # fmt: skip
     parser.add_argument("--format", choices=("text", "json", "sarif", "github"), default="text",
                         help="how problems are printed (default: text)")  # fmt: skip
     parser.add_argument("--no-explore", action="store_false", dest="explore",
-                        help="leave out the explorer: the gates alone, in a fraction of a second")  # fmt: skip
+                        help="run the static checks alone, without the explorer: a fraction of a second")  # fmt: skip
     parser.add_argument("--quiet", "-q", action="store_true", help="print problems only")
     parser.set_defaults(run=run)
 

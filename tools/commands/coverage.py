@@ -1,4 +1,4 @@
-"""``calltable coverage``: which rows, guards and declared non-rows have been reached, and which not.
+"""``calltable coverage``: which rows, guards and explicit no-ops have been reached, and which have not.
 
 The files are what ``calltable serve --coverage``, ``calltable simulate --coverage`` and tests have counted
 (``engine/coverage.py``); several are added up.
@@ -31,16 +31,16 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = subparsers.add_parser(
         "coverage", help="which rows were reached",
-        description="Add up coverage files and show which rows, guards and declared non-rows were reached.",
+        description="Add up coverage files and show which rows, guards and explicit no-ops were reached.",
     )  # fmt: skip
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="written by --coverage of serve or simulate")
     parser.add_argument("--table", action="append", default=[], metavar="TABLE", help="this table only; may be repeated")
     parser.add_argument("--tables", action="append", type=Path, default=[], metavar="FILE|DIR",
-                        help="the tables it is held against (default: the shipped ones)")  # fmt: skip
+                        help="the tables to compare it with (default: the shipped ones)")  # fmt: skip
     parser.add_argument("--overlay", action="append", type=Path, default=[], metavar="FILE", dest="overlays")
     parser.add_argument("--all", action="store_true", help="list the rows that were reached too, with their counts")
     parser.add_argument("--cases", action="store_true", help="list the values that guards met")
-    parser.add_argument("--under", type=float, metavar="PERCENT", help="exit 1 where fewer rows were reached")
+    parser.add_argument("--under", type=float, metavar="PERCENT", help="exit with 1 if fewer rows were reached")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the sum to a file")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
     parser.set_defaults(run=run)
@@ -108,7 +108,7 @@ def report(measures: Sequence[Measure], *, reached: bool = False, cases: bool = 
         both = sum(row.id in one.held and row.id in one.failed for row in guards)
         parts = [
             _share("rows", len(one.rows("row")) - len(one.missing("row")), len(one.rows("row"))),
-            _share("non-rows", len(one.rows(*NOT_ROWS)) - len(one.missing(*NOT_ROWS)), len(one.rows(*NOT_ROWS))),
+            _share("no-ops", len(one.rows(*NOT_ROWS)) - len(one.missing(*NOT_ROWS)), len(one.rows(*NOT_ROWS))),
             _share("guards both ways", both, len(guards)),
             _share("states", len(one.states), len(one.machine.states)),
         ]

@@ -36,7 +36,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "demo", help="one call through a B2BUA here and now, drawn with its rows",
         description="Start a B2BUA and two user agents on this machine, place a call, and draw it; then keep serving.",
     )  # fmt: skip
-    parser.add_argument("--once", action="store_true", help="end after the call; 0 if it went as it should")
+    parser.add_argument("--once", action="store_true", help="stop after the call; exit code 0 if it went as it should")
     parser.add_argument("--listen", metavar="ADDRESS", type=address, action="append", default=[],
                         help="where the B2BUA listens; default: 127.0.0.1 and ::1, port 5060 or the next free one")  # fmt: skip
     parser.add_argument("--tables", metavar="PATH", action="append", type=Path, default=[],
@@ -89,7 +89,7 @@ async def show(options: argparse.Namespace, demo: Demo) -> int:
 
 
 def draw(demo: Demo, entries: list[Entry]) -> bool:
-    """RandomDelay a call; True if it was answered, and its BYE was answered too on both sides."""
+    """Draw a call; True if it was answered, and its BYE was answered too on both sides."""
     color = colours(sys.stdout)
     width = max(shutil.get_terminal_size((140, 40)).columns, 100)
     print(ladder_text(entries, width=width, color=color, names=demo.names), flush=True)

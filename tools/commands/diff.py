@@ -1,9 +1,9 @@
 """``calltable diff OLD NEW``: which rows changed, and which calls now go differently.
 
-Each side is a table file, a folder, an overlay (it is laid over the shipped tables), ``shipped``, or a git revision:
+Each side is a table file, a folder, an overlay (applied to the shipped tables), ``shipped``, or a git revision:
 ``REV:PATH`` as git writes it, or ``REV`` alone for the path that the other side names. The rows are compared by meaning
-(``engine/diff.py``); then both versions are run side by side, and the shortest sequences that end differently are
-printed step by step (``engine/lockstep.py``).
+(``engine/compare/diff.py``); then both versions are run side by side, and the shortest sequences that end differently are
+printed step by step (``engine/compare/lockstep.py``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 SHIPPED = "shipped"
 EXAMPLES = """\
 examples:
-  calltable diff shipped my-tables/            what a copied and edited folder changes
+  calltable diff shipped my-tables/            what an edited copy of the tables changes
   calltable diff shipped busy.yaml             what an overlay changes
   calltable diff HEAD~1:tables tables/         since the last commit
   calltable diff v1.2 tables/                  since a release
@@ -46,14 +46,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     import argparse as arguments  # noqa: PLC0415
 
     parser = subparsers.add_parser(
-        "diff", help="what a change of tables changes", epilog=EXAMPLES,
+        "diff", help="what a change to tables changes", epilog=EXAMPLES,
         formatter_class=arguments.RawDescriptionHelpFormatter,
         description="Compare two versions of tables: rows by meaning, and the shortest calls that now go differently.",
     )  # fmt: skip
-    parser.add_argument("old", metavar="OLD", help="a file, a folder, an overlay, «shipped», or a git revision")
-    parser.add_argument("new", metavar="NEW", help="likewise")
+    parser.add_argument("old", metavar="OLD", help="a file, a folder, an overlay, 'shipped', or a git revision")
+    parser.add_argument("new", metavar="NEW", help="the same")
     parser.add_argument("--overlay", action="append", default=[], metavar="FILE", dest="overlays",
-                        help="an overlay to lay over both sides; may be repeated")  # fmt: skip
+                        help="an overlay to apply to both sides; may be repeated")  # fmt: skip
     parser.add_argument("--table", metavar="TABLE", help="compare this table only")
     parser.add_argument("--most", type=int, default=5, metavar="N", help="sequences to show for one table (default: 5)")
     parser.add_argument("--rows", action="store_true", help="compare rows only; do not run the tables")

@@ -47,17 +47,17 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )  # fmt: skip
     parser.add_argument("paths", nargs="*", type=Path, metavar="FILE|DIR", help="tables; without any: the shipped ones")
     parser.add_argument("--overlay", action=Overlay, nargs="+", type=Path, default=[], metavar="FILE", dest="overlays",
-                        help="overlays to lay over the tables; may be repeated")  # fmt: skip
+                        help="overlays to apply to the tables; may be repeated")  # fmt: skip
     parser.set_defaults(more=[])
     parser.add_argument("--profile", choices=("quick", "full"), default="quick", help="how wide the bounds are (default: quick)")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="only this composition; may be repeated")
     parser.add_argument("--list", action="store_true", help="list the compositions with their bounds")
     parser.add_argument("--properties", action="append", type=Path, default=[], metavar="FILE",
-                        help="a YAML file of properties to hold the tables to; may be repeated")  # fmt: skip
+                        help="a YAML file of properties that must hold; may be repeated")  # fmt: skip
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         help="write the ladder of a violation: .html, .mmd (Mermaid) or text")  # fmt: skip
     parser.add_argument("--write-test", type=Path, metavar="FILE", help="write the violation as a pytest file")
-    parser.add_argument("--mutate", action="store_true", help="break the tables one place at a time; what is noticed?")
+    parser.add_argument("--mutate", action="store_true", help="mutation testing: break the tables one place at a time, and count what is caught")
     parser.add_argument("--table", action="append", default=[], metavar="NAME", help="with --mutate: only this table")
     parser.add_argument("--sample", type=int, default=0, metavar="N", help="with --mutate: only N of the mutants")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="with --sample: which (default: 1)")
@@ -222,7 +222,7 @@ def unexplored(name: str) -> str:
 
 def entries(found: Explored) -> list[Entry]:
     """A trace as the records that ladders are drawn from; every line a millisecond after the one before."""
-    from calltable.engine.explore.trace import lines  # noqa: PLC0415
+    from calltable.adapters.sip.explore.trace import lines  # noqa: PLC0415
 
     made = []
     for number, line in enumerate(lines(found.system, found.result.trace)):
@@ -235,7 +235,7 @@ def entries(found: Explored) -> list[Entry]:
 
 def mermaid(found: Explored) -> str:
     """A trace as a Mermaid sequence diagram."""
-    from calltable.engine.explore.trace import lines  # noqa: PLC0415
+    from calltable.adapters.sip.explore.trace import lines  # noqa: PLC0415
 
     parties = [element.name for element in found.system.elements]
     text = ["sequenceDiagram", *(f"    participant {name}" for name in parties)]

@@ -25,7 +25,7 @@ def report(library: Library, options: argparse.Namespace) -> int:
 
     Raises UsageError for tables that do not exist or are not clean to begin with.
     """
-    from calltable.adapters.sip.explore.compositions import COMPOSITIONS  # noqa: PLC0415
+    from calltable.adapters.sip.explore.compositions import COMPOSITIONS, EXTRA  # noqa: PLC0415
     from calltable.engine.check.check import check  # noqa: PLC0415 - `--help` needs none of it
     from calltable.engine.explore.mutate import judged, mutants  # noqa: PLC0415
 
@@ -34,7 +34,7 @@ def report(library: Library, options: argparse.Namespace) -> int:
             raise UsageError(f"no table {name}; there are {', '.join(sorted(library.machines))}")
     if check(library):
         raise UsageError("the tables have problems as they are: see `calltable check`")
-    chosen = list(mutants(library, options.table))
+    chosen = list(mutants(library, options.table, EXTRA))
     total = len(chosen)
     if options.sample and options.sample < total:
         picked = set(random.Random(options.seed).sample(range(total), options.sample))

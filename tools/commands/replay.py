@@ -35,9 +35,9 @@ examples:
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
-        "replay", help="walk the tables with captured calls", epilog=EXAMPLES,
+        "replay", help="run captured calls through the tables", epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Walk the tables with the calls of a trace, a packet capture (pcap, pcapng) or HEP3 packets.",
+        description="Run the calls of a trace, a packet capture (pcap, pcapng) or HEP3 packets through the tables.",
     )  # fmt: skip
     parser.add_argument("file", type=Path, metavar="FILE")
     shared(parser)
@@ -53,7 +53,7 @@ def shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--table", action="append", default=[], metavar="MACHINE|FILE|DIR", dest="tables",
                         help="the machine at the top (default: as the call shows), or tables instead of the shipped ones")  # fmt: skip
     parser.add_argument("--overlay", action="append", type=Path, default=[], metavar="FILE", dest="overlays",
-                        help="an overlay to lay over the tables; may be repeated")  # fmt: skip
+                        help="an overlay to apply to the tables; may be repeated")  # fmt: skip
     parser.add_argument("--local", action="append", default=[], metavar="ADDRESS",
                         help="our side in a capture, as udp:192.0.2.1:5060 (default: as the capture shows)")  # fmt: skip
 

@@ -55,7 +55,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--tables", metavar="PATH", action="append", type=Path, default=[],
                         help="a table, or a folder of them, in place of the shipped ones of the same names")  # fmt: skip
     parser.add_argument("--overlay", metavar="FILE", action="append", type=Path, default=[], help="one more overlay")
-    parser.add_argument("--drain", metavar="TIME", type=seconds, help="calls may go on so long after SIGTERM; default: 30s")
+    parser.add_argument("--drain", metavar="TIME", type=seconds, help="how long calls may continue after SIGTERM; default: 30s")
     parser.add_argument("--log-level", choices=LEVELS, help="default: info")
     parser.add_argument("--log-format", choices=FORMATS, help="default: text")
     parser.add_argument("--trace", metavar="FILE", type=Path, help="write every message and step there, for calltable ladder")

@@ -55,7 +55,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--batch", type=count, default=20, metavar="N", help="calls that overlap in time (default: 20)")
     parser.add_argument("--tables", type=Path, action="append", metavar="FILE|DIR", help="instead of the shipped tables")
     parser.add_argument("--overlay", type=Path, action="append", default=[], metavar="FILE", dest="overlays",
-                        help="an overlay to lay over the tables; may be repeated")  # fmt: skip
+                        help="an overlay to apply to the tables; may be repeated")  # fmt: skip
     parser.add_argument("--reload", action="store_true", help="let the B2BUA reload its tables amid the calls of each batch")
     parser.add_argument("--rows", action="store_true", help="say which rows no call reached (slower)")
     parser.add_argument("--coverage", metavar="FILE", help="add what was reached to a file, for `calltable coverage` (slower)")
@@ -166,5 +166,5 @@ def _share(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share: give a number from 0 to 1")
+        raise argparse.ArgumentTypeError(f"invalid share {text!r}: give a number from 0 to 1")
     return value

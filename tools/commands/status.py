@@ -19,8 +19,8 @@ VARIABLE = "CALLTABLE_CONTROL"
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
-        "status", help="what a running server has alive",
-        description="Print what a running server has alive: calls, sessions, timers, transactions, dialogs, and counters.",
+        "status", help="the calls, sessions and counters of a running server",
+        description="Print the calls, sessions, timers, transactions, dialogs and counters of a running server.",
     )  # fmt: skip
     parser.add_argument("--control", metavar="SOCKET", type=Path,
                         help=f"the server's control socket; default: the environment's {VARIABLE}")  # fmt: skip

@@ -34,13 +34,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     """Add the command."""
     parser = subparsers.add_parser(
         "why", help="why a call went as it went", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Tell for each step of a call which row was taken, what its guards met, and what stopped other rows.",
+        description="Show for each step of a call which row handled it, which values its guards met, and what stopped other rows.",
     )  # fmt: skip
     parser.add_argument("call", metavar="CALL", help="the call's number in the file, or a Call-ID")
     parser.add_argument("message", nargs="?", metavar="MESSAGE",
-                        help="a message that came in, by its number or its name (BYE, «200 (INVITE)», 180)")  # fmt: skip
+                        help="a received message, by its number or its name (BYE, '200 (INVITE)', 180)")  # fmt: skip
     parser.add_argument("--trace", type=Path, required=True, metavar="FILE", help="a trace, a packet capture, or HEP3 packets")
-    parser.add_argument("--row", metavar="ROW", help="tell about this row only: why it was taken, or why not")
+    parser.add_argument("--row", metavar="ROW", help="explain this row only: why it handled an event, or why not")
     shared(parser)
     parser.set_defaults(run=run)
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import random
 
     from calltable.adapters.sip.core.admission import Admission, Source
+    from calltable.adapters.sip.core.trust import Trust
     from calltable.adapters.sip.transaction.server import ServerTransaction
     from calltable.adapters.sip.transport.interface import Flow, Transport
     from calltable.engine.run.executor import Executor
@@ -59,7 +60,8 @@ class Stack:
     """One SIP element on one transport.
 
     ``rng`` makes tags, branches and Call-IDs; inject a seeded one for simulations, the default cannot be guessed.
-    ``admission`` says who may ask how much; without it nobody is refused anything for that.
+    ``admission`` says who may ask how much; without it nobody is refused anything for that. ``trust`` says whose statements of identity pass;
+    without it all do.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Stack:
         application: Application | None = None,
         screening: Screening | None = None,
         admission: Admission | None = None,
+        trust: Trust | None = None,
         rng: random.Random | None = None,
         host: str = "",
         bounds: Bounds | None = None,
@@ -88,6 +91,7 @@ class Stack:
         self.legs = Legs(executor, self.sender, self.transactions, Failover(self.sender, self.transactions), self.bounds)
         self.gate = None if admission is None else Gate(admission, self.transactions, self.legs)
         self.sender.meter = admission
+        self.trust = self.sender.trust = trust
         if admission is not None:
             admission.counters = self.counters
         self.settling = Settling(executor, self.transactions, self.legs)
@@ -130,6 +134,8 @@ class Stack:
             return
         if self.tracers:
             self.sender.trace("in", message, local, source, "")
+        if self.trust is not None:
+            self.trust.came(message, source)
         if isinstance(message, Response):
             if not self.sender.wrote(message.via.sent_by) or not self.transactions.response(message):  # §18.1.2
                 self.counters["stray responses"] += 1

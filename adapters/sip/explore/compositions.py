@@ -71,6 +71,9 @@ THROUGH = (
 
 _calls = partial(Composition, properties=CallInvariants)
 
+EXTRA = {"leg": "sip.bye", "transaction": "sip.retransmit"}
+"""The send that a mutant adds to rows that have none, by the table's folder."""
+
 COMPOSITIONS = (
     _calls(
         "call", "A UAC calls a UAS, nothing is lost.", (CALLER, CALLEE), DIRECT, LEGS,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
 
-    from calltable.adapters.sip.message.message import Request, Response
+    from calltable.adapters.sip.message.message import Message, Request, Response
     from calltable.adapters.sip.transport.address import Address
     from calltable.adapters.sip.transport.interface import Flow, Transport
 
@@ -52,6 +52,13 @@ class Meter(Protocol):
         """Whether this message, written as ``data``, may leave now."""
 
 
+class Discretion(Protocol):
+    """Who takes out of a message what its receiver is not to know."""
+
+    def leaves(self, message: Message, to: Address) -> None:
+        """This message is about to leave."""
+
+
 class Traced(NamedTuple):
     """A message on the wire, for logs and ladders. ``row`` is what sent it; what it leads to follows."""
 
@@ -79,6 +86,7 @@ class Sender:
         self.tracers: list[Callable[[Traced], None]] = []
         self.meter: Meter | None = None
         """Asked before each message, where there is one; what it says no to is not sent."""
+        self.trust: Discretion | None = None
         self._tokens = tokens
         self._host = host
         self._contacts: dict[Address, str] = {}
@@ -137,6 +145,8 @@ class Sender:
     def transmit(self, outgoing: Outgoing, row: str) -> None:
         """Put a message on the wire; ``row`` is what asks for it now."""
         message = outgoing.message
+        if self.trust is not None and not isinstance(message, Sent):
+            self.trust.leaves(message, outgoing.to)
         data = bytes(message)
         if self.meter is not None and not self.meter.may_send(outgoing, data):
             return

@@ -74,7 +74,7 @@ class Address(NamedTuple):
             message = f"{text!r}: {host!r} is no IP address; write it as in udp:127.0.0.1:5060 or udp:[::1]:5060"
             raise ValueError(message)
         if port_text and not (port_text.isascii() and port_text.isdigit() and int(port_text) <= _MAX_PORT):
-            message = f"{text!r}: {port_text!r} is no port; a port is a number from 0 (any free one) to {_MAX_PORT}"
+            message = f"{text!r}: invalid port {port_text!r} (0 to {_MAX_PORT}; 0 is any free port)"
             raise ValueError(message)
         return cls(transport, canonical, int(port_text) if port_text else default_port(transport))
 

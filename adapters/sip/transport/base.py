@@ -43,6 +43,8 @@ class SocketBase:
         self._listeners: list[Address] = []
         self._receiver: Receiver | None = None
         self._routes: dict[str, tuple[float, str | None]] = {}
+        self.full: dict[object, float] = {}
+        """Sockets that were not read empty at their last turn, and since when (loop time)."""
 
     @property
     def receiver(self) -> Receiver:
@@ -75,6 +77,10 @@ class SocketBase:
             method(*args)
         except Exception:  # noqa: BLE001 - logged there
             self.receiver_failed()
+
+    def behind(self) -> float:
+        """For how long, in seconds, some socket has not been read empty: what waits in it is as old as that."""
+        return self.loop.time() - min(self.full.values()) if self.full else 0.0
 
     def receiver_failed(self) -> None:
         """Note the exception being handled: a bug in the receiver must not stop the transport."""

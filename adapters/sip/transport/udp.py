@@ -85,6 +85,7 @@ class UdpListener:
             return
         self._writable()
         self.closed = True
+        self._hub.full.pop(self, None)
         self._hub.loop.remove_reader(self._socket.fileno())
         self._hub.loop.remove_writer(self._socket.fileno())
         self._socket.close()
@@ -109,7 +110,11 @@ class UdpListener:
                     hub.receiver_failed()
                 if self.closed:
                     break
+            else:
+                hub.full.setdefault(self, hub.loop.time())
         except (BlockingIOError, InterruptedError):
+            if hub.full:
+                hub.full.pop(self, None)
             if not count:
                 # Woken without a datagram: an ICMP error waits, and goes on waking us until it is read.
                 self._read_errors()

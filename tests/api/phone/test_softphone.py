@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from calltable.adapters.media.signalling import SignallingMedia
 from calltable.adapters.sip.message.parse import parse
 from calltable.assembly import Refused
 from calltable.phone.call import ALLOWED, CallFailed
@@ -151,7 +152,7 @@ def test_a_refused_command_raises_what_the_row_says_and_changes_nothing(world, a
     with pytest.raises(Refused, match=r"user\.reinvite refused in state early: the leg is not in a state to do this"):
         call.hold()
     assert call.state == "early"
-    assert not call.media.held
+    assert not call.session.variables["wanted"]
     with pytest.raises(Refused):
         bob.taken[0].send("INFO") if bob.taken[0].state == "incoming" else bob.taken[0].hold()
 
@@ -230,7 +231,7 @@ def test_hold_and_resume_are_re_invites_that_the_other_side_answers(world, alice
 
 def test_a_re_invite_that_fails_leaves_the_call_as_it_was(world, connected):
     mine, theirs = connected
-    theirs.media.answer = lambda *_: None  # bob's phone can take nothing any more
+    theirs.media.media.answer = lambda *_: None  # bob's phone can take nothing any more
     mine.hold()
     world.clock.advance(0.1)
     assert mine.event("reinvite_failed").code == 488
@@ -257,7 +258,7 @@ def test_requests_inside_a_call_are_answered(world, connected, method, code):
 
 def test_an_update_with_an_offer_is_answered_with_an_answer(world, connected):
     mine, _ = connected
-    mine.send("UPDATE", mine.media.offer("10.0.0.1"), "application/sdp")
+    mine.send("UPDATE", mine.media.media.offer("10.0.0.1"), "application/sdp")
     world.clock.advance(0.1)
     response = mine.event("response").fields["message"]
     assert response.status == 200
@@ -266,11 +267,9 @@ def test_an_update_with_an_offer_is_answered_with_an_answer(world, connected):
 
 def test_an_offer_without_a_codec_we_know_is_refused_with_488(world, alice, bob):
     bob.on_incoming = lambda call: call.answer()
-    real = alice.content
-    alice.content = lambda body=b"", kind=None: real(body.replace(b"RTP/AVP 0 8", b"RTP/SAVP 0 8"), kind)
 
     async def place():
-        await alice.call(BOB)
+        await alice.call(BOB, sdp=SignallingMedia(1).offer("10.0.0.1").replace(b"RTP/AVP 0 8", b"RTP/SAVP 0 8"))
 
     with pytest.raises(CallFailed, match="488 Not Acceptable Here"):
         world.awaited(place())

@@ -62,7 +62,8 @@ class Recording:
         return Capture("network", "pcap", [Captured(one.sent, one.source, one.destination, one.data) for one in packets])
 
     def rows(self) -> list[str]:
-        return [entry.row for entry in self.entries if entry.kind == "step" and entry.row]
+        """Without those of the phone above a leg: they are not walked."""
+        return [entry.row for entry in self.entries if entry.kind == "step" and entry.row and not entry.machine.startswith("phone/")]
 
 
 @lru_cache(maxsize=4)

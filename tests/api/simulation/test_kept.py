@@ -57,4 +57,4 @@ def test_every_record_of_a_busy_day_can_be_written_down_and_nothing_stays_behind
         store = engine.executor.store
         assert len(store) == 0, f"{name}: what has ended is forgotten"
         assert sum(store.machines.values()) > 300
-    assert store.machines.keys() <= {"leg/uac", "leg/uas", "b2bua/bridge"}
+    assert store.machines.keys() <= {"leg/uac", "leg/uas", "b2bua/bridge", "phone/caller", "phone/callee"}

@@ -83,7 +83,7 @@ def test_what_is_left_over_is_named_with_the_seed_and_the_messages():
         sim.finish()
     text = str(caught.value)
     assert "seed 'a seed'" in text
-    assert "alice: <leg/uac alice in active> is still there" in text
+    assert "alice: <leg/uac alice.leg in active> is still there" in text
     assert "bob: dialog " in text
     assert "INVITE sip:bob@10.0.0.2:5060" in text
 
@@ -155,7 +155,7 @@ def test_the_fixtures_of_the_plugin(pytester: pytest.Pytester):
     """)
     result = pytester.runpytest("--strict-markers", "-p", "no:cacheprovider")
     result.assert_outcomes(passed=3, failed=1, errors=1)
-    result.stdout.fnmatch_lines(["*SimulationError: seed 'leaky'*", "*leg/uac alice in active> is still there*"])
+    result.stdout.fnmatch_lines(["*SimulationError: seed 'leaky'*", "*leg/uac alice.leg in active> is still there*"])
 
 
 # --------------------------------------------------------------------------- random calls

@@ -17,6 +17,7 @@ from calltable.engine.language.load import load_tables
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import STARTED
 from calltable.engine.model.precedence import tiers
+from calltable.engine.run.compile import compile_machine
 from calltable.engine.run.executor import NOBODY, Executor
 from calltable.engine.run.interpret import step
 
@@ -165,15 +166,21 @@ def test_each_row_fires_where_it_stands(shipped, name, row):
 @pytest.mark.parametrize("name", MACHINES)
 def test_each_after_row_is_armed_in_its_state(shipped, name):
     """For each guard outcome, exactly the timers whose guards hold are armed."""
-    flow, machine = shipped.flows[name], shipped.machines[name]
+    flow = shipped.flows[name]
+    machines = {(): shipped.machines[name]}
     for state in flow.machine.states:
         waiting = [row for row in flow.machine.in_state(state) if row.after is not None]
         guards = [row.guard for row in waiting if row.guard is not None]
         found = subjects(guards, GuardTypes(flow.machine, flow.catalogue))
         armed = set()
         for values in valuations(found):
+            asked = list(zip((one.node for one in found), values, strict=True))
+            settings = tuple((node.name, value) for node, value in asked if isinstance(node, x.Config))
+            if settings not in machines:
+                machines[settings] = compile_machine(flow.machine, {**shipped.config, **dict(settings)})
+            machine = machines[settings]
             session = machine.session(1, "", "", NOBODY)
-            put(session, state, {s.node.name: v for s, v in zip(found, values, strict=True)}, {}, shipped.machines)
+            put(session, state, {node.name: value for node, value in asked if isinstance(node, x.Var)}, {}, shipped.machines)
             for event, delay in machine.after[state]:
                 seconds = delay(session)
                 if seconds is not None:

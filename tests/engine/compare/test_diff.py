@@ -14,6 +14,7 @@ catalogue: small
 config: {patience: {type: duration, default: 4s}}
 interfaces:
   user.phone:
+    commands: true
     events:
       user.hangup: {must_take: true}
       user.hold: {fields: {times: int}}

@@ -10,12 +10,12 @@ import pytest
 
 from calltable import Tables
 from calltable.adapters.sip.explore.compositions import COMPOSITIONS
+from calltable.adapters.sip.explore.trace import lines
 from calltable.engine.explore.assertions import read_properties
 from calltable.engine.explore.choices import Choices
 from calltable.engine.explore.explorer import build, compiled, explore
 from calltable.engine.explore.search import Graph, Told, unable
 from calltable.engine.explore.system import CAPACITY
-from calltable.engine.explore.trace import lines
 from calltable.engine.language.load import load_tables
 from calltable.engine.model.problems import TableError
 from calltable.simulation import shipped_tables

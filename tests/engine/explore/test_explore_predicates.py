@@ -8,9 +8,9 @@ import pytest
 
 from calltable import TableError, Tables
 from calltable.adapters.sip.explore.compositions import COMPOSITIONS
+from calltable.adapters.sip.explore.trace import lines
 from calltable.engine.explore.choices import Choices
 from calltable.engine.explore.explorer import compiled, explore
-from calltable.engine.explore.trace import lines
 from calltable.engine.language.load import load_tables
 from calltable.tools import UsageError
 from calltable.tools.commands.written import written

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from calltable.adapters.sip.explore.compositions import COMPOSITIONS
+from calltable.adapters.sip.explore.compositions import COMPOSITIONS, EXTRA
 from calltable.engine.explore.mutate import MISSED, UNCHANGED, Judge, mutants, tally
 from calltable.engine.language.load import load_tables
 from calltable.tools.commands.mutants import share, summary
@@ -25,7 +25,7 @@ def _judge(library):
 
 def mutant(library, machine, row, what):
     """The mutant of a row whose description begins with ``what``."""
-    return next(one for one in mutants(library, [machine]) if one.row == row and one.what.startswith(what))
+    return next(one for one in mutants(library, [machine], EXTRA) if one.row == row and one.what.startswith(what))
 
 
 def test_every_mutant_differs_from_its_table_in_one_row(library):
@@ -40,7 +40,7 @@ def test_every_mutant_differs_from_its_table_in_one_row(library):
 
 
 def test_there_are_mutants_of_every_kind(library):
-    kinds = Counter(one.kind for one in mutants(library))
+    kinds = Counter(one.kind for one in mutants(library, (), EXTRA))
     assert set(kinds) == {
         "delete row", "lose event", "drop action", "double action", "swap send", "add send", "drop publish", "drop set",
         "turn set", "negate guard", "drop guard", "stay", "wrong state",
@@ -76,7 +76,7 @@ def test_what_nobody_can_see_is_no_mistake(library, judge):
 
 @pytest.mark.slow
 def test_a_sample_reaches_the_target(library, judge):
-    every = list(mutants(library))
+    every = list(mutants(library, (), EXTRA))
     chosen = random.Random(5).sample(every, 40)
     verdicts = [judge.judge(one) for one in chosen]
     assert share(verdicts) >= 0.9, [str(one.mutant) for one in verdicts if one.why == MISSED]

@@ -21,6 +21,7 @@ calltable: 1
 catalogue: small
 interfaces:
   user.phone:
+    commands: true
     events:
       user.hangup: {must_take: true}
       user.hold: {fields: {times: int}}

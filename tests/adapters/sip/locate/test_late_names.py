@@ -66,7 +66,7 @@ def test_a_re_invite_withdrawn_while_its_name_is_looked_up_is_not_sent() -> None
     before = len(sim.packets())
     call.reinvite()
     sim.run(0.5)
-    call.tell("user.cancel")
+    call.command("user.cancel")
     sim.run(5)
     assert call.state == "active"
     assert call.last("reinvite_failed").fields["code"] == 487

@@ -42,8 +42,8 @@ def test_an_address_is_read_and_written(text, address):
         ("udp:[::1", r"write IPv6 as"),
         ("udp:[127.0.0.1]:5060", "no IP address"),
         ("udp:localhost:5060", "'localhost' is no IP address"),
-        ("udp:127.0.0.1:sip", "'sip' is no port"),
-        ("udp:127.0.0.1:65536", "'65536' is no port"),
+        ("udp:127.0.0.1:sip", "invalid port 'sip'"),
+        ("udp:127.0.0.1:65536", "invalid port '65536'"),
     ],
 )
 def test_a_wrong_address_is_explained(text, why):
@@ -119,6 +119,21 @@ def test_one_wake_up_reads_no_more_than_a_burst():
             turn()
             await d.until(lambda p: len(p.messages) == 10)
             assert 4 in turns
+
+    run(scenario())
+
+
+def test_a_socket_that_is_not_read_empty_is_behind_until_it_is():
+    async def scenario():
+        limits = Limits(udp_burst=4)
+        async with node("udp:127.0.0.1:0") as (caller, _), node("udp:127.0.0.1:0", limits=limits) as (callee, d):
+            assert callee.behind() == 0
+            for _ in range(10):
+                caller.send(b"x", callee.listeners[0])
+            await d.until(lambda p: len(p.messages) >= 4)
+            assert callee.behind() > 0
+            await d.until(lambda p: len(p.messages) == 10)
+            await turns_until(lambda: not callee.behind())
 
     run(scenario())
 
