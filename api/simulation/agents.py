@@ -215,7 +215,7 @@ class AgentCall(LegOwner):
         """Answer the latest request that was heard."""
         transaction = self.last("request").fields["transaction"]
         content = Content(body, None, (headers or {}).items())
-        self.command("user.respond", {"transaction": transaction.key, "code": code, "message": content})
+        self.command("user.respond", {"transaction": transaction, "code": code, "message": content})
 
     def reply(self, offer: bytes | None = None) -> bytes:
         """An answer that fits an offer, by default that of the other end: hold is answered with its counterpart (RFC 3264 §6.1)."""

@@ -181,11 +181,13 @@ def test_an_error_in_what_hears_a_2xx_acknowledges_and_hangs_up():
     dialog = RawCall.of(bob, invite, "alice")
     dialog.respond(invite, 180)
     sim.run(0.1)
-    class Faulty(type(call.session.value)):
+    leg = sim.engines["alice"].stack.legs.index.legs[f"{invite.call_id}|{invite.from_tag}"].session
+
+    class Faulty(type(leg.value)):
         def answered(self, response: Any) -> Any:
             raise IndexError("list index out of range")
 
-    call.session.value = Faulty(*call.session.value)
+    leg.value = Faulty(*leg.value)
     dialog.respond(invite, 200, body=ANSWER)
     bob.expect("ACK")
     dialog.respond(bob.expect_request("BYE"), 200)
