@@ -17,7 +17,7 @@ DEPENDENCIES := $(VENV)/.dependencies
 INSTALLED := $(VENV)/.installed-$(FILES)
 BENCH := $(VENV)/.bench
 
-.PHONY: help install run test check peers bench clean
+.PHONY: help install run test check peers bench fuzz clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,6 +42,9 @@ peers: # SIPp, baresip, Kamailio and tshark for the tests, by apt where there ar
 
 bench: $(INSTALLED) $(BENCH) ## the benchmarks, beside other libraries
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+fuzz: $(INSTALLED) ## a million broken messages at a B2BUA, and broken tables (ARGS='--messages N --seed S')
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -23,6 +23,7 @@ COMMANDS = {
     "check": "check tables: holes, overlaps, dead rows, endless waits, races",
     "coverage": "which rows have been reached by tests, a simulation or a day of traffic",
     "explore": "search every order of events within bounds, and draw what goes wrong",
+    "schema": "write a JSON Schema that completes your own tables in an editor",
     "diff": "what a change to tables changes: rows, and the calls that go differently",
     "demo": "one call through a B2BUA here and now, drawn with its rows",
     "serve": "run the B2BUA",

@@ -3,12 +3,15 @@
 One description serves both. Without a catalogue it says which keys exist and what may stand in them; the
 loader checks that shape first (``shape.py``) and names and types afterwards, with better words than a schema
 has. With a catalogue it also lists every action with its parameters, every event and every interface, each
-with its documentation, so that an editor completes them; that is what ``tables/schema`` ships.
+with its documentation, so that an editor completes them; that is what ``tables/schema`` ships. The shipped one leaves room
+for catalogues that it does not know: any interface, and actions whose first word no shipped action has. With the words of
+a user's tables (``words_of``; the command ``calltable schema``) it completes their states, events, variables and fields too.
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from calltable.engine.model.types import KINDS, TABLE_KINDS
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from calltable.engine.model.catalogue import ActionSpec, Catalogue, Parameter
+    from calltable.engine.model.machine import Machine
     from calltable.engine.model.types import Type
 
 Schema = dict[str, Any]
@@ -30,14 +34,53 @@ CHILD = "^[a-z][a-z0-9_]*\\*?$"
 FILE_KINDS = ("machine", "fragment", "overlay", "catalogue")
 """The key that says what a file holds; exactly one of them stands in it."""
 
-TYPE_NAMES = "kinds.py says more of a name that is no type"
-"""Marks the lists of type names: the loader leaves them to ``kinds.py``."""
+TYPE_NAMES = "types.py says more of a name that is no type"
+"""Marks the lists of type names: the loader leaves them to ``types.py``."""
 
 _ID = "https://calltable.dev/schema/table.schema.json"
 
 
-def table_schema(catalogue: Catalogue | None = None) -> Schema:
-    """The schema of any table file. Its ``$defs`` has one entry for each of ``FILE_KINDS``."""
+@dataclass(frozen=True)
+class Words:
+    """What tables of one folder name, each word with its documentation: an editor completes these."""
+
+    states: Mapping[str, str]
+    events: Mapping[str, str]
+    variables: Mapping[str, str]
+    publications: Mapping[str, str]
+    values: Mapping[str, str]
+    """``$variable``, ``$event.field`` and ``$config.setting``."""
+
+
+def words_of(machines: Iterable[Machine], catalogue: Catalogue) -> Words:
+    """The words of these machines."""
+    given = list(machines)
+    fields = {
+        f"$event.{name}": f"{kind}, a field of {event.name}" for one in given for event in one.events.values() for name, kind in event.fields.items()
+    }
+    variables = {name: f"{one.type}. {one.doc}".strip() for machine in given for name, one in machine.variables.items()}
+    return Words(
+        states={
+            **{name: one.doc for machine in given for name, one in machine.states.items()},
+            **{name: f"A group: {', '.join(one.states)}." for machine in given for name, one in machine.groups.items()},
+            "any": "All states that are not final.",
+        },
+        events={event.name: event.doc for machine in given for event in machine.events.values() if event.source != "after"},
+        variables=variables,
+        publications={name: ", ".join(f"{field}: {kind}" for field, kind in of.items()) for one in given for name, of in one.publishes.items()},
+        values={
+            **fields,
+            **{f"${name}": doc for name, doc in variables.items()},
+            **{f"$config.{name}": f"{one.type}. {one.doc}".strip() for name, one in catalogue.config.items()},
+        },
+    )
+
+
+def table_schema(catalogue: Catalogue | None = None, words: Words | None = None) -> Schema:
+    """The schema of any table file. Its ``$defs`` has one entry for each of ``FILE_KINDS``.
+
+    With ``words``, only what ``catalogue`` has passes; without them, there is room for other catalogues.
+    """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": _ID,
@@ -68,17 +111,18 @@ def table_schema(catalogue: Catalogue | None = None) -> Schema:
                 **{key: value for key, value in _common(catalogue).items() if key != "rows"},
             }, ("calltable", "overlay")),
             "catalogue": _catalogue(),
-            "row": _row(catalogue),
-            "action": _actions(catalogue),
-            "event": _events(catalogue),
+            "row": _row(catalogue, words),
+            "action": _actions(catalogue, open_=words is None),
+            "event": _events(catalogue, words),
+            **({"value": {"anyOf": [_choice(words.values, "A value from the event, a variable or a setting."), {}]}} if words else {}),
             "field": _type(TABLE_KINDS),
         },
     }  # fmt: skip
 
 
-def schema_text(catalogue: Catalogue) -> str:
-    """The schema as it is shipped: JSON, indented, ending with a newline."""
-    return json.dumps(table_schema(catalogue), indent=1, ensure_ascii=False) + "\n"
+def schema_text(catalogue: Catalogue, words: Words | None = None) -> str:
+    """The schema as it is written to a file: JSON, indented, ending with a newline."""
+    return json.dumps(table_schema(catalogue, words), indent=1, ensure_ascii=False) + "\n"
 
 
 # --------------------------------------------------------------------------- parts of tables
@@ -94,7 +138,8 @@ def _head(kind: str, pattern: str) -> Schema:
 
 def _common(catalogue: Catalogue | None) -> Schema:
     interfaces = {name: one.doc for name, one in catalogue.interfaces.items()} if catalogue else {}
-    receives = _choice(interfaces, "The name of an interface.") if interfaces else _text("An interface.", DOTTED)
+    interface = _text("An interface.", DOTTED)
+    receives = {"anyOf": [_choice(interfaces, "The name of an interface."), interface]} if interfaces else interface
     variable = {
         **_type(TABLE_KINDS),
         "description": "A variable of the session: its type, or {type: …, default: …, doc: …}.",
@@ -125,8 +170,20 @@ def _common(catalogue: Catalogue | None) -> Schema:
     }
 
 
-def _row(catalogue: Catalogue | None) -> Schema:
+def _row(catalogue: Catalogue | None, words: Words | None = None) -> Schema:
     one_or_more = {"type": ["string", "array"], "minItems": 1, "items": {"type": "string"}}
+    state: Schema = {**one_or_more, "description": "A state, a group, a list of them, or any (all non-final states)."}
+    following = _text("Where to go; without it the session stays.", IDENTIFIER)
+    setting = {**_named("New values of variables.", {}), "minProperties": 1}
+    if words is not None:
+        name = {"anyOf": [_choice(words.states, "A state or a group."), _text("", IDENTIFIER)]}
+        state = {"description": state["description"], "anyOf": [name, {**_list(name, ""), "minItems": 1}]}
+        following = {"description": following["description"], **name}
+        value = {"$ref": "#/$defs/value"}
+        setting = {
+            **_named("New values of variables.", value), "minProperties": 1,
+            "properties": {one: {"description": doc, **value} for one, doc in words.variables.items()},
+        }  # fmt: skip
     event = {"type": ["string", "array"], "minItems": 1}
     if catalogue is None:
         event |= {"pattern": EVENT, "items": {"$ref": "#/$defs/event"}}
@@ -137,16 +194,18 @@ def _row(catalogue: Catalogue | None) -> Schema:
         "minProperties": 1, "maxProperties": 1,
         "propertyNames": {"pattern": IDENTIFIER}, "additionalProperties": {"type": ["object", "null"]},
     }  # fmt: skip
+    if words is not None and words.publications:
+        named = {"anyOf": [_choice(words.publications, "A publication."), named]}
     return _object("One transition: in this state, on this event, if the guards hold, do this.", {
         "id": _text("Unique in the machine; it never changes meaning.", DOTTED),
-        "state": {**one_or_more, "description": "A state, a group, a list of them, or any (all non-final states)."},
+        "state": state,
         "event": {**event, "description": "One event or a list. Either this or after."},
         "after": {"type": ["number", "string", "object"],
                   "description": "A time in the state: 500ms, 2.1s, $config.name, {between: [2s, 4s]}."},
         "guards": _list({"type": ["string", "boolean"]}, "All must hold; [otherwise] alone is the fallback."),
         "actions": _list({"$ref": "#/$defs/action"}, "What is asked of the adapters, in this order."),
-        "set": {**_named("New values of variables.", {}), "minProperties": 1},
-        "next_state": _text("Where to go; without it the session stays.", IDENTIFIER),
+        "set": setting,
+        "next_state": following,
         "publish": _list(named, "What is told to the parent: name, or {name: {field: value}}."),
         "ignore": _enum(("late", "retransmission"), "Takes the event and does nothing, because it is …"),
         "refuse": _text("Why a command cannot be obeyed here; the caller is told."),
@@ -159,7 +218,7 @@ def _row(catalogue: Catalogue | None) -> Schema:
     }, ("id", "state"))  # fmt: skip
 
 
-def _actions(catalogue: Catalogue | None) -> Schema:
+def _actions(catalogue: Catalogue | None, *, open_: bool = True) -> Schema:
     if catalogue is None:
         return {
             "type": ["string", "object"],
@@ -169,6 +228,13 @@ def _actions(catalogue: Catalogue | None) -> Schema:
             "description": "An action: its name, or {name: {parameter: value}}.",
         }  # fmt: skip
     bare = [name for name, spec in catalogue.actions.items() if not _required(spec)]
+    heads = "|".join(sorted({name.partition(".")[0] for name in catalogue.actions}))
+    other = f"^(?!({heads})(\\.|$))" + DOTTED[1:]
+    foreign: list[Schema] = [
+        _text("An action of a catalogue that this schema does not know: see `calltable schema`.", other),
+        {"type": "object", "minProperties": 1, "maxProperties": 1, "propertyNames": {"pattern": other},
+         "additionalProperties": {"type": ["object", "null"]}},
+    ]  # fmt: skip
     return {
         "description": "An action of the catalogue: its name, or {name: {parameter: value}}.",
         "anyOf": [
@@ -178,6 +244,7 @@ def _actions(catalogue: Catalogue | None) -> Schema:
                 "minProperties": 1, "maxProperties": 1, "additionalProperties": False,
                 "properties": {name: _action(spec) for name, spec in sorted(catalogue.actions.items())},
             },
+            *(foreign if open_ else ()),
         ],
     }  # fmt: skip
 
@@ -235,12 +302,13 @@ def _value(wanted: Type) -> Schema:
     return options[0] if len(options) == 1 else {"anyOf": options}
 
 
-def _events(catalogue: Catalogue | None) -> Schema:
+def _events(catalogue: Catalogue | None, words: Words | None = None) -> Schema:
     any_event = _text("An event: <interface event>, timer.<name>, <child>.<publication>, or user.* in a refusal.", EVENT)
     if catalogue is None:
         return any_event
     known = {event.name: event.doc for one in catalogue.interfaces.values() for event in one.events.values()}
     known |= {event.name: event.doc for event in catalogue.outcomes.values()}
+    known |= words.events if words is not None else {}
     known |= {
         "engine.started": "The session was started; its fields are the machine's parameters.",
         "engine.failed": "Something in the session failed: reason says what. Must be taken in every state.",

@@ -26,11 +26,7 @@ from calltable.engine.model.problems import Position, Problem
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-if not yaml.__with_libyaml__:
-    # PyYAML's own scanner stumbles over «int?» inside braces, which YAML 1.2 allows
-    raise ImportError("calltable reads YAML with libyaml: install PyYAML from a wheel, or build it with libyaml")
-
-_Loader: Any = yaml.CBaseLoader
+_Loader: Any = yaml.CBaseLoader if yaml.__with_libyaml__ else yaml.BaseLoader
 
 MAX_NODES = 200_000
 MAX_DEPTH = 50

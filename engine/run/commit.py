@@ -70,8 +70,7 @@ class Commits(Failures):
             try:
                 taken, created, armed = self._planned(session, taken)
             except BaseException as error:  # noqa: BLE001 - see failure.py
-                self._note(error)
-                return self._fail(session, event, payload, f"{event}: {error!r}")
+                return self._raised(session, event, payload, error)
         state = session.state
         receipt = _tuple(Receipt, (session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now))
         changes = row.named(taken[1]) if row.named is not None else NOTHING
@@ -80,10 +79,15 @@ class Commits(Failures):
         except BaseException as error:  # noqa: BLE001 - a store that is broken costs the session, not the engine
             return self._dismiss(session, event, payload, error)
         if not kept:
-            self._await(session, event, payload, partial(self._apply, session, event, payload, taken, receipt, value, armed))
+            self._await(session, event, payload, partial(self._kept, session, event, payload, taken, receipt, armed, value))
             return PENDING
-        self._apply(session, event, payload, taken, receipt, value, armed)
+        session.value = value
+        self._apply(session, event, payload, taken, receipt, armed)
         return row.outcome
+
+    def _kept(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt, armed: Armed, value: Any) -> None:
+        session.value = value
+        self._apply(session, event, payload, taken, receipt, armed)
 
     def _commit_held(
         self, session: Session, event: str, payload: Mapping[str, Any], row: RowCode, value: Any, held: DeferredRecord | None,

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import logging
 from _thread import get_ident
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.model.machine import FAILED, STARTED
 from calltable.engine.run.children import NOBODY
-from calltable.engine.run.commit import Armed, Commits
 from calltable.engine.run.given import check_parameters
 from calltable.engine.run.program import DEFER, REFUSE, ROW, RandomDelay, RowCode
 from calltable.engine.run.records import (
@@ -34,12 +34,14 @@ from calltable.engine.run.records import (
     Outcome,
     Receipt,
 )
+from calltable.engine.run.recovery import Recovery
 from calltable.engine.run.registry import NOTHING
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
+    from calltable.engine.run.commit import Armed
     from calltable.engine.run.ports import Change, Scheduler
     from calltable.engine.run.session import Owner, Session
     from calltable.engine.run.store import Store
@@ -67,12 +69,12 @@ class Step(NamedTuple):
     publications: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
-class Executor(Commits):
+class Executor(Recovery):
     """Runs sessions of compiled machines.
 
     ``handlers`` maps the name of each action to a function ``(session, parameters) -> None``; it may call
     ``post`` to answer with an outcome, now or later. ``draws`` holds, for those that need it, what is drawn before the commit and given to
-    the handler as the parameter ``drawn``: see ``ports.py``. ``observers`` are called with every ``Step``;
+    the handler as the parameter ``drawn``: see ``ports.py``. ``observers`` are called with every ``Step``, ``watchers`` with those of one machine;
     ``on_end`` with every session that has ended. ``counters`` counts what is worth an eye.
     """
 
@@ -86,6 +88,8 @@ class Executor(Commits):
     ) -> None:
         super().__init__(scheduler, handlers=handlers, store=store, rng=rng)
         self.observers: list[Callable[[Step], None]] = []
+        self.watchers: dict[str, list[Callable[[Step], None]]] = {}
+        """Observers of the sessions of one machine, by its name: the others cost nothing."""
         self.current: Session | None = None
         """The session whose effects are being carried out, and by which row: adapters log the cause."""
         self.row: RowCode | None = None
@@ -183,25 +187,37 @@ class Executor(Commits):
             return self._missing(session, event, payload)
         try:
             taken = cell(session, payload)
-            if taken is None:
-                return self._missing(session, event, payload)
-            row: RowCode = taken[0]
+        except BaseException as error:  # noqa: BLE001 - see failure.py
+            return self._raised(session, event, payload, error)
+        if taken is None:
+            return self._missing(session, event, payload)
+        row: RowCode = taken[0]
+        if row.kind != ROW or change is not None or (taken[2] and self.draws):
+            return self._consider(session, event, payload, origin, change, taken)
+        if row.durable and self._keeps:
+            return self._commit(session, event, payload, taken, session.value)
+        self._apply(session, event, payload, taken, None, None)
+        return row.outcome
+
+    def _consider(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None,
+                  taken: Any) -> Outcome:
+        """What is not a row alone: the session's value, what effects draw, a commit; and what is declared to be no row."""
+        row: RowCode = taken[0]
+        try:
             value = session.value if change is None else change(session.value)
-            if taken[2] and self.draws:
-                draws = self.draws
-                for effect in taken[2]:
-                    if effect[0] in draws:
-                        taken, value = self._draw(session, taken, value)
-                        break
-        except BaseException as error:
-            log.exception("%r failed on %s", session, event)
-            self._note(error)
-            return self._fail(session, event, payload, f"{event}: {error!r}")
+            draws = self.draws
+            for effect in taken[2]:
+                if effect[0] in draws:
+                    taken, value = self._draw(session, taken, value)
+                    break
+        except BaseException as error:  # noqa: BLE001 - see failure.py
+            return self._raised(session, event, payload, error)
         if row.kind != ROW:
             return self._declared(session, event, payload, origin, row, value)
         if row.durable and self._keeps:
             return self._commit(session, event, payload, taken, value)
-        self._apply(session, event, payload, taken, None, value, None)
+        session.value = value
+        self._apply(session, event, payload, taken, None, None)
         return row.outcome
 
     def _draw(self, session: Session, taken: Any, value: Any) -> tuple[Any, Any]:
@@ -217,27 +233,24 @@ class Executor(Commits):
                 given.append((name, {**parameters, "drawn": drawn}))
         return (row, changes, tuple(given), publications), value
 
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any,
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None,
                armed: Armed | None) -> None:
         """Make a row true, then let its effects and publications go; ``armed`` are its timers where they were committed with it."""
         row, changes, effects, publications = taken
-        session.value = value
-        if receipt is None and self.observers:
+        seen = self.observers or session.machine.name in self.watchers
+        if receipt is None and seen:
             state = session.state
             receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
         moves = row.enter(session, changes)
         if moves and session.armed:
             self.alarms.leave(session)
         if receipt is not None:
-            history = session.history
-            if history is None:
-                session.history = [receipt]
+            if session.history is None:
+                session.history = deque((receipt,), HISTORY)
             else:
-                history.append(receipt)
-                if len(history) > HISTORY:
-                    del history[0]
-        if self.observers:
-            self._observe(Step(session, event, payload, row.outcome, row, receipt, publications))
+                session.history.append(receipt)
+            if seen:
+                self._observe(Step(session, event, payload, row.outcome, row, receipt, publications))
         if effects:
             self.current, self.row = session, row
             handlers = self.handlers
@@ -308,7 +321,7 @@ class Executor(Commits):
             deferred.append((event, payload, origin))
         elif row.kind == REFUSE:
             self.counters["refused"] += 1
-        if self.observers:
+        if self.observers or session.machine.name in self.watchers:
             self._observe(Step(session, event, payload, row.outcome, row, None, ()))
 
     def _stale(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> None:
@@ -322,7 +335,7 @@ class Executor(Commits):
         outcome = STALE if stale else UNHANDLED
         if not stale:
             log.error("%r: no row for %s", session, event)
-        if self.observers:
+        if self.observers or session.machine.name in self.watchers:
             self._observe(Step(session, event, payload, outcome, None, None, ()))
         if event == FAILED:
             self._force(session, payload["reason"], settled=False)
@@ -332,6 +345,8 @@ class Executor(Commits):
 
     def _observe(self, step: Step) -> None:
         for observe in self.observers:
+            self._guarded(observe, step)
+        for observe in self.watchers.get(step.session.machine.name, ()):
             self._guarded(observe, step)
 
     # -- what is no event

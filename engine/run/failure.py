@@ -50,7 +50,7 @@ class Failures(Registry):
         """Give a session an event."""
 
     @abstractmethod
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any,
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None,
                armed: tuple[tuple[str, float], ...] | None) -> None:
         """Make a row true."""
 
@@ -66,6 +66,12 @@ class Failures(Registry):
         self.counters["effects failed"] += 1
         self._note(error)
         self._queue.append((session, FAILED, {"reason": f"{name}: {error!r}"}, None, None))
+
+    def _raised(self, session: Session, event: str, payload: Mapping[str, Any], error: BaseException) -> Outcome:
+        """A cell, a change or a draw has raised: nothing of the row is true."""
+        log.error("%r failed on %s", session, event, exc_info=error)
+        self._note(error)
+        return self._fail(session, event, payload, f"{event}: {error!r}")
 
     def _fail(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> Outcome:
         """An event could not be taken: let the session's own ``engine.failed`` row say what now; by force where it was that already."""
@@ -94,7 +100,7 @@ class Failures(Registry):
             cell = session.cells.get(FAILED)
             taken = cell(session, failed) if cell is not None else None
             if taken is not None and taken[0].kind == ROW:
-                self._apply(session, FAILED, failed, taken, None, session.value, None)
+                self._apply(session, FAILED, failed, taken, None, None)
                 outcome = taken[0].outcome
         except BaseException as second:
             log.exception("%r: its engine.failed row failed too", session)

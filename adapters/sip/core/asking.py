@@ -18,6 +18,7 @@ from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.transaction.failover import only_here
 from calltable.engine.model.machine import FAILED
+from calltable.engine.observe.folding import Folding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from calltable.engine.run.ports import Draw
     from calltable.engine.run.session import Session
 
-log = logging.getLogger("calltable.sip")
+_log = logging.getLogger("calltable.sip")
 
 
 class Asking:
@@ -49,6 +50,7 @@ class Asking:
         self.index = index
         self.drawing = drawing
         self.bounds = bounds
+        self._log = Folding(_log, executor.scheduler)
 
     def invite(self, session: Session, p: Mapping[str, Any]) -> None:
         """Send an INVITE: the first, which makes the leg, or a re-INVITE."""
@@ -81,7 +83,7 @@ class Asking:
         try:
             hop = dialog.next_hop()
         except MessageError as error:
-            log.warning("%s %s: %s", leg.session.path, method, error.reason)
+            self._log.warning("%s %s: %s", leg.session.path, method, error.reason)
             asked.unsent(400)
             return
 
@@ -91,7 +93,7 @@ class Asking:
             if ways:
                 self._go(leg, method, source, asked, drawn, hop, ways)
             else:
-                log.warning("%s %s to %s: %s", leg.session.path, method, hop, reason)
+                self._log.warning("%s %s to %s: %s", leg.session.path, method, hop, reason)
                 asked.unsent(503)
 
         self.sender.resolve(hop, dialog.source, go)
@@ -131,7 +133,7 @@ class Asking:
 
         def go(ways: list[Destination], reason: str) -> None:
             if not ways or transaction.session is None:
-                log.warning("%s ACK: %s", session.path, reason)
+                self._log.warning("%s ACK: %s", session.path, reason)
                 self.executor.post(session, FAILED, {"reason": f"the ACK has nowhere to go: {reason}"})
                 return
             _, outgoing = self.sender.outgoing(request, *ways[0], cause, branch)

@@ -325,7 +325,7 @@ DOOR_ERRORS = [
      "id: ⟦door.leave, state: any, event: user.leave", "the row does nothing", "ignore: late"),
     ("event", "after: $wait", "⟦after: $wait, event: wire.knock", "both event: and after:", ""),
     ("event", "{id: door.leave, state: any, event: user.leave", "{id: ⟦door.leave, state: any", "neither event: nor after:", ""),
-    ("refuse", "event: bolt.stuck, ignore: late", "event: ⟦bolt.stuck, refuse: no", "is no command", "ignore: late"),
+    ("refuse", "event: bolt.stuck, ignore: late", "event: ⟦bolt.stuck, refuse: no", "is not a command", "ignore: late"),
     ("must-take", "event: user.leave, next_state: gone", "event: ⟦user.leave, refuse: stay", "must be taken: it cannot be refused",
      "defer: true"),
     ("wildcard", "event: bolt.stuck, ignore: late", "event: ⟦wire.*, ignore: late", "'wire.*' cannot stand here", "name the events"),

@@ -10,11 +10,14 @@ from jsonschema import Draft202012Validator
 
 from calltable import tables
 from calltable.engine.language.catalogue import load_catalogue
-from calltable.engine.language.schema import FILE_KINDS, schema_text, table_schema
+from calltable.engine.language.load import load_tables
+from calltable.engine.language.schema import FILE_KINDS, schema_text, table_schema, words_of
 from calltable.engine.language.source import read_source
 
 SHIPPED = tables.files()
-FILES = sorted([*SHIPPED.rglob("*.yaml"), *(Path(__file__).parent / "tables").glob("*.yaml")])
+EXAMPLES = sorted((Path(__file__).parents[3] / "docs" / "examples").glob("*.yaml"))
+OWN = sorted((Path(__file__).parent / "tables").glob("*.yaml"))
+FILES = sorted([*SHIPPED.rglob("*.yaml"), *OWN])
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +36,8 @@ def test_it_is_a_schema(shipped: dict):
     Draft202012Validator.check_schema(table_schema())
 
 
-@pytest.mark.parametrize("file", [file for file in FILES if SHIPPED in file.parents], ids=lambda file: file.stem)
-def test_the_shipped_tables_have_the_shape(shipped: dict, file: Path):
+@pytest.mark.parametrize("file", [*FILES, *EXAMPLES], ids=lambda file: file.stem)
+def test_the_shipped_schema_takes_every_table_those_with_a_catalogue_of_their_own_too(shipped: dict, file: Path):
     Draft202012Validator(shipped).validate(read_source(file.read_text(encoding="utf-8"), str(file)).data())
 
 
@@ -70,3 +73,33 @@ def test_an_editor_underlines_mistakes(shipped: dict, row: dict):
 def test_a_file_holds_one_thing(shipped: dict):
     assert set(FILE_KINDS) <= set(shipped["$defs"])
     assert not Draft202012Validator(shipped).is_valid({"calltable": 1, "machine": "m", "fragment": "m"})
+
+
+def test_a_schema_of_ones_own_knows_the_words_of_these_tables():
+    library = load_tables(OWN)
+    schema = json.loads(schema_text(library.catalogue, words_of(library.machines.values(), library.catalogue)))
+    validator = Draft202012Validator(schema)
+    for file in OWN:
+        validator.validate(read_source(file.read_text(encoding="utf-8"), str(file)).data())
+    row = schema["$defs"]["row"]["properties"]
+
+    def offered(where):
+        return {one["const"] for one in where["anyOf"][0]["oneOf"]}
+
+    machine = library.machines["test/door"]
+    assert machine.states.keys() | machine.groups.keys() <= offered(row["next_state"])
+    assert machine.variables.keys() <= row["set"]["properties"].keys()
+    assert {one.name for one in machine.events.values() if one.source == "child"} <= offered(schema["$defs"]["event"])
+    fields = {f"$event.{name}" for event in machine.events.values() for name in event.fields}
+    assert fields
+    assert fields | {f"${name}" for name in machine.variables} <= offered(schema["$defs"]["value"])
+
+
+def test_a_schema_of_ones_own_underlines_what_the_shipped_one_lets_pass(shipped: dict):
+    """The shipped one cannot know whether there is an action ``bolt.sldie``."""
+    library = load_tables(OWN)
+    own = table_schema(library.catalogue, words_of(library.machines.values(), library.catalogue))
+    row = {"id": "a", "state": "s", "event": "user.ring", "actions": ["bolt.sldie"]}
+    table = {"calltable": 1, "machine": "m", "initial": "s", "states": {"s": {}}, "rows": [row]}
+    assert Draft202012Validator(shipped).is_valid(table)
+    assert not Draft202012Validator(own).is_valid(table)

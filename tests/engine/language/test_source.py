@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from calltable.engine.language import source
+from calltable.engine.language.load import load_tables
 from calltable.engine.language.source import MAX_NODES, BrokenSource, Node, read_source
 from calltable.engine.model.problems import Position
 
@@ -104,3 +110,25 @@ def test_any_text_is_read_or_refused(text: str):
         found = [problem.position for problem in error.problems]
         found = found or [Position("", 0, 0)]
     assert all(place.line >= 1 and place.column >= 1 for place in found)
+
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = [
+    (f"{page.name}:{text[: found.start()].count(chr(10)) + 1}", found[1])
+    for page in sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    for text in [page.read_text(encoding="utf-8")]
+    for found in re.finditer(r"```yaml[^\n]*\n(.*?)```", text, re.DOTALL)
+]
+FILES = [(str(one.relative_to(ROOT)), one.read_text(encoding="utf-8")) for folder in ("tables", "docs") for one in sorted((ROOT / folder).rglob("*.yaml"))]
+
+
+@pytest.mark.parametrize("text", [text for _, text in (*FILES, *EXAMPLES)], ids=[name for name, _ in (*FILES, *EXAMPLES)])
+def test_every_yaml_parser_reads_what_is_shipped_alike(text):
+    """PyYAML's own parser takes ``message?`` in braces for the beginning of a key; libyaml does not."""
+    assert yaml.load(text, Loader=yaml.SafeLoader) == yaml.load(text, Loader=yaml.CSafeLoader)
+
+
+def test_tables_load_without_libyaml(monkeypatch):
+    with_libyaml = load_tables()
+    monkeypatch.setattr(source, "_Loader", yaml.BaseLoader)
+    assert load_tables().machines == with_libyaml.machines

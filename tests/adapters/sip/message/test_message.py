@@ -265,6 +265,8 @@ def test_a_stream_message_needs_a_length():
         (b"f:", b"X:", 400, "Missing From"),
         (b"TO:", b"X:", 400, "Missing To"),
         (b"i: a84b", b"i: a b", 400, "Malformed Call-ID"),
+        (b"i: a84b", b"i: a\0b", 400, "Malformed Call-ID"),
+        (b"i: a84b", b"i: a\tb", 400, "Malformed Call-ID"),
         (b"Max-Forwards: 70", b"Max-Forwards: x", 400, "Max-Forwards 'x'"),
         (b"Max-Forwards: 70", b"Max-Forwards: 256", 400, "Max-Forwards '256'"),
         (b"Max-Forwards: 70", b"Call-ID: other", 400, "Call-ID stands more than once"),
