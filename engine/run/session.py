@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable, Iterator, Mapping
 
     from calltable.engine.run.ports import Change, Queue
@@ -57,7 +58,7 @@ class Session:
     children: dict[str, Session] | None
     deferred: list[Deferred] | None
     inbox: list[Waiting | Timer[Session]] | None
-    history: list[Receipt] | None
+    history: deque[Receipt] | None
     started: int
     followups: int
     drain: int
