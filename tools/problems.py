@@ -133,7 +133,7 @@ def grouped(report: Examination) -> list[Problem]:
             lines[3:3] = [f"  {line}" for line in guards]
             first = replace(
                 first, state=", ".join(states), event=", ".join(events),
-                message=f"no row takes {_few(events)} in state{_s(len(states))} {_few(states)}"
+                message=f"no row handles {_few(events)} in state{_s(len(states))} {_few(states)}"
                 + (f" where {where}" if where else ""),
                 hint="\n      ".join(["add a row, for example", *lines]),
             )  # fmt: skip

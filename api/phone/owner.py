@@ -126,7 +126,7 @@ class LegOwner:
         finally:
             self._commanding = False
         if not outcome.ok:
-            raise Refused(event, state, "the call is over" if outcome.kind == ENDED else outcome.detail or "no row takes it")
+            raise Refused(event, state, "the call is over" if outcome.kind == ENDED else outcome.detail or "no row handles it")
         refusal, self._refusal = self._refusal, None
         if refusal is not None:
             raise Refused(refusal.fields["event"], state, refusal.reason)

@@ -121,7 +121,7 @@ def _hole(machine: Machine, state: str, event: str, cube: Cube | None) -> Proble
     suggestion = suggested_row(machine, [state], [event], guards).replace("\n", "\n      ")
     return Problem(
         position,
-        f"no row takes {event} in state {state}{case}",
+        f"no row handles {event} in state {state}{case}",
         table=machine.name, row=", ".join(row.id for row in rows), state=state, event=event,
         hint=f"add a row, for example\n      {suggestion}",
         gate=2, code="hole",

@@ -46,7 +46,7 @@ class Verdict:
     """What a truth table says of one cell.
 
     ``taken`` are the ids of the rows that some valuation chooses, ``hole`` a valuation (widened as far as
-    it goes) that no row takes, ``overlaps`` pairs of rows with a valuation that satisfies both. ``too_wide``
+    it goes) that no row handles, ``overlaps`` pairs of rows with a valuation that satisfies both. ``too_wide``
     is set instead where there are too many combinations to try; every row then counts as taken.
     """
 

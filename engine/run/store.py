@@ -41,7 +41,7 @@ class Commit(NamedTuple):
     created: tuple[Record, ...]
     """The durable children that the row starts: records of version 0 that become kept with this commit."""
     held: DeferredRecord | None
-    """The event, where no row takes it and it is deferred: it is committed with the session, so that a restart does not lose it."""
+    """The event, where no row handles it and it is deferred: it is committed with the session, so that a restart does not lose it."""
     session: Session
     taken: Taken
     armed: tuple[tuple[str, float], ...]

@@ -108,7 +108,7 @@ def _step(result: Replayed, step: Walked) -> Iterator[str]:
         verdict = one.verdict if one.row.id != step.row else ("taken" if one.row.kind == "row" else one.row.kind)
         yield f"      {verdict:<9} {one.row.id}: {visible(str(one))}" + (f"  {_place(one.row)}" if one.row.id == step.row else "")
     if not considered or not step.row:
-        yield f"      {step.outcome}: no row takes {step.event} in {step.before}"
+        yield f"      {step.outcome}: no row handles {step.event} in {step.before}"
 
 
 def _place(row: Row) -> str:

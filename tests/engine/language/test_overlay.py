@@ -84,7 +84,7 @@ def test_only_overlays_are_given_as_overlays():
         ("states: {shut: {}}", "duplicate", "3:10", "state 'shut' is defined twice", "door.yaml:25:3"),
         ("variables: {ready: int}", "duplicate", "3:13", "variable 'ready' is defined twice", "door.yaml:"),
         ("rows: []", "unknown-key", "3:1", "no key 'rows'", ""),
-        ("add: [{id: a, state: shut, event: wire.scratch, set: {ready: true}}]", "overrides", "3:12", "beats the wider row bell.scratch",
+        ("add: [{id: a, state: shut, event: wire.scratch, set: {ready: true}}]", "overrides", "3:12", "overrides the broader row bell.scratch",
          "overrides: bell.scratch"),
         ("remove: [door.nag, door.nag]", "overlay-conflict", "3:20", "changed by o0.yaml already", "once"),
     ],
