@@ -86,7 +86,7 @@ class B2BUA:
             account.took_call()
             self._accounts[session.id] = account
         stack.executor.dispatch(
-            session, "engine.started", {"transaction": transaction, "message": request, "offer": offer}
+            session, "engine.started", {"transaction": transaction.key, "message": request, "offer": offer}
         )
         if transaction.open and transaction.user is None:
             if session.ended:

@@ -54,8 +54,8 @@ class Settling:
             self._legs.refuse(transaction, 500)
 
     def _lost(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> None:
-        transaction = payload.get("transaction")
-        if isinstance(transaction, ServerTransaction):
+        transaction = self._transactions.servers.get(payload.get("transaction") or "")
+        if transaction is not None:
             # of a BYE or CANCEL the peer wants to hear only that it need not wait (RFC 3261 §9.2, §15.1.2)
             self._legs.refuse(transaction, 200 if transaction.method in ("BYE", "CANCEL") else 481 if session.ended else 500)
         leg = session.context

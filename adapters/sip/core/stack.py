@@ -213,7 +213,7 @@ class Stack:
             self.refuse(transaction, 481)
         elif isinstance(invite.user, Leg) and invite is invite.user.invite_server and not invite.user.session.ended:
             invite.user.cancel_server = transaction
-            payload = {"message": request, "transaction": transaction}
+            payload = {"message": request, "transaction": transaction.key}
             self.executor.dispatch(invite.user.session, "sip.cancel", payload)
         else:
             self.refuse(transaction, 200, tag=invite.tag)  # §9.2: the INVITE has had its final response, with this tag
