@@ -27,8 +27,8 @@ from calltable.engine.model.problems import TableError
 from calltable.limits import Overload, SourceAdmission
 from calltable.limits.figures import source_key
 from calltable.loading import Recipe
-from calltable.observe.entry import TraceFile
-from calltable.observe.logs import CallLog
+from calltable.observe.calls import CallLog
+from calltable.observe.file import TraceFile, last_number
 from calltable.observe.shadow import Shadow
 from calltable.observe.trace import Tracer
 from calltable.phone.endpoint import NAMELESS
@@ -95,9 +95,11 @@ class Server:
         )
         self.b2bua.ended.append(self._ended)
         self.generations = Generations(self.engine, [self.b2bua.machine])
-        CallLog(self.engine, self.b2bua.machine)
+        CallLog(self.b2bua)
         try:
             if config.trace is not None:
+                if config.trace.is_file():
+                    self.b2bua.numbered = last_number(config.trace)
                 self._trace = TraceFile(config.trace)
                 Tracer(self.engine, self._trace, epoch=time.time() - loop.time())
             for address in config.listen:

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.model.machine import FAILED, STARTED
 from calltable.engine.run.children import NOBODY
-from calltable.engine.run.commit import Armed, Commits
 from calltable.engine.run.given import check_parameters
 from calltable.engine.run.program import DEFER, REFUSE, ROW, RandomDelay, RowCode
 from calltable.engine.run.records import (
@@ -35,12 +34,14 @@ from calltable.engine.run.records import (
     Outcome,
     Receipt,
 )
+from calltable.engine.run.recovery import Recovery
 from calltable.engine.run.registry import NOTHING
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
+    from calltable.engine.run.commit import Armed
     from calltable.engine.run.ports import Change, Scheduler
     from calltable.engine.run.session import Owner, Session
     from calltable.engine.run.store import Store
@@ -68,12 +69,12 @@ class Step(NamedTuple):
     publications: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
-class Executor(Commits):
+class Executor(Recovery):
     """Runs sessions of compiled machines.
 
     ``handlers`` maps the name of each action to a function ``(session, parameters) -> None``; it may call
     ``post`` to answer with an outcome, now or later. ``draws`` holds, for those that need it, what is drawn before the commit and given to
-    the handler as the parameter ``drawn``: see ``ports.py``. ``observers`` are called with every ``Step``;
+    the handler as the parameter ``drawn``: see ``ports.py``. ``observers`` are called with every ``Step``, ``watchers`` with those of one machine;
     ``on_end`` with every session that has ended. ``counters`` counts what is worth an eye.
     """
 
@@ -87,6 +88,8 @@ class Executor(Commits):
     ) -> None:
         super().__init__(scheduler, handlers=handlers, store=store, rng=rng)
         self.observers: list[Callable[[Step], None]] = []
+        self.watchers: dict[str, list[Callable[[Step], None]]] = {}
+        """Observers of the sessions of one machine, by its name: the others cost nothing."""
         self.current: Session | None = None
         """The session whose effects are being carried out, and by which row: adapters log the cause."""
         self.row: RowCode | None = None
@@ -234,7 +237,8 @@ class Executor(Commits):
                armed: Armed | None) -> None:
         """Make a row true, then let its effects and publications go; ``armed`` are its timers where they were committed with it."""
         row, changes, effects, publications = taken
-        if receipt is None and self.observers:
+        seen = self.observers or session.machine.name in self.watchers
+        if receipt is None and seen:
             state = session.state
             receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
         moves = row.enter(session, changes)
@@ -245,7 +249,7 @@ class Executor(Commits):
                 session.history = deque((receipt,), HISTORY)
             else:
                 session.history.append(receipt)
-            if self.observers:
+            if seen:
                 self._observe(Step(session, event, payload, row.outcome, row, receipt, publications))
         if effects:
             self.current, self.row = session, row
@@ -317,7 +321,7 @@ class Executor(Commits):
             deferred.append((event, payload, origin))
         elif row.kind == REFUSE:
             self.counters["refused"] += 1
-        if self.observers:
+        if self.observers or session.machine.name in self.watchers:
             self._observe(Step(session, event, payload, row.outcome, row, None, ()))
 
     def _stale(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> None:
@@ -331,7 +335,7 @@ class Executor(Commits):
         outcome = STALE if stale else UNHANDLED
         if not stale:
             log.error("%r: no row for %s", session, event)
-        if self.observers:
+        if self.observers or session.machine.name in self.watchers:
             self._observe(Step(session, event, payload, outcome, None, None, ()))
         if event == FAILED:
             self._force(session, payload["reason"], settled=False)
@@ -341,6 +345,8 @@ class Executor(Commits):
 
     def _observe(self, step: Step) -> None:
         for observe in self.observers:
+            self._guarded(observe, step)
+        for observe in self.watchers.get(step.session.machine.name, ()):
             self._guarded(observe, step)
 
     # -- what is no event

@@ -62,20 +62,20 @@ def record_after(session: Session, taken: Taken, receipt: Receipt, value: Any, a
     return _record(
         session, receipt.version, receipt.after, variables, value,
         tuple((name, {key: one for key, one in p.items() if key != "made"}) for name, p in effects),
-        started, children.values(), [*waiting, *timers.values()], None, now, held,
+        started, children.values(), [*waiting, *timers.values()], None, now, held, due=moved,
     )  # fmt: skip
 
 
 def _record(
     session: Session, version: int, state: str, variables: Mapping[str, Any], value: Any, effects: Any, started: int,
     children: Iterable[ChildRecord], timers: Iterable[TimerRecord], start: Mapping[str, Any] | None, now: float,
-    held: DeferredRecord | None = None,
+    held: DeferredRecord | None = None, *, due: bool = False,
 ) -> Record:  # fmt: skip
     machine, owner = session.machine, session.owner
     parent = owner.id if isinstance(owner, Session) else None
     known_as: str = "" if parent is not None else getattr(owner, "known_as", "")
     deferred = tuple(
-        DeferredRecord(event, payload, None if origin is None else origin.id) for event, payload, origin in session.deferred or ()
+        DeferredRecord(event, payload, None if origin is None else origin.id, due) for event, payload, origin in session.deferred or ()
     )
     if held is not None:
         deferred = (*deferred, held)

@@ -75,11 +75,15 @@ class TimerRecord(NamedTuple):
 
 
 class DeferredRecord(NamedTuple):
-    """An event that waits for another state; ``origin`` is the key of the child or owner that it came from."""
+    """An event that waits for another state; ``origin`` is the key of the child or owner that it came from.
+
+    ``due``: the session has just moved to one, and the event is being given again.
+    """
 
     event: str
     payload: Mapping[str, Any]
     origin: int | None
+    due: bool = False
 
 
 class Record(NamedTuple):
@@ -116,6 +120,23 @@ class Record(NamedTuple):
     def drawn(self) -> tuple[Any, ...]:
         """What each effect has drawn; None for one that draws nothing."""
         return tuple(parameters.get("drawn") for _, parameters in self.effects)
+
+
+def from_plain(found: Mapping[str, Any], decode: Callable[[Any], Any] | None = None) -> Record:
+    """The record that ``plain`` wrote. ``decode`` makes of a variable's value, the session's value or a payload what ``encode`` was given."""
+    read = decode or _as_it_is
+    fields = dict(found)
+    for name in ("variables", "value", "start"):
+        fields[name] = read(fields[name])
+    fields["effects"] = tuple((name, read(parameters)) for name, parameters in fields["effects"])
+    fields["children"] = tuple(ChildRecord(**one) for one in fields["children"])
+    fields["timers"] = tuple(TimerRecord(**one) for one in fields["timers"])
+    fields["deferred"] = tuple(DeferredRecord(**{**one, "payload": read(one["payload"])}) for one in fields["deferred"])
+    return Record(**fields)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def plain(value: Any, encode: Callable[[Any], Any] | None = None, where: str = "record") -> Any:

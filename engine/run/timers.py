@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from calltable.engine.run.ports import Scheduler
     from calltable.engine.run.program import Arm
+    from calltable.engine.run.records import TimerRecord
     from calltable.engine.run.session import Session
 
 NEVER = float("inf")
@@ -77,6 +78,18 @@ class Timers:
         repeat = p.get("repeat")
         if repeat is not None:
             timer.repeat = Repeat(seconds, repeat.get("factor", 1), repeat.get("max") or NEVER)
+
+    def resume(self, session: Session, record: TimerRecord, elapsed: float) -> None:
+        """Let a timer of a recovered session run on, ``elapsed`` seconds after it was written down."""
+        timer = self._set(max(record.remaining - elapsed, 0.0), session, record.event, record.name)
+        if record.interval is not None:
+            timer.repeat = Repeat(record.interval, record.factor, NEVER if record.limit is None else record.limit)
+        if not record.name:
+            session.armed = [*(session.armed or ()), timer]
+        elif session.timers is None:
+            session.timers = {record.name: timer}
+        else:
+            session.timers[record.name] = timer
 
     def stop(self, session: Session, p: Mapping[str, Any]) -> None:
         """The action ``timer.stop``."""

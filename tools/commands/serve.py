@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> int:
         return OK
     if options.shadow is not None and not options.shadow.exists():
         raise UsageError(f"--shadow {options.shadow}: there is no such file or folder")
-    set_up(config.log_level, config.log_format)
+    set_up(config.log_level, config.log_format, queued=True)
     try:
         with recording(options.coverage):
             return asyncio.run(serve(server, options.shadow))

@@ -22,6 +22,7 @@ METHODS: Final = (
     "MESSAGE", "PUBLISH",
 )  # fmt: skip
 """The methods that an RFC defines, in the order of the table's columns."""
+KNOWN_METHODS: Final = frozenset(METHODS)
 
 
 class Row(NamedTuple):
