@@ -1,14 +1,12 @@
-"""The shell around the pure step: it gives events to sessions and carries out what rows ask for.
+"""The executor: delivers events to sessions and carries out what rows ask for.
 
-One event, start to end (``_take``): find the cell, let it choose a row, *commit* the row's changes (store
-first, compare-and-set on the version), write the *receipt*, and only then let *effects* go to the
-handlers, *publications* to the owner, and arm timers. What that leads to, in this session or another,
-is queued and taken in turn, first in, first out, before the external event returns. So a session handles
-one event at a time without locks, and nothing is half-applied.
+One event, from start to end (``_take``): the session's cell chooses a row; the row is *committed* where the session is durable and there is a store
+(``commit.py``); it becomes true (``_apply``); and only then its *effects* go to the handlers, its *publications* to the owner, and its timers are armed.
+Whatever that leads to, in this session or another, is queued and handled in turn, first in, first out, before ``dispatch`` returns. So a session
+handles one event at a time without locks, and no step is half done. Which row it is and what it makes of the session is ``step.py``, written out here.
 
-The executor owns no clock and no task: the scheduler (an asyncio loop, or a virtual clock) tells the time
-and wakes it for the earliest timer (``alarms.py``). An exception in one session ends that session, through its
-own ``engine.failed`` row, and no other; one in an observer or an owner is logged and counted.
+The executor has no clock and no task: a scheduler (an asyncio loop, or a virtual clock) tells the time and wakes it for the earliest timer
+(``timers.py``). What happens when something fails is in ``failure.py``.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("calltable.engine")
 
 FOLLOWUPS = 32
-"""How many follow-up events one external event may cause in one session before the session fails."""
+"""Follow-up events that one external event may cause in one session; one more and the session fails."""
 
 DEFERRED = 16
 """How many deferred events a session holds: fewer than ``FOLLOWUPS``, because one event may replay them all."""
@@ -58,7 +56,7 @@ Handler = "Callable[[Session, Mapping[str, Any]], None]"
 
 
 class Step(NamedTuple):
-    """What an observer is told of each event: ``receipt`` is None unless a row was taken."""
+    """What an observer is told about each event: ``receipt`` is None unless a row was taken."""
 
     session: Session
     event: str
@@ -111,7 +109,7 @@ class Executor(Recovery):
 
     # -- events
     def dispatch(self, session: Session, event: str, payload: Mapping[str, Any] = NOTHING, change: Change | None = None) -> Outcome:
-        """Give a session an event from outside and carry everything through that follows from it.
+        """Deliver an event from outside, and handle everything that follows from it.
 
         ``change`` is what the event makes of the session's value. From inside a step (a handler, an observer) the event is queued instead.
         Raises RuntimeError in another thread than the one that used the executor first.
@@ -137,7 +135,7 @@ class Executor(Recovery):
         return outcome
 
     def post(self, session: Session, event: str, payload: Mapping[str, Any] = NOTHING, change: Change | None = None) -> None:
-        """Give a session an event without asking what became of it: an outcome, a child's publication."""
+        """Deliver an event whose outcome the caller does not need: now, or after the step under way."""
         if get_ident() != self._thread:
             self._enter_thread()
         if self._draining:
@@ -146,7 +144,7 @@ class Executor(Recovery):
             self.dispatch(session, event, payload, change)
 
     def _follow(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> None:
-        """Take a queued event. ``origin`` is the child it comes from, or the owner who told it."""
+        """Handle a queued event. ``origin`` is the child that it comes from, or the owner that sent it."""
         if session.drain != self._drain:
             session.drain, session.followups = self._drain, 1
         else:
@@ -164,7 +162,7 @@ class Executor(Recovery):
         elif session.owner is origin:
             outcome = self._take(session, event, payload, origin, change)
             if outcome.kind in ("refused", "unhandled"):
-                told = {"event": event, "reason": outcome.detail or "no row takes it", "child": session.name}
+                told = {"event": event, "reason": outcome.detail or "no row handles it", "child": session.name}
                 self._queue.append((origin, session.prefix + "refused", told, session, None))
         elif origin.owner is session:
             if (session.children or {}).get(origin.name, origin) is origin:
@@ -173,7 +171,7 @@ class Executor(Recovery):
                 self._stale(session, event, payload, "another child has taken its name")
         elif event.startswith(origin.prefix) and origin.prefix:
             self._stale(session, event, payload, "the child was let go")
-        else:  # the owner has ended since: what it said last still counts, but nobody waits for an answer
+        else:  # the owner has ended since: its last command still counts, but nobody waits for the result
             self._take(session, event, payload, None, change)
 
     def _take(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> Outcome:
@@ -201,7 +199,7 @@ class Executor(Recovery):
 
     def _consider(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None,
                   taken: Any) -> Outcome:
-        """What is not a row alone: the session's value, what effects draw, a commit; and what is declared to be no row."""
+        """The less common part of a step: a change of the session's value, effects that draw, and ``ignore``, ``refuse`` and ``defer``."""
         row: RowCode = taken[0]
         try:
             value = session.value if change is None else change(session.value)
@@ -221,7 +219,7 @@ class Executor(Recovery):
         return row.outcome
 
     def _draw(self, session: Session, taken: Any, value: Any) -> tuple[Any, Any]:
-        """Let the effects of a row draw what they need: the row with it, and the value that is left."""
+        """Let the row's effects draw what they need; returns the row with what was drawn, and the session's new value."""
         row, changes, effects, publications = taken
         given = []
         for name, parameters in effects:
@@ -235,7 +233,7 @@ class Executor(Recovery):
 
     def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None,
                armed: Armed | None) -> None:
-        """Make a row true, then let its effects and publications go; ``armed`` are its timers where they were committed with it."""
+        """Make a row true, then carry out its effects and publications. ``armed``: its ``after`` timers, where they were committed with it."""
         row, changes, effects, publications = taken
         seen = self.observers or session.machine.name in self.watchers
         if receipt is None and seen:
@@ -289,7 +287,7 @@ class Executor(Recovery):
         """A duration in seconds; one that an effect's row left open is drawn from the injected random source."""
         return self.alarms.seconds(delay)
 
-    # -- what is not a plain row
+    # -- explicit no-ops, and events without a row
     def _declared(
         self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode, value: Any
     ) -> Outcome:
@@ -351,7 +349,7 @@ class Executor(Recovery):
 
     # -- what is no event
     def _inside(self, work: Callable[[], object]) -> None:
-        """Do work that is not an event itself, as one external event."""
+        """Run ``work`` and everything that follows from it as one external event."""
         self._draining = True
         self._drain += 1
         self.alarms.now = self.scheduler.time()
@@ -365,7 +363,7 @@ class Executor(Recovery):
             self._leave()
 
     def _leave(self) -> None:
-        """A step and all that followed are done, and something is left to do: tell of lost events, set the alarm, raise an interrupt."""
+        """A step and all that followed are done; what is left: report lost events, set the alarm, raise a pending interrupt."""
         while self._lost:
             lost, self._lost = self._lost, []
             self._inside(partial(self._tell_lost, lost))
