@@ -55,7 +55,7 @@ class SourceAccount:
 
     __slots__ = (
         "_bytes_in", "_bytes_out", "_closed", "_deaf", "_emergencies", "_grace", "_graced", "_keeper", "_minute", "_replies", "_requests", "_strays", "calls",
-        "early", "figures", "key", "known", "refused", "told", "transactions", "why",
+        "early", "figures", "key", "known", "refused", "shut", "told", "transactions", "why",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, key: str, figures: Figures, now: float) -> None:
@@ -77,6 +77,7 @@ class SourceAccount:
         self._replies: Bucket | None = None
         self._bytes_in = self._bytes_out = 0
         self._closed = self._deaf = 0.0
+        self.shut = False
         self._minute = now
         self._grace = b""
         self._graced = -MINUTE
@@ -118,6 +119,7 @@ class SourceAccount:
         if self._strays.take(figures.strays, 2 * figures.strays, now):
             return True
         self._deaf = now + PAUSE
+        self.shut = True
         self._keeper.dropped(self, "strays")
         return False
 
@@ -129,21 +131,29 @@ class SourceAccount:
         if self._replies.take(figures.replies, figures.replies, now):
             return True
         self._closed = now + PAUSE
+        self.shut = True
         return False
 
     def spent(self, data: bytes) -> bool:
         """Whether a new request of it would be dropped in silence; counts it then."""
-        if self._closed <= self._keeper.now() or self._keeper.urgent(data):
+        if self._open(self._closed) or self._keeper.urgent(data):
             return False
         self._keeper.dropped(self, self.why)
         return True
 
     def deaf(self) -> bool:
         """Whether a message of it that belongs to nothing goes unheard now; counts it then."""
-        if self._deaf <= self._keeper.now():
+        if self._open(self._deaf):
             return False
         self._keeper.dropped(self, "strays")
         return True
+
+    def _open(self, until: float) -> bool:
+        """Whether a pause is over."""
+        now = self._keeper.now()
+        if now >= self._closed and now >= self._deaf:
+            self.shut = False
+        return now >= until
 
     # -- its open work
     def begun(self, *, call: bool) -> None:

@@ -247,6 +247,8 @@ def test_a_source_that_is_not_even_refused_any_more_is_not_read_for_a_moment(mon
 ])  # fmt: skip
 def test_what_may_belong_to_a_call_is_read_however_it_is_written(start: bytes):
     class Spent:
+        shut = True
+
         def spent(self, data: bytes) -> bool:
             return True
 
