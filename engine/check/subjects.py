@@ -74,32 +74,38 @@ class Subject:
             return f"{self.text} not null"
         return f"{self.text} = {format_literal(value, bare=True)}"
 
-    def guard(self, value: object) -> str:
-        """A guard, in the table language, that holds for this value."""
+    def guard(self, value: object) -> x.Expression:
+        """A guard that holds for this value."""
         if isinstance(self.node, x.Compare):
-            left, right = format_expression(self.node.left), format_expression(self.node.right)
+            nulls = (x.IsNull(self.node.left), x.IsNull(self.node.right))
             if value == "nulls":
-                return f"{left} is null and {right} is null"
-            return f"{left} is null or {right} is null" if value == "null" else f"{left} {value} {right}"
+                return x.And(nulls)
+            return x.Or(nulls) if value == "null" else x.Compare(str(value), self.node.left, self.node.right)
         if value is None:
-            return f"{self.text} is null"
+            return x.IsNull(self.node)
         if self.type.kind == "bool":
-            return self.text if value else f"not {self.text}"
+            return self.node if value else x.Not(self.node)
         if value is OTHER or (self.type.kind in _ORDERED and value not in self.constants):
-            return self._unnamed(value)
-        return f"{self.text} == {format_literal(value)}"
+            return _all(self._unnamed(value))
+        return x.Compare("==", self.node, x.Literal(value))
 
-    def _unnamed(self, value: Any) -> str:
-        """A guard for a value that no guard names: the gap between two constants, or none of them."""
+    def _unnamed(self, value: Any) -> list[x.Expression]:
+        """Guards for a value that no guard names: the gap between two constants, or none of them."""
+        found: list[x.Expression] = []
         if value is OTHER:
-            members = ", ".join(format_literal(c) for c in sorted(self.constants, key=str))
-            wanted = [f"{self.text} not in [{members}]"] if members else []
-            return " and ".join([*wanted, *([f"{self.text} is not null"] if self.type.optional or not wanted else [])])
+            if self.constants:
+                found.append(x.Not(x.In(self.node, tuple(map(x.Literal, sorted(self.constants, key=str))))))
+            return [*found, x.Not(x.IsNull(self.node))] if self.type.optional or not found else found
         numbers: list[Any] = sorted(self.constants)
         below = [c for c in numbers if c < value]
         above = [c for c in numbers if c > value]
-        bounds = [f"{self.text} > {format_literal(below[-1], bare=True)}"] if below else []
-        return " and ".join([*bounds, *([f"{self.text} < {format_literal(above[0], bare=True)}"] if above else [])])
+        if below:
+            found.append(x.Compare(">", self.node, x.Literal(below[-1])))
+        return [*found, x.Compare("<", self.node, x.Literal(above[0]))] if above else found
+
+
+def _all(guards: Sequence[x.Expression]) -> x.Expression:
+    return guards[0] if len(guards) == 1 else x.And(tuple(guards))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ class Cube:
     def __str__(self) -> str:
         return ", ".join(subject.says(value) for subject, value in self.fixed)
 
-    def guards(self) -> list[str]:
+    def guards(self) -> list[x.Expression]:
         """Guards that together hold exactly here."""
         return [subject.guard(value) for subject, value in self.fixed]
 
