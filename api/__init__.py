@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from calltable.engine.run.session import Owner, Session
     from calltable.engine.run.store import MemoryStore, Store
     from calltable.loading import Tables
-    from calltable.observe.entry import Entry, TraceFile
+    from calltable.observe.entry import Entry
+    from calltable.observe.file import TraceFile
     from calltable.observe.trace import Tracer
     from calltable.phone.call import Call, CallFailed
     from calltable.phone.endpoint import Endpoint
@@ -107,7 +108,8 @@ _HOMES = {
     "engine.run.session": ("Owner", "Session"),
     "engine.run.store": ("MemoryStore", "Store"),
     "loading": ("Tables",),
-    "observe.entry": ("Entry", "TraceFile"),
+    "observe.entry": ("Entry",),
+    "observe.file": ("TraceFile",),
     "observe.trace": ("Tracer",),
     "phone.call": ("Call", "CallFailed"),
     "phone.endpoint": ("Endpoint",),

@@ -6,15 +6,18 @@ calls that are up.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from calltable.adapters.sip.message.body import Content
 from calltable.adapters.sip.message.headers import quote_string
 from calltable.adapters.sip.message.message import Request
+from calltable.b2bua.call import CallRecord
 from calltable.b2bua.routes import Finder, Routed
+from calltable.engine.observe.folding import Folding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.account import Account
@@ -24,14 +27,16 @@ if TYPE_CHECKING:
     from calltable.engine.run.ports import Queue
     from calltable.engine.run.session import Session
 
+log = logging.getLogger("calltable.routes")
+
 BRIDGE = "b2bua/bridge"
 
 
 class B2BUA:
     """Runs one session of ``machine`` for each incoming call, and asks ``router`` where it goes: any object with such a ``find``.
 
-    Raises TypeError for a router without one. ``max_calls`` bounds the calls that are up at once; more get 503 with Retry-After (RFC 3261 §21.5.4). ``ended`` is
-    called with each call that is over.
+    Raises TypeError for a router without one. ``max_calls`` bounds the calls that are up at once; more get 503 with
+    Retry-After (RFC 3261 §21.5.4). ``ended`` is called with each call that is over.
     """
 
     def __init__(self, engine: Engine, router: Finder, *, machine: str = BRIDGE, max_calls: int = 10_000,
@@ -45,10 +50,15 @@ class B2BUA:
         self.max_calls = max_calls
         self.retry_after = retry_after
         self.calls: dict[int, Session] = {}
+        self.records: dict[int, CallRecord] = {}
+        """What is known of each call of ``calls``."""
+        self.numbered = 0
+        """How many calls were taken: the number of the last one."""
         self._accounts: dict[int, Account] = {}
         """Whom each call counts for, where sources are counted."""
         self._untaken: dict[int, ServerTransaction] = {}
         """INVITEs that their call has given to no leg yet: it must not end and leave them without an answer."""
+        self._log = Folding(log, engine.executor.scheduler)
         self.draining = False
         self.ended: list[Callable[[Session], None]] = []
         engine.stack.application = self
@@ -63,15 +73,20 @@ class B2BUA:
             stack.refuse(transaction, 503, None, (("Retry-After", str(self.retry_after)),))
             return
         counters["calls"] += 1
-        session = stack.executor.create(self.machine, self)
+        self.numbered += 1
+        number = str(self.numbered)
+        session = stack.executor.create(self.machine, self, number)
+        source = session.context = transaction.source
         self.calls[session.id] = session
+        self.records[session.id] = CallRecord(
+            number, session, request.from_.uri, request.uri, request.call_id, str(source), stack.executor.now
+        )
         account = transaction.account
         if account is not None:
             account.took_call()
             self._accounts[session.id] = account
-        session.context = transaction.source
         stack.executor.dispatch(
-            session, "engine.started", {"transaction": transaction, "message": request, "offer": offer}
+            session, "engine.started", {"transaction": transaction.key, "message": request, "offer": offer}
         )
         if transaction.open and transaction.user is None:
             if session.ended:
@@ -92,10 +107,15 @@ class B2BUA:
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Count what calls publish; observers of the executor see the rest."""
         executor.counters[f"calls {name}"] += 1
+        if name == "connected":
+            record = self.records.get(child.id)
+            if record is not None and record.connected is None:
+                record.connected = self.engine.executor.now
 
     def child_ended(self, executor: Queue[Session], child: Session) -> None:
         """Forget a call that is over."""
         self.calls.pop(child.id, None)
+        self.records.pop(child.id, None)
         untaken = self._untaken.pop(child.id, None)
         if untaken is not None and untaken.user is None:
             self.engine.stack.refuse(untaken, 500)
@@ -106,10 +126,13 @@ class B2BUA:
         for tell in self.ended:
             tell(child)
 
-    def hangup(self, reason: str = "") -> None:
-        """End every call that is up, through its own rows. ``reason`` is told to both sides of each (RFC 3326)."""
-        why = Content(headers=[("Reason", f"SIP;cause=503;text={quote_string(reason)}")]) if reason else None
-        for session in list(self.calls.values()):
+    def hangup(self, reason: str = "", sessions: Iterable[Session] | None = None, *, cause: str = "SIP;cause=503") -> None:
+        """End calls that are up (all without ``sessions``), through their own rows.
+
+        ``reason`` is told to both sides of each, behind ``cause``: a protocol and its cause (RFC 3326 §2).
+        """
+        why = Content(headers=[("Reason", f"{cause};text={quote_string(reason)}")]) if reason else None
+        for session in list(self.calls.values() if sessions is None else sessions):
             self.engine.executor.dispatch(session, "user.hangup", {"message": why})
 
     def _find(self, session: Session, p: Mapping[str, Any]) -> None:
@@ -119,6 +142,11 @@ class B2BUA:
             found = Routed(reject=found)
         elif isinstance(found, str):
             found = Routed(found)
+        record = self.records.get(session.id)
+        if record is not None:
+            record.route, record.target = found.route, found.target or ""
+        if found.reason:
+            self._log.warning("a route could not be used", parts={"call": session.path, "route": found.route, "reason": found.reason})
         if found.target is None:
             self.engine.executor.post(session, "route.rejected", {"code": found.reject})
         else:

@@ -7,7 +7,6 @@ may use ``{user}``, the user part of the Request-URI, and named groups of the pa
 
 from __future__ import annotations
 
-import logging
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.message.message import Request
     from calltable.adapters.sip.message.uri import Uri
     from calltable.adapters.sip.transport.address import Address
-
-log = logging.getLogger("calltable.routes")
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _BRACES = re.compile(r"\{[^{}]*\}?|\}")
@@ -48,13 +45,15 @@ class RouteError(ValueError):
 class Routed(NamedTuple):
     """Where a call goes. ``target``: a SIP URI, or None where the call is answered with the status ``reject`` instead.
 
-    ``headers`` are set on the INVITE in place of the caller's fields of these names; ``route`` is the name that logs give.
+    ``headers`` are set on the INVITE in place of the caller's fields of these names; ``route`` is the name that logs give;
+    ``reason`` says why a route that matched could not be used.
     """
 
     target: str | None = None
     headers: tuple[tuple[str, str], ...] = ()
     reject: int = NOT_FOUND
     route: str = ""
+    reason: str = ""
 
 
 class Finder(Protocol):
@@ -118,8 +117,7 @@ class Route:
         try:
             target, headers = self._template.fill(request.uri, Groups(groups, self._escaped))
         except TargetError as error:
-            log.warning("a call was answered 404: its target does not fit", extra={"parts": {"route": self.name, "reason": str(error)}})
-            return Routed(route=self.name)
+            return Routed(route=self.name, reason=str(error))
         return Routed(target, headers, route=self.name)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from calltable.limits.figures import Figures
 
 MINUTE: Final = 60.0
+PAUSE: Final = 0.05
+"""Seconds for which new requests of a source are dropped unread once it was not even refused one."""
 RATIO: Final = 3
 """Bytes that a source which has not proved itself gets for each byte that came from it."""
 
@@ -38,6 +40,9 @@ class Keeper(Protocol):
     def decide(self, account: SourceAccount, request: Request) -> Rejection | None:
         """Why a new request of a source is refused; None where it is taken."""
 
+    def urgent(self, data: bytes) -> bool:
+        """Whether a request may be an emergency call, by its first line."""
+
     def dropped(self, account: SourceAccount, why: str) -> None:
         """Something of it was refused or goes unheard."""
 
@@ -49,8 +54,8 @@ class SourceAccount:
     """What is known of one source. See ``core/admission.py`` for what its methods are told."""
 
     __slots__ = (
-        "_bytes_in", "_bytes_out", "_emergencies", "_grace", "_graced", "_keeper", "_minute", "_replies", "_requests", "_strays", "calls",
-        "early", "figures", "key", "known", "refused", "told", "transactions",
+        "_bytes_in", "_bytes_out", "_closed", "_deaf", "_emergencies", "_grace", "_graced", "_keeper", "_minute", "_replies", "_requests", "_strays", "calls",
+        "early", "figures", "key", "known", "refused", "shut", "told", "transactions", "why",
     )  # fmt: skip
 
     def __init__(self, keeper: Keeper, key: str, figures: Figures, now: float) -> None:
@@ -64,11 +69,15 @@ class SourceAccount:
         """Requests refused and not told of yet."""
         self.told = -MINUTE
         """When a line was logged for it last, seconds."""
+        self.why = ""
+        """Which limit its last refused request went beyond."""
         self._requests = Bucket(figures.burst, now)
         self._emergencies: Bucket | None = None
         self._strays: Bucket | None = None
         self._replies: Bucket | None = None
         self._bytes_in = self._bytes_out = 0
+        self._closed = self._deaf = 0.0
+        self.shut = False
         self._minute = now
         self._grace = b""
         self._graced = -MINUTE
@@ -109,6 +118,8 @@ class SourceAccount:
             self._strays = Bucket(2 * figures.strays, now)
         if self._strays.take(figures.strays, 2 * figures.strays, now):
             return True
+        self._deaf = now + PAUSE
+        self.shut = True
         self._keeper.dropped(self, "strays")
         return False
 
@@ -117,7 +128,32 @@ class SourceAccount:
         figures, now = self.figures, self._keeper.now()
         if self._replies is None:
             self._replies = Bucket(figures.replies, now)
-        return self._replies.take(figures.replies, figures.replies, now)
+        if self._replies.take(figures.replies, figures.replies, now):
+            return True
+        self._closed = now + PAUSE
+        self.shut = True
+        return False
+
+    def spent(self, data: bytes) -> bool:
+        """Whether a new request of it would be dropped in silence; counts it then."""
+        if self._open(self._closed) or self._keeper.urgent(data):
+            return False
+        self._keeper.dropped(self, self.why)
+        return True
+
+    def deaf(self) -> bool:
+        """Whether a message of it that belongs to nothing goes unheard now; counts it then."""
+        if self._open(self._deaf):
+            return False
+        self._keeper.dropped(self, "strays")
+        return True
+
+    def _open(self, until: float) -> bool:
+        """Whether a pause is over."""
+        now = self._keeper.now()
+        if now >= self._closed and now >= self._deaf:
+            self.shut = False
+        return now >= until
 
     # -- its open work
     def begun(self, *, call: bool) -> None:

@@ -46,6 +46,11 @@ _KEYS: Final = 8192
 _SOS: Final = "urn:service:sos"
 
 
+def _words(plan: Plan) -> tuple[bytes, ...]:
+    """What stands in the first line of every emergency call."""
+    return (_SOS.encode(), *(number.lower().encode() for number in plan.emergency)) if plan.emergency else ()
+
+
 def _nobody() -> tuple[str, ...]:
     return ()
 
@@ -60,6 +65,7 @@ class SourceAdmission:
     def __init__(self, plan: Plan, clock: Callable[[], float], *, capacity: int, retry_after: int = 5, overload: Overload | None = None,
                  own: Callable[[], Iterable[str]] = _nobody) -> None:
         self.plan = plan
+        self._urgent = _words(plan)
         self._clock = clock
         self.capacity = capacity
         self.retry_after = retry_after
@@ -78,6 +84,7 @@ class SourceAdmission:
     def renew(self, plan: Plan, *, capacity: int, retry_after: int) -> None:
         """Go by other figures from now on; what was counted stays."""
         self.plan, self.capacity, self.retry_after = plan, capacity, retry_after
+        self._urgent = _words(plan)
         if self.overload is not None:
             self.overload.shed = plan.shed
         own = tuple(self._own())
@@ -111,11 +118,13 @@ class SourceAdmission:
         self._strangers.pop(account.key, None)
         self._keep(self._known, account)
 
-    def held(self, *, most: int = 10) -> list[tuple[str, int, int, int]]:
-        """The sources with the most open work: key, calls, unanswered calls, transactions."""
-        found = [account for table in (self._strangers, self._known) for account in table.values() if not account.idle]
-        found.sort(key=lambda one: (one.calls, one.transactions), reverse=True)
-        return [(one.key, one.calls, one.early, one.transactions) for one in found[:most]]
+    def snapshot(self) -> dict[str, int]:
+        """How many sources are remembered, have something open, and how many calls the busiest of them has; the delay, ms."""
+        busy = [account for table in (self._strangers, self._known) for account in table.values() if not account.idle]
+        return {
+            "sources": len(self), "sources_open": len(busy), "calls_of_one": max((account.calls for account in busy), default=0),
+            "delay_ms": 0 if self.overload is None else round(self.overload.delay * 1000),
+        }  # fmt: skip
 
     def __len__(self) -> int:
         """How many sources are remembered."""
@@ -156,6 +165,7 @@ class SourceAdmission:
             why = "overload"
         if self._emergency(request) and account.emergency(now):
             return None
+        account.why = why
         self.dropped(account, why)
         return Rejection(503, "Service Unavailable", (("Retry-After", str(self.retry_after)),))
 
@@ -171,6 +181,11 @@ class SourceAdmission:
         except MessageError:
             return False
         return (parsed.user or parsed.opaque) in self.plan.emergency
+
+    def urgent(self, data: bytes) -> bool:
+        """Whether a request may be an emergency call, by its first line."""
+        line = data[: data.find(b"\r\n")].lower()
+        return any(word in line for word in self._urgent)
 
     def dropped(self, account: SourceAccount, why: str) -> None:
         """Count what is refused or goes unheard, and tell of it once per source and minute."""

@@ -1,31 +1,35 @@
-"""One record of a trace, and the file that keeps them: JSON lines, written, read and cut down to one call."""
+"""One record of a trace, and its line of JSON: written, read, and cut down to one call.
+
+Writing is on the path of every message and step, so a line is put together by hand from the fields that are not empty; the strings are
+escaped by the C encoder of ``json``. A line is ASCII: what was no UTF-8 on the wire survives as a surrogate escape and cannot hide a record.
+Passwords and credentials are masked here, for every record that leaves the process (``redact.py``).
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from json.encoder import encode_basestring_ascii
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from calltable.adapters.sip.message.redact import mask, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Callable, Iterable
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One record of a trace.
 
     ``time`` is in seconds of any clock that only grows. ``source`` and ``destination`` are labels, by custom
     ``host:port``; ``rows`` are the ids of the rows that took the message (``in``) or sent it (``out``). ``call`` is
-    the name of the session at the top, ``leg`` that of the leg in it. ``outcome`` is empty where a step's
+    the number of the call, ``leg`` the name of the leg in it. ``outcome`` is empty where a step's
     row was taken, else what became of the event (``ignored``, ``refused``, ``deferred`` …). ``lost`` marks a message that
-    the network swallowed. All but ``time`` and ``kind`` may be empty.
+    the network swallowed; in a record of kind ``gap`` ``event`` says how many records are missing there.
+    All but ``time`` and ``kind`` may be empty.
     """
 
     time: float
-    kind: Literal["message", "step"]
+    kind: Literal["message", "step", "gap"]
     direction: Literal["in", "out"] = "in"
     source: str = ""
     destination: str = ""
@@ -48,11 +52,15 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """What an arrow is called: a request by its summary, a response with the method that it answers."""
+        """What an arrow is called: a request by its summary, a response with the method that it answers.
+
+        Fit to be shown: without secrets and control characters.
+        """
+        shown = printable(mask(self.summary))
         method = self.cseq.partition(" ")[2]
-        if self.summary[:1].isdigit() and method:
-            return f"{self.summary} ({method})"
-        return self.summary
+        if shown[:1].isdigit() and method:
+            return f"{shown} ({printable(method)})"
+        return shown
 
     @property
     def tone(self) -> str:
@@ -65,35 +73,69 @@ class TraceError(Exception):
     """A line of a trace cannot be read; the text says which and why."""
 
 
-_FIELDS: Final = {one.name for one in dataclasses.fields(Entry)}
+KINDS: Final = ("message", "step", "gap")
+_STEP: Final = ("machine", "row", "event", "before", "after")
+_LOST_FIELD: Final = ', "lost": true'
+_REMEMBERED: Final = 4096
+"""Encoded parts that are kept: rows and what they do are the same few in every call."""
+_steps: dict[tuple[object, ...], str] = {}
+_lists: dict[tuple[str, tuple[str, ...]], str] = {}
+_quote: Callable[[str], str] = encode_basestring_ascii
 
 
 def load(record: object) -> Entry:
     """One record as an ``Entry``; fields it does not know are passed over. Raises ``TraceError``."""
     if not isinstance(record, dict):
         raise TraceError("a record is an object: {…}")
-    if record.get("kind") not in {"message", "step"}:
+    if record.get("kind") not in KINDS:
         raise TraceError(f"kind must be 'message' or 'step', not {record.get('kind')!r}")
     if not isinstance(record.get("time"), int | float):
         raise TraceError(f"time must be a number of seconds, not {record.get('time')!r}")
-    known: dict[str, Any] = {name: value for name, value in record.items() if name in _FIELDS}
+    known: dict[str, Any] = {name: value for name, value in record.items() if name in Entry._fields}
     for name in ("rows", "publications"):
         known[name] = tuple(known.get(name, ()))
     return Entry(**known)
 
 
-def readable(text: str) -> str:
-    """A text for people and files: bytes that are not UTF-8, which messages carry as surrogates, become U+FFFD."""
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def dump(entry: Entry) -> str:
-    """One record as a line of JSON, without the fields that are empty and without a line end."""
-    record = {name: value for name, value in dataclasses.asdict(entry).items() if value not in ("", (), False)}
-    if entry.kind == "step":
-        del record["direction"]
-    line = json.dumps({"time": entry.time, **record}, ensure_ascii=False)
-    return line if line.isascii() else readable(line)
+    """One record as a line of JSON, without the fields that are empty and without a line end; secrets are masked."""
+    (time, kind, direction, source, destination, summary, cseq, call_id, leg, rows, text, lost, session, machine, row, event, before,
+     after, publications, call, outcome) = entry  # fmt: skip
+    if kind == "message":
+        shown = mask(text)
+        if shown is not text or not text:  # the summary is the first line of the text: nothing to mask in the one, nothing in the other
+            summary = mask(summary)
+        return (
+            f'{{"time": {time!r}, "kind": "message", "direction": "{direction}"{_field("source", source)}'
+            f'{_field("destination", destination)}{_field("summary", summary)}{_field("cseq", cseq)}{_field("call_id", call_id)}'
+            f'{_field("leg", leg)}{_list("rows", rows)}{_field("text", shown)}{_LOST_FIELD if lost else ""}{_field("call", call)}}}'
+        )
+    known = (machine, row, event, before, after, publications, outcome)
+    fixed = _steps.get(known)
+    if fixed is None:
+        if len(_steps) >= _REMEMBERED:
+            _steps.clear()
+        fixed = _steps[known] = "".join([
+            *(_field(name, value) for name, value in zip(_STEP, known[:5], strict=True)),
+            _list("publications", publications), _field("outcome", outcome),
+        ])  # fmt: skip
+    return f'{{"time": {time!r}, "kind": "{kind}"{_field("leg", leg)}{_field("session", session)}{fixed}{_field("call", call)}}}'
+
+
+def _field(name: str, value: str) -> str:
+    return f', "{name}": {_quote(value)}' if value else ""
+
+
+def _list(name: str, values: tuple[str, ...]) -> str:
+    if not values:
+        return ""
+    key = (name, values)
+    found = _lists.get(key)
+    if found is None:
+        if len(_lists) >= _REMEMBERED:
+            _lists.clear()
+        found = _lists[key] = f', "{name}": [' + ", ".join(map(_quote, values)) + "]"
+    return found
 
 
 def read_trace(lines: Iterable[str], name: str = "trace") -> list[Entry]:
@@ -114,40 +156,20 @@ def of_call(entries: Iterable[Entry], wanted: str) -> list[Entry]:
     entries = list(entries)
     calls = {wanted} | {one.call for one in entries if one.call_id == wanted and one.call}
     named = any(one.call for one in entries)
-    return [
+    found = [
         one for one in entries
-        if one.call in calls or one.call_id == wanted or (not named and one.kind == "step")
+        if one.kind == "gap" or one.call in calls or one.call_id == wanted or (not named and one.kind == "step")
     ]  # fmt: skip
+    return found if any(one.kind != "gap" for one in found) else []
 
 
-class TraceFile:
-    """A sink that writes JSON lines to a file that only its owner may read. What cannot be written is counted.
-
-    Lines are handed to the system every ``every`` records and at ``close``. Raises OSError where the file cannot be opened.
-    """
-
-    def __init__(self, path: Path, *, every: int = 1) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self._file = open(descriptor, "a", encoding="utf-8")  # noqa: PTH123, SIM115 - closed by close()
-        self._every = every
-        self._left = every
-        self.failed = 0
-        """Records that a full disk or the like has cost."""
-
-    def __call__(self, entry: Entry) -> None:
-        """Write one record."""
-        try:
-            self._file.write(dump(entry) + "\n")
-            self._left -= 1
-            if self._left <= 0:
-                self._left = self._every
-                self._file.flush()
-        except (OSError, ValueError):
-            self.failed += 1
-
-    def close(self) -> None:
-        """Write what is left."""
-        try:
-            self._file.close()
-        except OSError:
-            self.failed += 1
+def listed(entries: Iterable[Entry], most: int = 20) -> str:
+    """The calls of a trace with their numbers, a line each: what there is to choose from."""
+    first: dict[str, Entry] = {}
+    for one in entries:
+        name = one.call or one.call_id
+        if name and (name not in first or (first[name].kind != "message" and one.kind == "message")):
+            first[name] = one
+    lines = [f"  {printable(name)}. {one.label or 'without messages'}  {printable(one.call_id)}".rstrip() for name, one in first.items()]
+    more = [f"  and {len(lines) - most} more"] if len(lines) > most else []
+    return "\n".join([*lines[:most], *more]) or "  no calls"

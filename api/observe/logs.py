@@ -1,10 +1,10 @@
-"""Logs: one line a happening, with names for its parts, to read or to feed to a machine.
+"""Logs: one line per event, with names for its parts, to read or to feed to a machine.
 
-``set_up`` sends everything of calltable to standard error, as text or as JSON lines. ``CallLog`` watches an engine: at
-level info it tells when a call starts, where it goes, when it is connected and how it ended; at debug each step of every session,
-with call, leg, row, event, and the states before and after. Below info nothing watches, and logging costs nothing.
+``set_up`` sends everything of calltable to standard error, as text or as JSON lines. Each logger has a name that says what it tells of
+(``LOGGERS``), so that a program can route or silence them one by one.
 
-What comes from the network is untrusted: control characters never reach a terminal or break a line.
+What comes from the network is untrusted: control characters never reach a terminal or break a line, and passwords in URIs and
+credentials are masked (``redact.py``), whoever logs them.
 """
 
 from __future__ import annotations
@@ -12,37 +12,94 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.transport.address import Address
-from calltable.engine.model.machine import STARTED
-from calltable.observe.trace import leg_of
+from calltable.adapters.sip.message.redact import mask, printable
+from calltable.observe.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.assembly import Engine
-    from calltable.engine.run.executor import Step
-    from calltable.engine.run.session import Session
-
+MOST: Final = 20_000
+"""Lines that wait to be written."""
 LEVELS: Final = ("debug", "info", "warning", "error")
 FORMATS: Final = ("text", "json")
+LOGGERS: Final = {
+    "calltable.calls": "the life of each call, at info",
+    "calltable.steps": "each step of each session, at debug",
+    "calltable.serve": "the server: start, reload, drain, end",
+    "calltable.control": "the control socket",
+    "calltable.routes": "routes that could not be used",
+    "calltable.sip": "messages that were refused or could not be sent",
+    "calltable.sip.transport": "sockets and connections",
+    "calltable.limits": "requests that were refused because of a limit",
+    "calltable.engine": "faults of tables and adapters",
+    "calltable.phone": "the softphone",
+}
+"""The loggers, and what each tells of."""
 
-calls: Final = logging.getLogger("calltable.replay.calls")
-steps: Final = logging.getLogger("calltable.steps")
 
+def set_up(level: str = "info", form: str = "text", stream: TextIO | None = None, *, queued: bool = False) -> None:
+    """Send calltable's logs from ``level`` on to ``stream`` (standard error), as ``text`` or ``json``.
 
-def set_up(level: str = "info", form: str = "text", stream: TextIO | None = None) -> None:
-    """Send calltable's logs from ``level`` on to ``stream`` (standard error), as ``text`` or ``json``."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+    ``queued``: lines below warning are written by a thread, some milliseconds later; at the end of the process nothing is lost.
+    """
+    handler = Lines(stream or sys.stderr, queued=queued)
     handler.setFormatter(JsonLines() if form == "json" else Text())
     logger = logging.getLogger("calltable")
+    for former in logger.handlers:
+        if isinstance(former, Lines):
+            former.close()
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+
+
+class Lines(logging.Handler):
+    """Writes each record as a line, by a thread where ``queued``. A warning, and what waits before it, is written at once."""
+
+    def __init__(self, stream: TextIO, *, queued: bool = False) -> None:
+        super().__init__()
+        self.stream = stream
+        self.lost = 0
+        """Lines that found the queue full."""
+        self._writer = Writer(self._write, MOST, "calltable-log") if queued else None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write or queue one record."""
+        writer = self._writer
+        if writer is not None and record.levelno < logging.WARNING and not record.exc_info:
+            if record.args:  # its values may change until it is written
+                record.msg, record.args = record.getMessage(), None
+            if not writer.put(record):
+                self.lost += 1
+            return
+        self.flush()
+        self._write([record])
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def close(self) -> None:
+        """Write what waits, and end the thread."""
+        if self._writer is not None:
+            self._writer.close()
+        super().close()
+
+    def _write(self, records: list[logging.LogRecord]) -> None:
+        try:
+            lines = [self.format(record) for record in records]
+            if self.lost:
+                lost, self.lost = self.lost, 0
+                lines.append(self.format(QuickRecord(__name__, logging.WARNING, "log lines lost: they came faster than written", {"lines": lost})))
+            self.stream.write("\n".join(lines) + "\n")
+            self.stream.flush()
+        except Exception:  # noqa: BLE001 - as logging.StreamHandler: a log that cannot be written must not end a call
+            self.handleError(records[0])
 
 
 def fields(record: logging.LogRecord) -> Mapping[str, Any]:
@@ -51,126 +108,106 @@ def fields(record: logging.LogRecord) -> Mapping[str, Any]:
     return found
 
 
-def _moment(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+class Moments:
+    """Writes times as ``2026-01-31T12:00:00.000Z``; what is above the second is written once a second."""
+
+    __slots__ = ("_prefix", "_second")
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._prefix = ""
+
+    def text(self, moment: float) -> str:
+        """A moment in seconds since the epoch."""
+        milliseconds = int(moment * 1000)
+        second, rest = divmod(milliseconds, 1000)
+        if second != self._second:
+            self._second = second
+            self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
+        return f"{self._prefix}{rest:03d}Z"
 
 
 class Text(logging.Formatter):
     """``2026-01-31T12:00:00.000Z info  call started  call=17 from=sip:alice@example.com``."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._moments = Moments()
+
     def format(self, record: logging.LogRecord) -> str:
         """One line, and a traceback below it where there is one."""
-        parts = " ".join(f"{name}={_word(value)}" for name, value in fields(record).items() if value not in (None, ""))
-        message = _plain(record.getMessage())
-        line = f"{_moment(record)} {record.levelname.lower():<7} {message}" + (f"  {parts}" if parts else "")
-        return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
+        message = _shown(record.getMessage() if record.args else str(record.msg))
+        words = [f"{name}={_word(value)}" for name, value in fields(record).items() if value is not None and value != ""]
+        line = f"{self._moments.text(record.created)} {_LEVEL.get(record.levelno, 'error  ')} {message}"
+        if words:
+            line = f"{line}  {' '.join(words)}"
+        if record.exc_info:
+            line = f"{line}\n{printable(mask(self.formatException(record.exc_info)), keep=_LINE)}"
+        return line
 
 
 class JsonLines(logging.Formatter):
     """The same as an object: ``time``, ``level``, ``logger``, ``message``, and the named parts."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._moments = Moments()
+
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
         line = {
-            "time": _moment(record), "level": record.levelname.lower(), "logger": record.name,
-            "message": record.getMessage(), **{k: v for k, v in fields(record).items() if v not in (None, "")},
+            "time": self._moments.text(record.created), "level": record.levelname.lower(), "logger": record.name,
+            "message": mask(record.getMessage()),
         }  # fmt: skip
+        for name, value in fields(record).items():
+            if value not in (None, ""):
+                line[name] = mask(value) if isinstance(value, str) else value
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=True, default=str)
+            line["exception"] = mask(self.formatException(record.exc_info))
+        return json.dumps(line, ensure_ascii=True, default=_told)
 
 
-def _plain(text: str) -> str:
-    return text if text.isprintable() else json.dumps(text)[1:-1]
+_LINE: Final = "\n\t"
+_SHORT: Final = 100
+"""Characters of a text that is remembered with how it is written; longer ones are a stranger's, and not remembered."""
+_LEVEL: Final = {level: f"{logging.getLevelName(level).lower():<7}" for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)}
+
+
+def _told(value: object) -> str:
+    return mask(str(value))
 
 
 def _word(value: object) -> str:
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    if isinstance(value, str):
+        return _spelled(value) if len(value) <= _SHORT else _spelled.__wrapped__(value)
+    return f"{value:.3f}" if isinstance(value, float) else _spelled(str(value))
+
+
+@lru_cache(2048)
+def _spelled(text: str) -> str:
+    """The value of a part: as it is where that is one plain word, else in quotes. The same few come by again and again."""
+    text = mask(text)
     return text if text.isprintable() and " " not in text and '"' not in text else json.dumps(text)
 
 
-@dataclass(slots=True)
-class _Call:
-    """What is remembered of a running call until it is over."""
-
-    began: float
-    connected: float | None = None
-    cause: str = ""
-    code: int | None = None
+def _shown(message: str) -> str:
+    return _plain(message) if len(message) <= _SHORT else printable(mask(message))
 
 
-@dataclass(slots=True, eq=False)
-class CallLog:
-    """Watches ``engine`` as far as the level of the loggers asks for; ``machine`` is what a call runs."""
+@lru_cache(256)
+def _plain(message: str) -> str:
+    return printable(mask(message))
 
-    engine: Engine
-    machine: str
-    _calls: dict[int, _Call] = field(default_factory=dict, init=False)
 
-    def __post_init__(self) -> None:
-        """Watch only where somebody listens: every observer costs time at every step."""
-        if calls.isEnabledFor(logging.INFO):
-            self.engine.executor.observers.append(self._life)
-        if steps.isEnabledFor(logging.DEBUG):
-            self.engine.executor.observers.append(self._step)
+_BLANK: Final = logging.makeLogRecord({}).__dict__
 
-    def _step(self, step: Step) -> None:
-        session, row, receipt = step.session, step.row, step.receipt
-        leg = leg_of(session)
-        known = session if leg is None else leg.session  # a transaction is told of with the leg it works for
-        parts = {
-            "call": known.root.path, "leg": "" if known.root is known else known.name,
-            "machine": session.machine.name, "row": "" if row is None else row.id, "event": step.event,
-            "before": session.state if receipt is None else receipt.before,
-            "after": session.state if receipt is None else receipt.after,
-            "publishes": ",".join(name for name, _ in step.publications),
-            "detail": "" if step.outcome.kind == "taken" else step.outcome.detail,
+
+class QuickRecord(logging.LogRecord):
+    """A record without what costs most to find and nobody asks of a call's life: thread, process, and line of source."""
+
+    def __init__(self, name: str, level: int, message: str, parts: Mapping[str, Any]) -> None:
+        now = time.time()
+        self.__dict__ = {
+            **_BLANK, "name": name, "levelno": level, "levelname": logging.getLevelName(level), "msg": message, "created": now,
+            "msecs": (now % 1) * 1000, "parts": parts,
         }  # fmt: skip
-        steps.debug(step.outcome.kind, extra={"parts": parts})
-
-    def _life(self, step: Step) -> None:
-        session = step.session
-        if session.machine.name != self.machine or step.row is None:
-            return
-        if step.event == STARTED:
-            self._calls[session.id] = _Call(self.engine.executor.now)
-            calls.info("call started", extra={"parts": {"call": session.path, **_who(session, step.payload)}})
-            return
-        call = self._calls.get(session.id)
-        if call is None:
-            return
-        now = self.engine.executor.now
-        target = step.payload.get("target")
-        if target is not None:
-            calls.info("call routed", extra={"parts": {"call": session.path, "target": target}})
-        connected = any(name == "connected" for name, _ in step.publications)
-        if connected and call.connected is None:
-            call.connected = now
-            calls.info("call connected", extra={"parts": {"call": session.path, "after": now - call.began}})
-        if not step.event.endswith(".ended"):
-            # what happened last before the legs were through with it: a hang-up, a refusal
-            call.cause, call.code = step.event, _code(step.payload)
-        if step.row.final:
-            del self._calls[session.id]
-            calls.info("call ended", extra={"parts": {
-                "call": session.path, "cause": call.cause, "code": call.code, "lasted": now - call.began,
-                "connected": None if call.connected is None else now - call.connected, "row": step.row.id,
-            }})  # fmt: skip
-
-
-def _who(session: Session, payload: Mapping[str, Any]) -> dict[str, Any]:
-    message, source = payload.get("message"), session.context
-    found: dict[str, Any] = {}
-    if isinstance(message, Request):
-        found = {"from": message.from_.uri, "to": message.uri, "call_id": message.call_id}
-    if isinstance(source, Address):
-        found["source"] = str(source)
-    return found
-
-
-def _code(payload: Mapping[str, Any]) -> int | None:
-    message = payload.get("message")
-    code = payload.get("code")
-    if isinstance(code, int):
-        return code
-    return message.status if isinstance(message, Response) else None

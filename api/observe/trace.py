@@ -19,13 +19,13 @@ As JSON lines, one record each (``dump``, ``load``):
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.message.message import Request
 from calltable.adapters.sip.transaction.client import ClientTransaction
 from calltable.adapters.sip.transaction.server import ServerTransaction
-from calltable.observe.entry import Entry, readable
+from calltable.observe.entry import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,17 +41,39 @@ _REMEMBERED: Final = 20_000
 """Call-IDs whose call is known; the oldest are forgotten first."""
 
 
-@dataclass(slots=True)
-class _Record:
-    """An entry that is not finished: the fields known so far, and what its call is found by.
+@dataclass(slots=True, eq=False)
+class _Message:
+    """A message that is not placed yet; ``rows`` grows while it is being taken."""
 
-    ``cause`` is the message that was being taken; ``over``: the step is the session's last.
-    """
+    time: float
+    incoming: bool
+    local: str
+    remote: str
+    summary: str
+    cseq: str
+    call_id: str
+    rows: list[str]
+    text: str
 
-    fields: dict[str, Any]
-    session: Session | None = None
-    cause: _Record | None = None
-    over: bool = False
+
+class _Step(NamedTuple):
+    """A step that is not placed yet. ``cause`` is the message that was being taken."""
+
+    time: float
+    session: Session
+    cause: _Message | None
+    row: str
+    event: str
+    before: str
+    after: str
+    publications: tuple[str, ...]
+    outcome: str
+    over: bool
+
+
+_Place: TypeAlias = "tuple[str, str, str]"
+"""The call, the leg and the path of a session."""
+_NOWHERE: Final = ("", "")
 
 
 @dataclass(slots=True, eq=False)
@@ -65,13 +87,12 @@ class Tracer:
     sink: Callable[[Entry], None]
     epoch: float = 0.0
     texts: bool = True
-    _held: list[_Record] = field(default_factory=list, init=False)
-    _taking: _Record | None = field(default=None, init=False)
-    _met: list[Session] = field(default_factory=list, init=False)
+    _held: list[_Message | _Step] = field(default_factory=list, init=False)
+    _taking: _Message | None = field(default=None, init=False)
     _calls: dict[str, tuple[str, str]] = field(default_factory=dict, init=False)
     """The call and the leg that a Call-ID belongs to."""
-    _placed: dict[int, tuple[str, str]] = field(default_factory=dict, init=False)
-    """The same for running transactions that have no user to ask."""
+    _placed: dict[int, _Place] = field(default_factory=dict, init=False)
+    """The place of each running session that was met: it never changes."""
     _inner: Receiver = field(init=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +102,7 @@ class Tracer:
         stack.transport.start(self)
         stack.tracers.append(self._traced)
         self.engine.executor.observers.append(self._stepped)
+        self.engine.executor.on_end.append(self._gone)
 
     def close(self) -> None:
         """Stop watching."""
@@ -88,6 +110,7 @@ class Tracer:
         stack.transport.start(self._inner)
         stack.tracers.remove(self._traced)
         self.engine.executor.observers.remove(self._stepped)
+        self.engine.executor.on_end.remove(self._gone)
 
     # -- between the transport and the stack
     def received(self, data: bytes, source: Address, local: Address, flow: Flow) -> None:
@@ -95,9 +118,7 @@ class Tracer:
         try:
             self._inner.received(data, source, local, flow)
         finally:
-            taking, self._taking = self._taking, None
-            if taking is not None:
-                taking.fields["rows"] = tuple(dict.fromkeys(taking.fields["rows"]))
+            self._taking = None
             self._flush()
 
     def transport_failed(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:
@@ -110,25 +131,17 @@ class Tracer:
 
     # -- what there is to see
     def _traced(self, traced: Traced) -> None:
-        message = traced.message
-        incoming = traced.direction == "in"
-        local, remote = traced.local.hostport, traced.remote.hostport
+        time, direction, message, local, remote, row = traced
+        incoming = direction == "in"
         try:
-            cseq, call_id = f"{message.cseq.number} {message.cseq.method}", message.call_id
+            number, method = message.cseq
+            cseq, call_id = f"{number} {method}", message.call_id
         except ValueError:  # too broken to have them; it is shown all the same
             cseq = call_id = ""
-        if isinstance(message, Request):
-            summary = f"{message.method} {message.uri}"
-        else:
-            summary = f"{message.status} {message.reason}"
-        fields = {
-            "time": traced.time + self.epoch, "kind": "message", "direction": traced.direction,
-            "source": remote if incoming else local, "destination": local if incoming else remote,
-            "summary": readable(summary), "cseq": cseq, "call_id": call_id,
-            "rows": [] if incoming else tuple(filter(None, traced.row.split(", "))),
-            "text": bytes(message).decode("utf-8", "replace") if self.texts else "",
-        }  # fmt: skip
-        record = _Record(fields)
+        summary = f"{message.method} {message.uri}" if isinstance(message, Request) else f"{message.status} {message.reason}"
+        rows = [] if incoming else [one for one in row.split(", ") if one]
+        text = bytes(message).decode("utf-8", "surrogateescape") if self.texts else ""
+        record = _Message(time + self.epoch, incoming, local.hostport, remote.hostport, summary, cseq, call_id, rows, text)
         self._held.append(record)
         if incoming:
             self._taking = record
@@ -136,66 +149,80 @@ class Tracer:
             self._flush()
 
     def _stepped(self, step: Step) -> None:
-        session, receipt, row = step.session, step.receipt, step.row
+        session, event, _, outcome, row, receipt, publications = step
         name = "" if row is None else row.id
-        fields: dict[str, Any] = {
-            "time": self.engine.executor.now + self.epoch, "kind": "step",
-            "machine": session.machine.name, "row": name, "event": step.event,
-            "before": session.state if receipt is None else receipt.before,
-            "after": session.state if receipt is None else receipt.after,
-            "publications": tuple(name for name, _ in step.publications),
-            "outcome": "" if step.outcome.kind == "taken" else step.outcome.kind,
-        }  # fmt: skip
-        self._held.append(_Record(fields, session, self._taking, row is not None and row.final))
-        self._met.append(session)
-        if self._taking is not None:
-            if name:
-                self._taking.fields["rows"].append(name)
-        else:
+        before, after = (session.state, session.state) if receipt is None else (receipt.before, receipt.after)
+        published = tuple([name for name, _ in publications]) if publications else ()
+        kind = outcome.kind
+        taking = self._taking
+        self._held.append(_Step(
+            self.engine.executor.now + self.epoch, session, taking, name, event, before, after, published,
+            "" if kind == "taken" else kind, row is not None and row.final,
+        ))  # fmt: skip
+        if taking is None:
             self._flush()
+        elif name:
+            taking.rows.append(name)
 
     # -- whose it is
     def _flush(self) -> None:
-        for session in self._met:
-            self._learn(session)
-        self._met.clear()
-        held, self._held = self._held, []
+        held = self._held
+        if not held:
+            return
+        self._held = []
+        placed = self._placed
         for record in held:
-            fields = record.fields
-            if record.session is not None:
-                call, leg, path = self._place(record)
-                fields.update(call=call, leg=leg, session=path)
+            if isinstance(record, _Step) and record.session.id not in placed:
+                self._learn(record.session)
+        sink = self.sink
+        for record in held:
+            if isinstance(record, _Step):
+                time, session, cause, row, event, before, after, publications, outcome, over = record
+                call, leg, path = placed.get(session.id) or self._place(session, cause)
+                sink(_entry(Entry, (
+                    time, "step", "in", "", "", "", "", "", leg, (), "", False, path, session.machine.name, row, event, before, after,
+                    publications, call, outcome,
+                )))  # fmt: skip
+                if over or session.ended:
+                    placed.pop(session.id, None)
             else:
-                fields["call"], fields["leg"] = self._calls.get(fields["call_id"], ("", ""))
-                fields["call_id"] = readable(fields["call_id"])
-            fields["rows"] = tuple(fields.get("rows", ()))
-            self.sink(Entry(**fields))
+                call, leg = self._calls.get(record.call_id, _NOWHERE)
+                if record.incoming:
+                    direction, source, destination = "in", record.remote, record.local
+                else:
+                    direction, source, destination = "out", record.local, record.remote
+                sink(_entry(Entry, (
+                    record.time, "message", direction, source, destination, record.summary, record.cseq, record.call_id, leg,
+                    tuple(dict.fromkeys(record.rows)), record.text, False, "", "", "", "", "", "", (), call, "",
+                )))  # fmt: skip
 
-    def _place(self, record: _Record) -> tuple[str, str, str]:
-        """The call, the leg and the path of a step's session; a transaction is named after its leg and method."""
-        session = record.session
-        if session is None:
-            return "", "", ""
+    def _place(self, session: Session, cause: _Message | None) -> _Place:
+        """The call, the leg and the path of a session; a transaction is named after its leg and method."""
         context, leg = session.context, leg_of(session)
         if isinstance(context, ClientTransaction | ServerTransaction):
             words = context.key.split("|")
             method = words[0] if isinstance(context, ServerTransaction) else words[-1]
             if leg is not None:
-                return leg.session.root.path, leg.session.name, f"{leg.session.path}.{method}"
-            # a request that the leg was given and that has no user: the message says whose it is
-            known = self._placed.get(session.id, ("", ""))
-            sent = context.outgoing if isinstance(context, ClientTransaction) else None
-            if not known[0] and sent is not None and isinstance(sent.message, Request):
-                known = self._calls.get(sent.message.call_id, known)
-            if not known[0] and record.cause is not None:
-                known = self._calls.get(record.cause.fields["call_id"], known)
-            if record.over:
-                self._placed.pop(session.id, None)
-            elif known[0]:
-                self._placed[session.id] = known
-            return *known, ".".join(filter(None, (*known, method)))
-        root = session.root
-        return root.path, "" if root is session else session.name, session.path
+                found = leg.session.root.path, leg.session.name, f"{leg.session.path}.{method}"
+            else:
+                # a request that the leg was given and that has no user: the message says whose it is
+                known = _NOWHERE
+                sent = context.outgoing if isinstance(context, ClientTransaction) else None
+                if sent is not None and isinstance(sent.message, Request):
+                    known = self._calls.get(sent.message.call_id, known)
+                if not known[0] and cause is not None:
+                    known = self._calls.get(cause.call_id, known)
+                found = *known, ".".join(filter(None, (*known, method)))
+                if not known[0]:
+                    return found  # it may be known later
+        else:
+            root = session.root
+            found = root.path, "" if root is session else session.name, session.path
+        self._placed[session.id] = found
+        return found
+
+    def _gone(self, session: Session) -> None:
+        self._placed.pop(session.id, None)
 
     def _learn(self, session: Session) -> None:
         leg = leg_of(session)
@@ -203,6 +230,10 @@ class Tracer:
             if len(self._calls) >= _REMEMBERED:
                 del self._calls[next(iter(self._calls))]
             self._calls[leg.dialog.call_id] = leg.session.root.path, leg.session.name
+
+
+_entry = tuple.__new__
+"""Makes a named tuple without its own constructor: the same object in a third of the time, for every message and step."""
 
 
 def leg_of(session: Session) -> Leg | None:

@@ -167,7 +167,7 @@ class Softphone:
         call = self._make(outgoing=False, remote=request.from_.uri)
         call.request = request
         session = call.begin(CALLEE, {
-            "transaction": transaction, "message": request, "offer": offer, "own": self.content(), "attended": self.attended,
+            "transaction": transaction.key, "message": request, "offer": offer, "own": self.content(), "attended": self.attended,
         })  # fmt: skip
         if call.ended:
             return

@@ -9,11 +9,12 @@ with the incoming one before it that it is most like (called user, caller, body)
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.sip.message.redact import mask, printable
 from calltable.adapters.sip.message.uri import parse_uri
 from calltable.adapters.sip.transport.address import Address, canonical_ip, default_port
 
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from calltable.observe.entry import Entry
     from calltable.replay.capture import Capture, Captured
+
+
+_SHOWN: Final = 20
+"""Calls that a list of what there is names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class Spoken:
     def label(self) -> str:
         """What it is: ``INVITE``, ``180 (INVITE)``."""
         message = self.message
-        return message.method if isinstance(message, Request) else f"{message.status} ({message.cseq.method})"
+        return printable(message.method if isinstance(message, Request) else f"{message.status} ({message.cseq.method})")
 
     @property
     def opens(self) -> bool:
@@ -51,13 +56,18 @@ class Spoken:
 
 @dataclass(slots=True)
 class Call:
-    """One call as our side saw it. ``name`` is the Call-ID of the leg that opened it."""
+    """One call as our side saw it. ``name`` is the Call-ID of the leg that opened it.
+
+    ``number`` is the one that the server gave it, as in its logs; in a capture that has none, its place from 1; empty for a call that the
+    server numbered none, because it turned it away.
+    """
 
     name: str
     messages: list[Spoken]
     steps: list[Entry] = field(default_factory=list)
     commands: Sequence[tuple[float, str]] | None = None
     """What an operator told the whole call, by time: None where only the messages show it (``hangups``)."""
+    number: str = ""
 
     @property
     def call_ids(self) -> list[str]:
@@ -87,7 +97,7 @@ class Call:
         """One line for lists of calls."""
         opening = next((one for one in self.messages if one.opens), self.messages[0]).message
         what = f"to {opening.uri}" if isinstance(opening, Request) else "already under way"
-        return f"{self.name}  {what}, {len(self.messages)} messages"
+        return printable(mask(f"{self.name}  {what}, {len(self.messages)} messages"))
 
 
 class CallError(LookupError):
@@ -118,30 +128,37 @@ def calls(capture: Capture, local: Sequence[Address] = ()) -> list[Call]:
         number = names.get(call_ids[0], "")
         steps = [step for step in capture.steps if number and step.call == number]
         told = [(step.time, step.event) for step in steps if step.event.startswith("user.") and step.session == step.call]
-        found.append(Call(call_ids[0], messages, steps, told if steps else None))
-    return sorted(found, key=lambda call: call.start)
+        found.append(Call(call_ids[0], messages, steps, told if steps else None, number))
+    found.sort(key=lambda call: call.start)
+    if not names:
+        for place, call in enumerate(found, 1):
+            call.number = str(place)
+    return found
 
 
 def pick(found: Sequence[Call], wanted: str | None) -> Call:
-    """The call that is asked for: by its number from 1, or by (the beginning of) a Call-ID of any leg.
+    """The call that is asked for: by its number, or by (the beginning of) a Call-ID of any leg.
 
     Without a wish the only one. Raises CallError.
     """
     if wanted is None:
         if len(found) == 1:
             return found[0]
-        listed = "\n".join(f"  {number}. {call}" for number, call in enumerate(found[:20], 1))
-        raise CallError(f"there are {len(found)} calls; say which one, by its number or Call-ID:\n{listed}")
-    if wanted.isdigit() and 1 <= int(wanted) <= len(found):
-        return found[int(wanted) - 1]
-    hits = [call for call in found if wanted in call.call_ids] or [
-        call for call in found if any(name.startswith(wanted) for name in call.call_ids)
-    ]
+        raise CallError(f"there are {len(found)} calls; say which one, by its number or Call-ID:\n{_listed(found)}")
+    hits = (
+        [call for call in found if call.number == wanted]
+        or [call for call in found if wanted in call.call_ids]
+        or [call for call in found if any(name.startswith(wanted) for name in call.call_ids)]
+    )
     if len(hits) != 1:
-        what = "no call" if not hits else f"{len(hits)} calls"
-        listed = "\n".join(f"  {number}. {call}" for number, call in enumerate(found[:20], 1))
-        raise CallError(f"{what} of that name: {wanted}; there are\n{listed}")
+        what = "no call has the number or Call-ID" if not hits else f"{len(hits)} calls have the number or Call-ID"
+        raise CallError(f"{what} {printable(wanted)}; there are\n{_listed(found)}")
     return hits[0]
+
+
+def _listed(found: Sequence[Call]) -> str:
+    lines = [f"  {call.number + '.' if call.number else '–'} {call}" for call in found[:_SHOWN]]
+    return "\n".join([*lines, f"  and {len(found) - _SHOWN} more"] if len(found) > _SHOWN else lines)
 
 
 # --------------------------------------------------------------------------- whose is what

@@ -38,7 +38,7 @@ class CapturedOwner(LegOwner):
         if self.begun:
             stack.refuse(transaction, 486)
             return
-        self.begin("leg/uas", {"transaction": transaction, "message": request, "offer": offer, "relay": False})
+        self.begin("leg/uas", {"transaction": transaction.key, "message": request, "offer": offer, "relay": False})
 
     def availability(self, request: Request, source: Address) -> tuple[int, tuple[tuple[str, str], ...]]:  # noqa: ARG002
         """What an INVITE would get now."""

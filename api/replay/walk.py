@@ -99,7 +99,9 @@ class Replay:
             self.engine.run()
             self.owner = CapturedOwner(self.engine)
         else:
-            B2BUA(self.engine, Routes(call), machine=self.machine)
+            b2bua = B2BUA(self.engine, Routes(call), machine=self.machine)
+            if call.number.isdecimal():
+                b2bua.numbered = int(call.number) - 1  # so that sessions are named as in the logs
         if self.machine not in self.engine.executor.machines:
             known = ", ".join(sorted(self.engine.executor.machines))
             msg = f"no machine {self.machine} to replay with; there are {known}"

@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -22,16 +23,18 @@ from calltable.adapters.sip.transport.sockets import SocketTransport
 from calltable.assembly import Engine
 from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Router
+from calltable.control.calls import hang_up, list_calls
 from calltable.control.unix import Control, ControlError
 from calltable.engine.model.problems import TableError
 from calltable.limits import Overload, SourceAdmission
 from calltable.limits.figures import source_key
 from calltable.loading import Recipe
-from calltable.observe.entry import TraceFile
-from calltable.observe.logs import CallLog
+from calltable.observe.calls import CallLog
+from calltable.observe.file import TraceFile, last_number
 from calltable.observe.shadow import Shadow
 from calltable.observe.trace import Tracer
 from calltable.phone.endpoint import NAMELESS
+from calltable.server.circle import leading_back
 from calltable.server.memory import give_back, settle
 from calltable.server.reload import Generations, is_overlay
 
@@ -94,9 +97,11 @@ class Server:
         )
         self.b2bua.ended.append(self._ended)
         self.generations = Generations(self.engine, [self.b2bua.machine])
-        CallLog(self.engine, self.b2bua.machine)
+        CallLog(self.b2bua)
         try:
             if config.trace is not None:
+                if config.trace.is_file():
+                    self.b2bua.numbered = last_number(config.trace)
                 self._trace = TraceFile(config.trace)
                 Tracer(self.engine, self._trace, epoch=time.time() - loop.time())
             for address in config.listen:
@@ -104,6 +109,7 @@ class Server:
             if config.control is not None:
                 control = Control(config.control, {
                     "status": lambda _: self.snapshot(), "reload": lambda _: self.reload(), "shadow": self._command_shadow,
+                    "calls": partial(list_calls, self.b2bua), "hangup": partial(hang_up, self.b2bua),
                 })  # fmt: skip
                 await control.start()
                 self._control = control
@@ -111,6 +117,13 @@ class Server:
             await self.close()
             raise
         self.lookup.serve(self.transport.listeners)
+        self._warn(config)
+
+    def _warn(self, config: Config) -> None:
+        """Say what will not go well, though it can be started."""
+        for route, listener in leading_back(config.routes, self.transport.listeners):
+            log.warning("route %s leads to %s, where this server listens itself: its calls go round until their hops are used up (483)",
+                        route.name or route.target, listener)
 
     @property
     def listeners(self) -> tuple[Address, ...]:
@@ -145,7 +158,7 @@ class Server:
         traced = {} if self._trace is None else {"trace_lost": self._trace.failed}
         return {
             "calls": len(self.b2bua.calls), "draining": self.b2bua.draining, **self.engine.snapshot(),
-            "transport": dict(self.transport.stats), "tables": self.generations.running(), **traced,
+            "transport": dict(self.transport.stats), "limits": {"most calls": self.b2bua.max_calls, **self.admission.snapshot()}, "tables": self.generations.running(), **traced,
         }  # fmt: skip
 
     # -- other tables
@@ -170,6 +183,7 @@ class Server:
             self.b2bua.router = Router(config.routes)
             self.b2bua.max_calls, self.b2bua.retry_after = config.max_calls, round(config.retry_after)
             self.trust.renew(config.trusted)
+            self._warn(config)
             self.admission.renew(config.sources, capacity=config.max_calls, retry_after=round(config.retry_after))
             counters["reloads"] += 1
             changes = "; ".join(f"{name}: {what}" for name, what in renewal.tables.items())

@@ -84,7 +84,7 @@ class Agent:
         call.invite = request
         call.proposed = request.body if offer else None
         self.calls.append(call)
-        call.begin(CALLEE, {"transaction": transaction, "message": request, "offer": offer, "own": None, "attended": False}, self.name)
+        call.begin(CALLEE, {"transaction": transaction.key, "message": request, "offer": offer, "own": None, "attended": False}, self.name)
         if self.incoming_call is not None:
             self.clock.call_soon(self.incoming_call, call)
 

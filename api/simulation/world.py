@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -280,7 +279,7 @@ class Simulation:
         spoken = []
         before: tuple[object, ...] = ()
         for packet in self.network.log:
-            key = (packet.source.hostport, packet.destination.hostport, packet.data.decode("utf-8", "replace"))
+            key = (packet.source.hostport, packet.destination.hostport, packet.data.decode("utf-8", "surrogateescape"))
             if (packet.sent, *key) == before:  # a copy that the network made
                 continue
             before = (packet.sent, *key)
@@ -293,7 +292,7 @@ class Simulation:
             if entry.direction == "out" and entry.kind == "message":
                 fate = fates.get((entry.source, entry.destination, entry.text))
                 if fate and fate.popleft() in _LOST:
-                    entry = replace(entry, lost=True)  # noqa: PLW2901 - the same one, known better
+                    entry = entry._replace(lost=True)  # noqa: PLW2901 - the same one, known better
             entries.append(entry)
         return sorted(spoken + entries, key=lambda entry: entry.time)
 
@@ -347,7 +346,7 @@ def _spoken(packet: Packet) -> Entry:
         summary = _summary(packet.data)
     return Entry(
         packet.sent, "message", "out", packet.source.hostport, packet.destination.hostport, summary, cseq, call_id,
-        text=packet.data.decode("utf-8", "replace"), lost=packet.fate in _LOST,
+        text=packet.data.decode("utf-8", "surrogateescape"), lost=packet.fate in _LOST,
     )  # fmt: skip
 
 

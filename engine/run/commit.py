@@ -1,13 +1,14 @@
-"""Commits: what a store is given before a step becomes true, and what waits while it is at work.
+"""Commits: what a store is given before a step becomes true, and what waits until it answers.
 
-Only durable sessions of an executor that has a store come here; for all others a step is true as soon as it is taken.
+Only durable sessions of an executor with a store come here; for all others a step is true as soon as its row is chosen.
 
-Before the commit everything that is left to chance or to counting is settled (``_planned``): random delays are drawn, the children that the row
-starts are made and numbered, and the ``after`` rows of the state that it enters are asked on a copy of the session. So the record is what will happen.
+Everything that depends on chance or on a counter is settled before the commit (``_planned``): random delays are drawn, the children that the row
+starts are created and numbered, and the guards of the ``after`` rows of the next state are evaluated on a copy of the session. So the record says what
+will happen.
 
-A store may answer later. Its session takes nothing meanwhile: events wait in its inbox, in order, and timers that come up wait there too, but as
-timers: if the step that is being committed stops one, it does not fire. The inbox is bounded for what strangers can send; what the session's table
-must take (``must_take``), and what its own actions, timers and children say, is not refused for that.
+A store may answer later. Until then its session handles nothing: events wait in its inbox, in order. Timers that expire wait there too, as timers: if
+the step being committed stops one, it does not fire. The inbox is bounded against what strangers can send. Events that the table must take
+(``must_take``), and those of the session's own actions, timers and children, are not refused for that.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ if TYPE_CHECKING:
     from calltable.engine.run.session import Session
 
 INBOX = 64
-"""How many events wait for a session whose commit is under way; beyond it only those wait that must not be lost."""
+"""Events that wait while a session's commit is under way; beyond that, only those that must not be lost."""
 
 MOST = 1024
-"""How many events wait in any case; beyond it only one of each that the session must take."""
+"""Events that wait at most; beyond that, only one of each that the session must take."""
 
 _tuple: Any = tuple.__new__
 """Makes a named tuple without its own constructor: the same object in a third of the time, at every step of a durable session."""
@@ -48,7 +49,7 @@ Armed = tuple[tuple[str, float], ...]
 
 
 class Commits(Failures):
-    """Failures, and commits; the executor moves its sessions."""
+    """The part of the executor that commits."""
 
     @abstractmethod
     def _follow(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> None:
@@ -62,7 +63,7 @@ class Commits(Failures):
 
     # -- committing
     def _commit(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, value: Any) -> Outcome:
-        """Give a row to the store, and make it true when it is kept."""
+        """Commit a row; it becomes true when the store has kept it."""
         row: RowCode = taken[0]
         created: tuple[Record, ...] = ()
         armed: Armed = ()
@@ -70,8 +71,7 @@ class Commits(Failures):
             try:
                 taken, created, armed = self._planned(session, taken)
             except BaseException as error:  # noqa: BLE001 - see failure.py
-                self._note(error)
-                return self._fail(session, event, payload, f"{event}: {error!r}")
+                return self._raised(session, event, payload, error)
         state = session.state
         receipt = _tuple(Receipt, (session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now))
         changes = row.named(taken[1]) if row.named is not None else NOTHING
@@ -80,16 +80,21 @@ class Commits(Failures):
         except BaseException as error:  # noqa: BLE001 - a store that is broken costs the session, not the engine
             return self._dismiss(session, event, payload, error)
         if not kept:
-            self._await(session, event, payload, partial(self._apply, session, event, payload, taken, receipt, value, armed))
+            self._await(session, event, payload, partial(self._kept, session, event, payload, taken, receipt, armed, value))
             return PENDING
-        self._apply(session, event, payload, taken, receipt, value, armed)
+        session.value = value
+        self._apply(session, event, payload, taken, receipt, armed)
         return row.outcome
+
+    def _kept(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt, armed: Armed, value: Any) -> None:
+        session.value = value
+        self._apply(session, event, payload, taken, receipt, armed)
 
     def _commit_held(
         self, session: Session, event: str, payload: Mapping[str, Any], row: RowCode, value: Any, held: DeferredRecord | None,
         settle: Callable[[], object],
     ) -> Outcome:  # fmt: skip
-        """Commit what an event leaves that no row takes: another value, or the event itself where it is deferred."""
+        """Commit what an event leaves behind without a row: a new value, or the event itself where it is deferred."""
         receipt = Receipt(session.id, session.version + 1, row.id, event, session.state, session.state, self.alarms.now)
         commit = Commit(receipt, NOTHING, value, (), (), held, session, Taken(row, (), (), ()), ())
 
@@ -109,7 +114,7 @@ class Commits(Failures):
         return row.outcome
 
     def _planned(self, session: Session, taken: Any) -> tuple[Any, tuple[Record, ...], Armed]:
-        """The row with its delays drawn and its children made, the children's records, and the ``after`` rows that it arms."""
+        """The row with its delays drawn and its children created, the children's records, and the ``after`` rows that it arms."""
         row, changes, effects, publications = taken
         created: list[Record] = []
         given = []
@@ -122,7 +127,7 @@ class Commits(Failures):
             elif name == "child.start":
                 try:
                     child = self._make(p["machine"], session, *name_of(p["name"], children, started))
-                except (LookupError, ValueError):  # the effect fails for the same reason, and is told of as an effect
+                except (LookupError, ValueError):  # the effect will fail for the same reason, and is reported as an effect
                     given.append((name, p))
                     continue
                 children[child.name] = child
@@ -156,7 +161,7 @@ class Commits(Failures):
         return QUEUED
 
     def _must_wait(self, session: Session, event: str, waiting: int) -> bool:
-        """Whether an event may not be lost though the inbox is full. Of those that a stranger can repeat, one of each will do."""
+        """Whether an event must be kept though the inbox is full. Of those that a stranger can repeat, one of each is enough."""
         known = session.machine.model.events.get(event)
         if known is None:
             return False
@@ -166,7 +171,7 @@ class Commits(Failures):
         return known.source != "interface" and waiting < MOST
 
     def _answered(self, key: int, error: BaseException | None) -> None:
-        """A store that answers later has answered: go on, or end the session."""
+        """The store has answered: go on, or end the session."""
         if self._draining:  # in the middle of another step, or before it has said that it will answer later
             self.scheduler.call_at(self.scheduler.time(), self._answer, key, error)
             return

@@ -1,26 +1,24 @@
-"""The shell around the pure step: it gives events to sessions and carries out what rows ask for.
+"""The executor: delivers events to sessions and carries out what rows ask for.
 
-One event, start to end (``_take``): find the cell, let it choose a row, *commit* the row's changes (store
-first, compare-and-set on the version), write the *receipt*, and only then let *effects* go to the
-handlers, *publications* to the owner, and arm timers. What that leads to, in this session or another,
-is queued and taken in turn, first in, first out, before the external event returns. So a session handles
-one event at a time without locks, and nothing is half-applied.
+One event, from start to end (``_take``): the session's cell chooses a row; the row is *committed* where the session is durable and there is a store
+(``commit.py``); it becomes true (``_apply``); and only then its *effects* go to the handlers, its *publications* to the owner, and its timers are armed.
+Whatever that leads to, in this session or another, is queued and handled in turn, first in, first out, before ``dispatch`` returns. So a session
+handles one event at a time without locks, and no step is half done. Which row it is and what it makes of the session is ``step.py``, written out here.
 
-The executor owns no clock and no task: the scheduler (an asyncio loop, or a virtual clock) tells the time
-and wakes it for the earliest timer (``alarms.py``). An exception in one session ends that session, through its
-own ``engine.failed`` row, and no other; one in an observer or an owner is logged and counted.
+The executor has no clock and no task: a scheduler (an asyncio loop, or a virtual clock) tells the time and wakes it for the earliest timer
+(``timers.py``). What happens when something fails is in ``failure.py``.
 """
 
 from __future__ import annotations
 
 import logging
 from _thread import get_ident
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.model.machine import FAILED, STARTED
 from calltable.engine.run.children import NOBODY
-from calltable.engine.run.commit import Armed, Commits
 from calltable.engine.run.given import check_parameters
 from calltable.engine.run.program import DEFER, REFUSE, ROW, RandomDelay, RowCode
 from calltable.engine.run.records import (
@@ -34,12 +32,14 @@ from calltable.engine.run.records import (
     Outcome,
     Receipt,
 )
+from calltable.engine.run.recovery import Recovery
 from calltable.engine.run.registry import NOTHING
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
+    from calltable.engine.run.commit import Armed
     from calltable.engine.run.ports import Change, Scheduler
     from calltable.engine.run.session import Owner, Session
     from calltable.engine.run.store import Store
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("calltable.engine")
 
 FOLLOWUPS = 32
-"""How many follow-up events one external event may cause in one session before the session fails."""
+"""Follow-up events that one external event may cause in one session; one more and the session fails."""
 
 DEFERRED = 16
 """How many deferred events a session holds: fewer than ``FOLLOWUPS``, because one event may replay them all."""
@@ -56,7 +56,7 @@ Handler = "Callable[[Session, Mapping[str, Any]], None]"
 
 
 class Step(NamedTuple):
-    """What an observer is told of each event: ``receipt`` is None unless a row was taken."""
+    """What an observer is told about each event: ``receipt`` is None unless a row was taken."""
 
     session: Session
     event: str
@@ -67,12 +67,12 @@ class Step(NamedTuple):
     publications: tuple[tuple[str, Mapping[str, Any]], ...]
 
 
-class Executor(Commits):
+class Executor(Recovery):
     """Runs sessions of compiled machines.
 
     ``handlers`` maps the name of each action to a function ``(session, parameters) -> None``; it may call
     ``post`` to answer with an outcome, now or later. ``draws`` holds, for those that need it, what is drawn before the commit and given to
-    the handler as the parameter ``drawn``: see ``ports.py``. ``observers`` are called with every ``Step``;
+    the handler as the parameter ``drawn``: see ``ports.py``. ``observers`` are called with every ``Step``, ``watchers`` with those of one machine;
     ``on_end`` with every session that has ended. ``counters`` counts what is worth an eye.
     """
 
@@ -86,6 +86,8 @@ class Executor(Commits):
     ) -> None:
         super().__init__(scheduler, handlers=handlers, store=store, rng=rng)
         self.observers: list[Callable[[Step], None]] = []
+        self.watchers: dict[str, list[Callable[[Step], None]]] = {}
+        """Observers of the sessions of one machine, by its name: the others cost nothing."""
         self.current: Session | None = None
         """The session whose effects are being carried out, and by which row: adapters log the cause."""
         self.row: RowCode | None = None
@@ -107,7 +109,7 @@ class Executor(Commits):
 
     # -- events
     def dispatch(self, session: Session, event: str, payload: Mapping[str, Any] = NOTHING, change: Change | None = None) -> Outcome:
-        """Give a session an event from outside and carry everything through that follows from it.
+        """Deliver an event from outside, and handle everything that follows from it.
 
         ``change`` is what the event makes of the session's value. From inside a step (a handler, an observer) the event is queued instead.
         Raises RuntimeError in another thread than the one that used the executor first.
@@ -133,7 +135,7 @@ class Executor(Commits):
         return outcome
 
     def post(self, session: Session, event: str, payload: Mapping[str, Any] = NOTHING, change: Change | None = None) -> None:
-        """Give a session an event without asking what became of it: an outcome, a child's publication."""
+        """Deliver an event whose outcome the caller does not need: now, or after the step under way."""
         if get_ident() != self._thread:
             self._enter_thread()
         if self._draining:
@@ -142,7 +144,7 @@ class Executor(Commits):
             self.dispatch(session, event, payload, change)
 
     def _follow(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> None:
-        """Take a queued event. ``origin`` is the child it comes from, or the owner who told it."""
+        """Handle a queued event. ``origin`` is the child that it comes from, or the owner that sent it."""
         if session.drain != self._drain:
             session.drain, session.followups = self._drain, 1
         else:
@@ -160,7 +162,7 @@ class Executor(Commits):
         elif session.owner is origin:
             outcome = self._take(session, event, payload, origin, change)
             if outcome.kind in ("refused", "unhandled"):
-                told = {"event": event, "reason": outcome.detail or "no row takes it", "child": session.name}
+                told = {"event": event, "reason": outcome.detail or "no row handles it", "child": session.name}
                 self._queue.append((origin, session.prefix + "refused", told, session, None))
         elif origin.owner is session:
             if (session.children or {}).get(origin.name, origin) is origin:
@@ -169,7 +171,7 @@ class Executor(Commits):
                 self._stale(session, event, payload, "another child has taken its name")
         elif event.startswith(origin.prefix) and origin.prefix:
             self._stale(session, event, payload, "the child was let go")
-        else:  # the owner has ended since: what it said last still counts, but nobody waits for an answer
+        else:  # the owner has ended since: its last command still counts, but nobody waits for the result
             self._take(session, event, payload, None, change)
 
     def _take(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> Outcome:
@@ -183,29 +185,41 @@ class Executor(Commits):
             return self._missing(session, event, payload)
         try:
             taken = cell(session, payload)
-            if taken is None:
-                return self._missing(session, event, payload)
-            row: RowCode = taken[0]
+        except BaseException as error:  # noqa: BLE001 - see failure.py
+            return self._raised(session, event, payload, error)
+        if taken is None:
+            return self._missing(session, event, payload)
+        row: RowCode = taken[0]
+        if row.kind != ROW or change is not None or (taken[2] and self.draws):
+            return self._consider(session, event, payload, origin, change, taken)
+        if row.durable and self._keeps:
+            return self._commit(session, event, payload, taken, session.value)
+        self._apply(session, event, payload, taken, None, None)
+        return row.outcome
+
+    def _consider(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None,
+                  taken: Any) -> Outcome:
+        """The less common part of a step: a change of the session's value, effects that draw, and ``ignore``, ``refuse`` and ``defer``."""
+        row: RowCode = taken[0]
+        try:
             value = session.value if change is None else change(session.value)
-            if taken[2] and self.draws:
-                draws = self.draws
-                for effect in taken[2]:
-                    if effect[0] in draws:
-                        taken, value = self._draw(session, taken, value)
-                        break
-        except BaseException as error:
-            log.exception("%r failed on %s", session, event)
-            self._note(error)
-            return self._fail(session, event, payload, f"{event}: {error!r}")
+            draws = self.draws
+            for effect in taken[2]:
+                if effect[0] in draws:
+                    taken, value = self._draw(session, taken, value)
+                    break
+        except BaseException as error:  # noqa: BLE001 - see failure.py
+            return self._raised(session, event, payload, error)
         if row.kind != ROW:
             return self._declared(session, event, payload, origin, row, value)
         if row.durable and self._keeps:
             return self._commit(session, event, payload, taken, value)
-        self._apply(session, event, payload, taken, None, value, None)
+        session.value = value
+        self._apply(session, event, payload, taken, None, None)
         return row.outcome
 
     def _draw(self, session: Session, taken: Any, value: Any) -> tuple[Any, Any]:
-        """Let the effects of a row draw what they need: the row with it, and the value that is left."""
+        """Let the row's effects draw what they need; returns the row with what was drawn, and the session's new value."""
         row, changes, effects, publications = taken
         given = []
         for name, parameters in effects:
@@ -217,27 +231,24 @@ class Executor(Commits):
                 given.append((name, {**parameters, "drawn": drawn}))
         return (row, changes, tuple(given), publications), value
 
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any,
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None,
                armed: Armed | None) -> None:
-        """Make a row true, then let its effects and publications go; ``armed`` are its timers where they were committed with it."""
+        """Make a row true, then carry out its effects and publications. ``armed``: its ``after`` timers, where they were committed with it."""
         row, changes, effects, publications = taken
-        session.value = value
-        if receipt is None and self.observers:
+        seen = self.observers or session.machine.name in self.watchers
+        if receipt is None and seen:
             state = session.state
             receipt = Receipt(session.id, session.version + 1, row.id, event, state, row.next_state or state, self.alarms.now)
         moves = row.enter(session, changes)
         if moves and session.armed:
             self.alarms.leave(session)
         if receipt is not None:
-            history = session.history
-            if history is None:
-                session.history = [receipt]
+            if session.history is None:
+                session.history = deque((receipt,), HISTORY)
             else:
-                history.append(receipt)
-                if len(history) > HISTORY:
-                    del history[0]
-        if self.observers:
-            self._observe(Step(session, event, payload, row.outcome, row, receipt, publications))
+                session.history.append(receipt)
+            if seen:
+                self._observe(Step(session, event, payload, row.outcome, row, receipt, publications))
         if effects:
             self.current, self.row = session, row
             handlers = self.handlers
@@ -276,7 +287,7 @@ class Executor(Commits):
         """A duration in seconds; one that an effect's row left open is drawn from the injected random source."""
         return self.alarms.seconds(delay)
 
-    # -- what is not a plain row
+    # -- explicit no-ops, and events without a row
     def _declared(
         self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, row: RowCode, value: Any
     ) -> Outcome:
@@ -308,7 +319,7 @@ class Executor(Commits):
             deferred.append((event, payload, origin))
         elif row.kind == REFUSE:
             self.counters["refused"] += 1
-        if self.observers:
+        if self.observers or session.machine.name in self.watchers:
             self._observe(Step(session, event, payload, row.outcome, row, None, ()))
 
     def _stale(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> None:
@@ -322,7 +333,7 @@ class Executor(Commits):
         outcome = STALE if stale else UNHANDLED
         if not stale:
             log.error("%r: no row for %s", session, event)
-        if self.observers:
+        if self.observers or session.machine.name in self.watchers:
             self._observe(Step(session, event, payload, outcome, None, None, ()))
         if event == FAILED:
             self._force(session, payload["reason"], settled=False)
@@ -333,10 +344,12 @@ class Executor(Commits):
     def _observe(self, step: Step) -> None:
         for observe in self.observers:
             self._guarded(observe, step)
+        for observe in self.watchers.get(step.session.machine.name, ()):
+            self._guarded(observe, step)
 
     # -- what is no event
     def _inside(self, work: Callable[[], object]) -> None:
-        """Do work that is not an event itself, as one external event."""
+        """Run ``work`` and everything that follows from it as one external event."""
         self._draining = True
         self._drain += 1
         self.alarms.now = self.scheduler.time()
@@ -350,7 +363,7 @@ class Executor(Commits):
             self._leave()
 
     def _leave(self) -> None:
-        """A step and all that followed are done, and something is left to do: tell of lost events, set the alarm, raise an interrupt."""
+        """A step and all that followed are done; what is left: report lost events, set the alarm, raise a pending interrupt."""
         while self._lost:
             lost, self._lost = self._lost, []
             self._inside(partial(self._tell_lost, lost))

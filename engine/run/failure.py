@@ -1,20 +1,20 @@
-"""What a failure costs: at most the session it happened in, and never an answer that somebody waits for.
+"""Failures: an error costs at most the session it happened in, and leaves no request unanswered.
 
 Everything that the engine calls may raise: guards, predicates, changes and draws, the store, handlers, owners, observers.
 
-* Before the commit (a cell, a change, a draw, the store), nothing of the row is true. The session's own ``engine.failed`` row
-  is taken at once; it settles what the session owes. Where it has none, or that fails too, the session is ended by force.
-* After the commit (a handler, an owner), the row stands. The rest of its effects is carried out, and ``engine.failed`` follows as an event.
-* An observer is logged and counted.
+* An error before the commit (in a cell, a change, a draw or the store): nothing of the row becomes true. The session's own ``engine.failed`` row is taken
+  at once and settles the session's obligations. If there is none, or it fails as well, the session is ended by force.
+* An error after the commit (in a handler or an owner): the row stands. Its other effects are carried out, then ``engine.failed`` follows as an event.
+* An error in an observer is logged and counted.
 
-An adapter that must not leave a request unanswered asks to be told of two things. ``on_lost(session, event, payload, reason)`` names
-every event that reached no row: the one that failed, those that a session held back when it ended, those that came too late or did not fit. It is
-called when everything that followed from the step is done, so that what is then still open in the payload (a transaction without a final
-response) is what nobody will settle. ``on_failure(session, reason, settled)`` names every session that was ended by force, while its context and
-children are still there; ``settled`` says whether its ``engine.failed`` row was taken before.
+An adapter that must not leave a request unanswered can ask for two reports. ``on_lost(session, event, payload, reason)`` reports every event that
+reached no row: the one that failed, those that a session still held when it ended, those that came too late or did not fit. It is called after everything
+that followed from the step, so whatever is still open in the payload then (a transaction without a final response) will not be settled by anyone
+else. ``on_failure(session, reason, settled)`` reports every session that is ended by force, while its context and children are still there;
+``settled`` says whether its ``engine.failed`` row was taken first.
 
-``asyncio.CancelledError`` is a failure like any other here: nothing in a step can be cancelled, so it comes out of a future that a handler looked
-at. KeyboardInterrupt and SystemExit are failures too, and are raised again when the step is whole.
+``asyncio.CancelledError`` is treated like any other error: a step cannot be cancelled, so it comes from a future that a handler looked at.
+KeyboardInterrupt and SystemExit are treated the same, and are raised again when the step is complete.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ log = logging.getLogger("calltable.engine")
 
 
 class Failures(Registry):
-    """A registry that settles what fails; the executor moves its sessions."""
+    """The part of the executor that deals with errors."""
 
     _interrupt: BaseException | None = None
 
     @abstractmethod
     def _take(self, session: Session, event: str, payload: Mapping[str, Any], origin: Session | None, change: Change | None) -> Outcome:
-        """Give a session an event."""
+        """Handle an event."""
 
     @abstractmethod
-    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None, value: Any,
+    def _apply(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, receipt: Receipt | None,
                armed: tuple[tuple[str, float], ...] | None) -> None:
         """Make a row true."""
 
     def _note(self, error: BaseException) -> None:
-        """An error has been taken care of; one that is meant for the whole process is raised again when the step is whole."""
+        """An error has been dealt with; one that is meant for the whole process is raised again when the step is complete."""
         if isinstance(error, KeyboardInterrupt | SystemExit):
             self._interrupt = error
             self.alarms.late = True
@@ -67,8 +67,14 @@ class Failures(Registry):
         self._note(error)
         self._queue.append((session, FAILED, {"reason": f"{name}: {error!r}"}, None, None))
 
+    def _raised(self, session: Session, event: str, payload: Mapping[str, Any], error: BaseException) -> Outcome:
+        """A cell, a change or a draw has raised: nothing of the row is true."""
+        log.error("%r failed on %s", session, event, exc_info=error)
+        self._note(error)
+        return self._fail(session, event, payload, f"{event}: {error!r}")
+
     def _fail(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> Outcome:
-        """An event could not be taken: let the session's own ``engine.failed`` row say what now; by force where it was that already."""
+        """An event could not be handled: take the session's own ``engine.failed`` row, or end it by force if that is what failed."""
         self.counters["sessions failed"] += 1
         log.error("%r failed: %s", session, reason)
         if event != FAILED:
@@ -81,7 +87,7 @@ class Failures(Registry):
         return ENDED
 
     def _dismiss(self, session: Session, event: str, payload: Mapping[str, Any], error: BaseException) -> Outcome:
-        """The store does not keep the session any more: it settles what it can, uncommitted, and ends."""
+        """The store no longer keeps the session: it settles what it can, uncommitted, and ends."""
         conflict = isinstance(error, Conflict)
         self.counters["conflicts" if conflict else "commits failed"] += 1
         reason = str(error) if conflict else repr(error)
@@ -94,7 +100,7 @@ class Failures(Registry):
             cell = session.cells.get(FAILED)
             taken = cell(session, failed) if cell is not None else None
             if taken is not None and taken[0].kind == ROW:
-                self._apply(session, FAILED, failed, taken, None, session.value, None)
+                self._apply(session, FAILED, failed, taken, None, None)
                 outcome = taken[0].outcome
         except BaseException as second:
             log.exception("%r: its engine.failed row failed too", session)

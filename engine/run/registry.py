@@ -1,7 +1,7 @@
-"""What an executor holds: the machines it may run, the sessions that live, and the queue of what follows from a step.
+"""What an executor holds: the machines it may run, the live sessions, and the queue of follow-up events.
 
-Sessions are made and taken out here, and nowhere else. How they move is ``executor.py``'s, what becomes of them when something fails
-``failure.py``'s; both are built on this.
+Sessions are created and removed here and nowhere else. The executor is built in layers on this: ``failure.py`` deals with errors, ``commit.py`` with
+stores, ``recovery.py`` with restarts, ``executor.py`` with events.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _nothing_more() -> None:
 
 
 class Registry(ABC):
-    """Machines, sessions, timers, children, the store, and who is told of what. ``Executor`` documents what is public."""
+    """Machines, sessions, timers, children, the store and the hooks. ``Executor`` documents what is public."""
 
     _store: Store
 
@@ -94,7 +94,7 @@ class Registry(ABC):
         return self.alarms.now
 
     def _enter_thread(self) -> None:
-        """Take the thread that is running for the executor's own, or raise RuntimeError where it has another."""
+        """Make the current thread the executor's own; raises RuntimeError if it has another."""
         if self._thread:
             msg = (
                 f"the executor belongs to thread {self._thread}, and thread {get_ident()} gives it an event: nothing here is locked; "
@@ -128,10 +128,10 @@ class Registry(ABC):
     # -- sessions
     def create(self, machine: str, owner: Owner = NOBODY, name: str = "", prefix: str = "",
                context: object = None, value: Any = None) -> Session:
-        """Make a session without starting it; its first event has to be ``engine.started``.
+        """Create a session without starting it; its first event must be ``engine.started``.
 
-        ``prefix`` is put before what it publishes to an owner that is a session; ``value`` is the adapter's first value. Raises
-        LookupError for an unknown machine. A store that refuses it, or breaks, fails the session when it gets its first event.
+        ``prefix`` is put before the names of what it publishes to an owner that is a session; ``value`` is the adapter's initial value. Raises
+        LookupError for an unknown machine. If the store refuses it or fails, the session fails when it is started.
         """
         if get_ident() != self._thread:
             self._enter_thread()
@@ -148,7 +148,7 @@ class Registry(ABC):
         return session
 
     def _make(self, machine: str, owner: Owner, name: str, prefix: str) -> Session:
-        """A session that nobody knows yet."""
+        """A session object that is not registered yet."""
         family = owner.machine.family if isinstance(owner, Session) else None
         compiled = (family or self.machines).get(machine)
         if compiled is None:
@@ -159,7 +159,7 @@ class Registry(ABC):
         return session
 
     def _admit(self, session: Session) -> None:
-        """Let a session live: it is known, kept where it is durable, and its first state's ``after`` rows are armed."""
+        """Register a session: known, kept where it is durable, with the ``after`` rows of its first state armed."""
         machine = session.machine
         self.sessions[session.id] = session
         if machine.durable and not self._keeps:
@@ -172,17 +172,17 @@ class Registry(ABC):
                 self._doom(session, error)
 
     def _doom(self, session: Session, error: BaseException) -> None:
-        """A session that could not be made whole takes no event: it fails as if its store had answered so, once it is started."""
+        """A session whose creation failed: it handles no event, and fails as if its store had reported the error."""
         self._await(session, STARTED, NOTHING, _nothing_more)
         self.scheduler.call_at(self.scheduler.time(), self._answer, session.id, error)
 
     def _await(self, session: Session, event: str, payload: Mapping[str, Any], work: Callable[[], object]) -> None:
-        """The session waits for its store; ``work`` is done when it has kept what came of the event."""
+        """The session waits for its store; ``work`` runs when the store has kept what came of the event."""
         session.busy = True
         self._pending[session.id] = session, event, payload, work
 
     def _end(self, session: Session, reason: str = "the session has ended") -> None:
-        """Take a session out and tell everybody. Events that it still held are lost, for ``reason``."""
+        """Remove a session and tell its children, owner and observers. Events that it still held are lost, for ``reason``."""
         session.ended = True
         self.sessions.pop(session.id, None)
         self.alarms.end(session)
@@ -199,7 +199,7 @@ class Registry(ABC):
         self._guarded(session.owner.child_ended, self, session)
 
     def _lose(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> None:
-        """An event reaches no row: whoever asked to is told when everything that the step led to is done."""
+        """An event reaches no row: reported to ``on_lost`` after everything that follows from the step."""
         if self.on_lost:
             self._lost.append((session, event, payload, reason))
             self.alarms.late = True  # the one flag that is looked at when a step is over
@@ -222,7 +222,7 @@ class Registry(ABC):
         self._queue.append((session, event, payload, origin, change))
 
     def _guarded(self, call: Callable[..., object], *arguments: object) -> None:
-        """Tell somebody whose mistakes are not the session's."""
+        """Call somebody whose errors do not concern the session."""
         try:
             call(*arguments)
         except BaseException as error:

@@ -2,7 +2,7 @@
 
     python -m tests.bench [step] [load] [check] [sip] [soak] [--json FILE]
 
-Without names: all but ``soak``, which takes five minutes. A benchmark that needs something that is not there says so
+Without names: all but ``flood`` and ``soak``, which take two and five minutes. A benchmark that needs something that is not there says so
 and is passed over. The exit status is 1 where one missed its target, 0 otherwise.
 """
 
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "load": "how long the shipped tables take to load, check and compile",
     "check": "how the time to load and check a table grows with its size",
     "sip": "CPU and memory per SIP call, beside other B2BUAs",
+    "flood": "what a flood from one address does to everybody else",
     "soak": "whether 100,000 calls leave anything behind",
 }
 USUAL = ("step", "load", "check", "sip")

@@ -6,7 +6,6 @@ The ladders come from runs, not from a pen: what the page shows is what happens.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +69,7 @@ def _story(story: Scenario) -> str:
     variants: list[Simulation] = getattr(sim, "variants", [])
     shown = sim if sim.trace() or not variants else variants[0]
     entries = [
-        replace(entry, rows=()) for entry in shown.trace()
+        entry._replace(rows=()) for entry in shown.trace()
         if entry.kind == "message" and not entry.summary.startswith("100 ")
     ]  # fmt: skip
     lines = ladder_text(entries, names=shown.names(), width=WIDTH).rstrip().split("\n")

@@ -120,6 +120,21 @@ def odd_fields_in_an_invite(sim: Simulation) -> None:
         bridge.hangup()
 
 
+@scenario("RFC 3261 §7.3.1", "A field that may stand once and stands twice where nobody needs it passes once; a doubled Content-Type gets a re-INVITE refused")
+def repeated_fields_pass_once(sim: Simulation) -> None:
+    twice = [("Session-Expires", "1800"), ("x", "90"), ("Date", "soon"), ("Date", "late"), ("Content-Type", "application/sdp")]
+    bridge = Bridge(sim)
+    bridge.b.respond(bridge.invite, 200, body=ANSWER, headers=twice)
+    answer = bridge.alice.expect_response(200, "INVITE")
+    assert [answer.all(name) for name in ("session-expires", "date", "content-type")] == [["1800"], ["soon"], ["application/sdp"]]
+    bridge.a.ack(answer)
+    bridge.bob.expect("ACK")
+    sim.run(0.1)
+    bridge.a.request("INVITE", body=OTHER, headers=twice)
+    bridge.a.ack(bridge.alice.expect_response(400, "INVITE"))
+    bridge.hangup()
+
+
 @scenario("RFC 4475 §3.1.2.1", "An empty Contact, Record-Route or Via line before a good one: 400 for an INVITE, and nothing is left behind")
 def empty_lines_in_an_invite(sim: Simulation) -> None:
     for name, sub in variants(sim, ("Contact", "Record-Route", "Via")):

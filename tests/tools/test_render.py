@@ -179,6 +179,14 @@ class TestDiagram:
         assert lines["door.ajar.push"].overlay == ""
         assert "from overlay" in lines["knock.locked"].tooltip
 
+    def test_a_map_keeps_to_states_and_the_arrows_between_them(self, shipped):
+        for machine in shipped:
+            made = diagram(machine, detail="states")
+            leaving = {edge.source for edge in made.edges}
+            assert all(node.id in leaving for node in made.nodes.values() if node.pill)
+            ends = {state for state, known in machine.states.items() if known.final}
+            assert {node.name for node in made.nodes.values() if not node.pill} >= set(machine.states) - ends
+
     def test_a_fragment_is_drawn_without_a_start(self):
         found = fragment(load_tables(), "leg/established")
         made = diagram(found)
@@ -211,6 +219,19 @@ class TestLabel:
         edge = next(edge for edge in diagram(overlaid).edges if edge.lines[0].row == "knock.locked")
         assert [line.spans[0].text for line in node_lines(edge.lines)] == ["◆ "]
         assert next(iter(edge_block(edge.lines, "rows").lines)).spans[0].text == "◆ "
+
+    def test_a_map_counts_the_rows_of_a_state(self, door):
+        assert len(node_block(diagram(door, detail="states").nodes["open"], "states").lines) == 1, "no row stays in it"
+        uas = diagram(load_tables().machines["leg/uas"], detail="states")
+        counted = node_block(uas.nodes["idle"], "states").lines[-1].spans[0]
+        assert counted.text == f"{len(uas.nodes['idle'].lines)} rows, {sum(bool(one.goes) for one in uas.nodes['idle'].lines)} to the end"
+        assert [row.row for row in counted.rows] == [one.row for one in uas.nodes["idle"].lines]
+
+    def test_an_arrow_of_a_map_names_few_events_and_counts_the_rest(self, door):
+        (one,) = [line for edge in diagram(door).edges for line in edge.lines if line.row == "door.ajar.push"]
+        rows = [replace(one, event=f"user.e{number}") for number in range(9)]
+        texts = "".join(span.text for line in edge_block(rows, "states").lines for span in line.spans)
+        assert texts == "user.e0, user.e1, user.e2, 6 more"
 
     def test_wide_letters_are_counted_as_wide(self):
         assert measure("転送", 11) > measure("ab", 11) * 1.5
@@ -388,7 +409,7 @@ class TestPage:
     def test_each_table_is_drawn_in_both_details(self, door):
         pytest.importorskip("pygraphviz")
         found = Checked(page([door])).seen
-        assert [one["data-detail"] for _, one in found if one.get("class") == "canvas"] == ["rows", "events"]
+        assert [one["data-detail"] for _, one in found if one.get("class") == "canvas"] == ["rows", "events", "states"]
 
     def test_rows_of_an_overlay_stand_out_in_the_list_and_in_the_overview(self, overlaid, machines):
         pytest.importorskip("pygraphviz")

@@ -1,6 +1,6 @@
-"""``calltable ladder``: a traced call as a ladder: the parties, every message between them, and the row behind each.
+"""``calltable ladder``: a traced call as a ladder, with the parties, every message between them, and the row behind each.
 
-What a trace holds and how it looks as JSON lines stands in ``api/observe/entry.py``. Times are shown relative to the first
+What a trace holds and how it looks as JSON lines stands in ``api/observe/trace.py``. Times are shown relative to the first
 record. Where both ends of a message are traced, the two records become one arrow with the rows of both.
 """
 
@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calltable.observe.entry import TraceError, of_call, read_trace
+from calltable.adapters.sip.message.redact import printable
+from calltable.observe.entry import TraceError, listed, of_call, read_trace
 from calltable.tools import OK, UsageError, page_or_text, write
 from calltable.tools.ladder.page import ladder_html
 from calltable.tools.ladder.text import ladder_text
@@ -19,7 +20,6 @@ from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     import argparse
-
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add ``calltable ladder TRACE`` to the command line."""
@@ -30,7 +30,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("trace", metavar="TRACE", help="a file of JSON lines; - for standard input")
     parser.add_argument("-o", "--output", metavar="FILE", help="write a page (.html) or text (.txt) instead of printing")
-    parser.add_argument("--call", metavar="ID", help="only this call, by its number or any of its Call-IDs")
+    parser.add_argument("--call", metavar="ID", help="only this call, by its number (as in the server's logs) or any of its Call-IDs")
     parser.add_argument(
         "--name", action="append", default=[], metavar="ADDRESS=NAME", help="call an address by a name (again for more)"
     )
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     path = Path(arguments.trace)
     form = page_or_text(arguments.output) if arguments.output else ""
     try:
-        text = sys.stdin.read() if arguments.trace == "-" else path.read_text(encoding="utf-8")
+        text = sys.stdin.read() if arguments.trace == "-" else path.read_text(encoding="utf-8", errors="surrogateescape")
         entries = read_trace(text.splitlines(), arguments.trace)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
@@ -51,9 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
     if not entries:
         raise UsageError(f"{arguments.trace}: nothing was traced")
     if arguments.call:
-        entries = of_call(entries, arguments.call)
-        if not entries:
-            raise UsageError(f"{arguments.trace} has no call {arguments.call}; give a call's number or a Call-ID")
+        found = of_call(entries, arguments.call)
+        if not found:
+            raise UsageError(f"{arguments.trace} has no call {printable(arguments.call)}; there are\n{listed(entries)}")
+        entries = found
     names: dict[str, str] = {}
     for pair in arguments.name:
         address, equals, name = pair.partition("=")

@@ -49,7 +49,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f"also draw rows that do nothing: {', '.join(FOLDED)} (comma-separated)",
     )
     parser.add_argument("--detail", choices=DETAILS, default="rows",
-                        help="events: write the names of the events alone, for a small picture of a large table")  # fmt: skip
+                        help="what is written: all rows, the names of events alone, or a map of the states (default: rows)")  # fmt: skip
     parser.add_argument("--fold-final", action=argparse.BooleanOptionalAction,
                         help="write rows that end the session into the state they leave, without an arrow; default: in crowded diagrams")  # fmt: skip
     parser.add_argument("--overlay", action="append", default=[], metavar="FILE",

@@ -41,7 +41,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )  # fmt: skip
     parser.add_argument("file", type=Path, metavar="FILE")
     shared(parser)
-    parser.add_argument("--call", metavar="ID", help="one call: its number in the list, or a Call-ID")
+    parser.add_argument("--call", metavar="ID", help="one call: its number, as in the server's logs, or a Call-ID")
     parser.add_argument("--ladder", action="store_true", help="draw what the tables do as a ladder")
     parser.add_argument("--write-test", type=Path, metavar="FILE", help="write the call as a pytest file (needs one call)")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="(default: text)")
@@ -140,11 +140,11 @@ def load(names: list[str], overlays: list[Path]) -> tuple[Tables, str, list[Path
 
 def _report(results: list[Replayed], *, ladder: bool, one: bool, colour: bool) -> Iterator[str]:
     paint = (lambda text, code: f"\x1b[{code}m{text}\x1b[0m") if colour else (lambda text, _: text)
-    for number, result in enumerate(results, 1):
+    for result in results:
         parts = result.divergence
         verdict = paint("parts from the tables", "31") if parts else paint("goes as captured", "32")
         yield f"{paint(visible(str(result.call)), '1')}: {len(result.rows)} rows of {result.machine} and below; {verdict}" if one else (
-            f"{number:>3}. {visible(str(result.call))}: {verdict}"
+            f"{result.call.number + '.' if result.call.number else '–':>4} {visible(str(result.call))}: {verdict}"
         )
         if one:
             yield from path(result, colour=colour)
@@ -200,7 +200,7 @@ def written(result: Replayed, source: str, paths: list[Path], overlays: list[Pat
 
     call = result.call
     # a trace's own steps are not written: the test walks on until all transactions are over
-    walked = replay(Call(call.name, call.messages, [], call.commands), result.tables, machine=result.machine)
+    walked = replay(Call(call.name, call.messages, [], call.commands, call.number), result.tables, machine=result.machine)
     commands = [
         (step.cause.time - call.start, step.event) for step in walked.steps
         if step.cause.text == f"the command {step.event}" and step.machine == result.machine
@@ -247,7 +247,7 @@ def as_json(result: Replayed) -> dict[str, Any]:
     """One replay as plain data."""
     parts = result.divergence
     return {
-        "call": result.call.name, "call_ids": result.call.call_ids, "machine": result.machine,
+        "number": result.call.number, "call": result.call.name, "call_ids": result.call.call_ids, "machine": result.machine,
         "path": [
             {"time": round(step.time, 6), "cause": step.cause.text, "session": step.session, "machine": step.machine,
              "event": step.event, "row": step.row, "outcome": step.outcome, "before": step.before, "after": step.after}

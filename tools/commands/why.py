@@ -36,7 +36,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "why", help="why a call went as it went", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Show for each step of a call which row handled it, which values its guards met, and what stopped other rows.",
     )  # fmt: skip
-    parser.add_argument("call", metavar="CALL", help="the call's number in the file, or a Call-ID")
+    parser.add_argument("call", metavar="CALL", help="the call's number, as in the server's logs, or a Call-ID")
     parser.add_argument("message", nargs="?", metavar="MESSAGE",
                         help="a received message, by its number or its name (BYE, '200 (INVITE)', 180)")  # fmt: skip
     parser.add_argument("--trace", type=Path, required=True, metavar="FILE", help="a trace, a packet capture, or HEP3 packets")

@@ -135,8 +135,8 @@ def diagram(
     """Arrange ``machine`` for drawing.
 
     ``show`` names the folded kinds to draw after all (see ``FOLDED``). ``fold_final`` says whether rows into final
-    states are lines instead of arrows; without it, in a crowded diagram (see ``CROWDED``) most of them are, and all where only
-    the names of events are written (``detail``): such a picture is meant to be small.
+    states are lines instead of arrows; without it, in a crowded diagram (see ``CROWDED``) most of them are, and all where ``detail`` is
+    less than the rows: such a picture is meant to be small. A map (``states``) has only pills from which an arrow leaves.
     """
     drawn = [row for row in machine.rows.values() if row.kind == "row" or _FOLD[row.kind] in show]
     boxes = _boxes(machine, drawn)
@@ -161,10 +161,12 @@ def diagram(
             _place(made, edges, row, text, source)
     made.edges = list(edges.values())
     crowded = fold_final is None and len(made.edges) > CROWDED
-    if fold_final or (crowded and detail == "events"):
+    if fold_final or (crowded and detail != "rows"):
         _fold_all(made)
     elif crowded:
         _fold_ends(made)
+    if detail == "states":
+        _keep_to_arrows(made)
     return made
 
 
@@ -285,6 +287,15 @@ def _fold_all(made: Diagram) -> None:
     for node in finals.values():
         if not node.initial and not node.lines:
             del made.nodes[node.name]
+
+
+def _keep_to_arrows(made: Diagram) -> None:
+    """Leave out the pills and notes from which no arrow leaves."""
+    leaving = {edge.source for edge in made.edges}
+    made.nodes = {key: node for key, node in made.nodes.items() if not node.pill or node.id in leaving}
+    for box in made.boxes.values():
+        if box.note is not None and box.note.id not in leaving:
+            box.note = None
 
 
 def _folded(machine: Machine, show: Collection[str]) -> dict[str, dict[str, int]]:

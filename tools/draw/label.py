@@ -1,8 +1,8 @@
 """The text of a picture: what is written in states and on arrows, cut into lines of known size.
 
-There are two levels of detail. ``rows`` writes each row on two lines, ``event [guard]`` and what it does. ``events``
-writes the names of the events alone, several on a line: a large table then fits a screen and stays legible, and the
-tooltip of each name has its rows.
+There are three levels of detail, so that a table of any size can fit a screen and stay legible. ``rows`` writes each row on
+two lines, ``event [guard]`` and what it does. ``events`` writes the names of the events alone, several on a line; the
+tooltip of each name has its rows. ``states`` is a map: the states, the events that lead from one to another, and counts.
 
 Widths are estimated from the metrics of one sans-serif face, so that the layout does not depend on the fonts of the
 machine that draws. Lengths are points (1/72 inch, one unit of the SVG).
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from calltable.tools.draw.diagram import Node
     from calltable.tools.draw.row import Line
 
-Detail = Literal["rows", "events"]
-DETAILS: tuple[Detail, ...] = ("rows", "events")
+Detail = Literal["rows", "events", "states"]
+DETAILS: tuple[Detail, ...] = ("rows", "events", "states")
+"""From the fullest down."""
 
 SIZE = 11.0
 """Font size of the rows."""
@@ -34,6 +35,8 @@ LONGEST = 40
 """Characters of a line of an edge or a state; the tooltip and the page have the whole."""
 NARROW = 30
 """Characters of a line of event names."""
+FEW = 3
+"""Names of events on an arrow of a map; the rest is a count."""
 SHOWN = 7
 """Rows shown on one edge or in one state; the rest is a count."""
 OVERLAY = "◆ "
@@ -117,7 +120,7 @@ def trim(text: str, longest: int = LONGEST) -> str:
 
 def edge_block(rows: Sequence[Line], detail: Detail) -> Block:
     """The rows of an arrow."""
-    return Block(tuple(_events(rows) if detail == "events" else _rows(rows)))
+    return Block(tuple(_rows(rows) if detail == "rows" else _events(rows, FEW if detail == "states" else 99)))
 
 
 def node_block(node: Node, detail: Detail) -> Block:
@@ -126,7 +129,8 @@ def node_block(node: Node, detail: Detail) -> Block:
     if node.doc and (detail == "rows" or node.pill):
         heading.append(TextLine((Span(trim(node.doc), "doc"),)))
     lines = [*heading]
-    for number, line in enumerate(_events(node.lines) if detail == "events" else _rows(node.lines)):
+    told = {"rows": _rows, "events": _events, "states": _counts}[detail](node.lines)
+    for number, line in enumerate(told):
         lines.append(line if number else TextLine(line.spans, line.size, PAD, line.row))
     if node.folded and detail == "rows":
         counts = " · ".join(f"{count} {kind}" for kind, count in node.folded.items())
@@ -167,7 +171,16 @@ def _row(row: Line, gap: float) -> Iterator[TextLine]:
 # --------------------------------------------------------------------------- the names of events
 
 
-def _events(rows: Sequence[Line]) -> Iterator[TextLine]:
+def _counts(rows: Sequence[Line]) -> Iterator[TextLine]:
+    """How many rows stay or end the session; the tooltip has them."""
+    if rows:
+        mark = (Span(OVERLAY, "overlay"),) if any(row.overlay for row in rows) else ()
+        count = f"{len(rows)} row{'' if len(rows) == 1 else 's'}"
+        ends = sum(bool(row.goes) for row in rows)
+        yield TextLine((*mark, Span(f"{count}, {ends} to the end" if ends else count, "fold", tuple(rows))))
+
+
+def _events(rows: Sequence[Line], most: int = 99) -> Iterator[TextLine]:
     """The events of the rows, those that stay first, then those that end the session: ``→ terminated: sip.bye``."""
     for goes in sorted({row.goes for row in rows}):
         names: dict[str, list[Line]] = {}
@@ -175,7 +188,11 @@ def _events(rows: Sequence[Line]) -> Iterator[TextLine]:
             if row.goes == goes:
                 for event in row.event.split(", "):
                     names.setdefault(event, []).append(row)
-        yield from _wrapped([_name(event, told) for event, told in names.items()], goes)
+        shown = [_name(event, told) for event, told in list(names.items())[: most if len(names) > most + 1 else None]]
+        hidden = tuple(row for told in list(names.values())[len(shown) :] for row in told)
+        if hidden:
+            shown.append((Span(f"{len(names) - len(shown)} more", "more", hidden),))
+        yield from _wrapped(shown, goes)
 
 
 def _name(event: str, rows: list[Line]) -> tuple[Span, ...]:

@@ -81,7 +81,7 @@ def layout(diagram: Diagram, detail: Detail = "rows", *, shape: float = 1.5) -> 
         left, bottom, right, top = _numbers(placed["bb"])
         return max((right - left) / shape, top - bottom)
 
-    down, right = (min((_dot(graph.source(way, effort)) for effort in (1, 8)), key=room) for way in ("TB", "LR"))
+    down, right = (min((_dot(graph.source(way, effort, turned=turned)) for effort in (1, 8) for turned in (False, True)), key=room) for way in ("TB", "LR"))
     return graph.read(right if room(right) < room(down) * 0.8 else down)
 
 
@@ -113,28 +113,31 @@ def _room(block: Block, pad: float = 4.0) -> str:
 class _Graph:
     def __init__(self, diagram: Diagram, detail: Detail) -> None:
         self.diagram = diagram
-        self.apart = 0.3 if detail == "rows" else 0.2
+        self.apart = {"rows": 0.3, "events": 0.2, "states": 0.18}[detail]
         self.nodes = {node.id: node_block(node, detail) for node in diagram.nodes.values()}
         self.boxes = {
             box.id: Block((TextLine((Span(box.name, "title"),), size=TITLE),)) for box in diagram.boxes.values()
         }
         self.edges = {edge.id: edge_block(edge.lines, detail) for edge in diagram.edges}
 
-    def source(self, way: str, effort: int) -> str:
-        """The graph in DOT, without any text: ``way`` is its direction, ``effort`` goes into avoiding crossings."""
-        return "\n".join(self._source(way, effort))
+    def source(self, way: str, effort: int, *, turned: bool) -> str:
+        """The graph in DOT, without any text: ``way`` is its direction, ``effort`` goes into avoiding crossings.
 
-    def _source(self, way: str, effort: int) -> Iterator[str]:
+        ``turned`` names everything in the opposite order, from which Graphviz often finds quite another placement.
+        """
+        return "\n".join(self._source(way, effort, -1 if turned else 1))
+
+    def _source(self, way: str, effort: int, step: int) -> Iterator[str]:
         yield "digraph {"
         yield f"compound=true; rankdir={way}; mclimit={effort}; nodesep={self.apart}; ranksep={self.apart}; pad=0.1;"
         yield 'node [shape=box, fixedsize=true, label=""]; edge [arrowsize=0.7];'
         if self.diagram.initial:
             yield f"start [width=0.18, height=0.18]; start -> {self.diagram.initial.id} [minlen=1, weight=10];"
-        for box in self.diagram.roots():
+        for box in self.diagram.roots()[::step]:
             yield from self._box(box)
-        for node in self.diagram.loose():
+        for node in self.diagram.loose()[::step]:
             yield self._node(node)
-        for edge in self.diagram.edges:
+        for edge in self.diagram.edges[::step]:
             yield self._edge(edge)
         yield "}"
 

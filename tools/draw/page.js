@@ -86,7 +86,7 @@ function drawings(section) {
   function show(one) {
     shown = one;
     all.forEach((each) => each.canvas.classList.toggle("shown", each === one));
-    button.textContent = one.canvas.dataset.detail === "rows" ? "events" : "rows";
+    button.textContent = all[(all.indexOf(one) + 1) % all.length].canvas.dataset.detail;
     one.fit();
   }
   function start() {

@@ -1,7 +1,7 @@
 """The HTML page: an overview, then each table with its diagram beside its rows. One table alone needs no overview.
 
-Each table is drawn twice, with all its rows and with the names of the events alone; the page opens with the fuller one
-that is legible when it fits the window, and a button changes it. One file with no outside resource, so that it can be mailed, kept beside a release or opened from a disk. The
+Each table is drawn in all details (``label.py``). The page opens with the fullest drawing that is legible when it fits
+the window, and a button changes it. One file with no outside resource, so that it can be mailed, kept beside a release or opened from a disk. The
 script (``page.js``) only shows, filters, lights up and zooms: everything it touches is in the HTML already, and
 without it the page is one long readable document.
 """
@@ -133,13 +133,13 @@ def _section(machine: Machine, options: Options, measured: Measure | None) -> It
     yield f'<section class="table" id="{name}"><header><h1>{name}</h1>{_badges(machine)}<p>{_prose(machine.doc)}</p>'
     yield "".join(_facts(machine)) + "</header>"
     yield '<div class="split"><figure><div class="tools">'
-    yield '<button data-zoom="detail" title="draw all rows, or the names of the events alone">rows</button>'
+    yield '<button data-zoom="detail" title="all rows, the names of events, or a map of the states">rows</button>'
     yield '<button data-zoom="in" title="larger">+</button><button data-zoom="out" title="smaller">−</button>'
     yield '<button data-zoom="fit" title="the whole diagram">fit</button><button data-zoom="one">1:1</button>'
     yield '<button data-zoom="wide" title="the diagram alone">⤢</button></div>'
     for detail in DETAILS:
         made = arrange(machine, show=options.show, fold_final=options.fold_final, detail=detail)
-        yield f'<div class="canvas" data-detail="{detail}">{drawing(made, layout(made, detail, shape=1.2))}</div>'
+        yield f'<div class="canvas" data-detail="{detail}">{drawing(made, layout(made, detail, shape=1.1))}</div>'
     yield f"{_legend([machine], [measured] if measured else [])}</figure>"
     yield from _rows(machine)
     yield "</div></section>"

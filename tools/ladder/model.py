@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from calltable.adapters.sip.message.redact import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,7 +42,8 @@ class Ladder:
 def ladder(entries: Iterable[Entry], names: Mapping[str, str] | None = None) -> Ladder:
     """Arrange a trace. ``names`` gives addresses the name of a party (several may share one)."""
     names = names or {}
-    merged = _merged(entries)
+    # a capture holds what was on the wire: passwords and credentials too
+    merged = [one._replace(summary=mask(one.summary), text=mask(one.text)) for one in _merged(entries)]
     messages = [item for item in merged if item.kind == "message"]
     steps = tuple(item for item in merged if item.kind == "step")
     parties: dict[str, None] = {}
@@ -71,7 +73,7 @@ def _merged(entries: Iterable[Entry]) -> list[Entry]:
         elif item.kind == "message" and sent.get(key):
             place = sent[key].pop(0)
             rows = tuple(dict.fromkeys((*merged[place].rows, *item.rows)))
-            merged[place] = dataclasses.replace(merged[place], rows=rows, text=merged[place].text or item.text)
+            merged[place] = merged[place]._replace(rows=rows, text=merged[place].text or item.text)
             continue
         merged.append(item)
     return merged

@@ -14,6 +14,7 @@ nothing is spent on it.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from calltable.adapters.sip.message.errors import MessageError
@@ -35,17 +36,28 @@ if TYPE_CHECKING:
 class Source(Account, Protocol):
     """What a policy keeps of one source of messages."""
 
+    shut: bool
+    """Something of it goes unheard now, or did a moment ago: a look at the bytes may save reading them."""
+    known: bool
+    """It has proved that it is there."""
+
     def proved(self) -> None:
         """It has sent what only a receiver of our messages can know: it is where it says it is."""
 
     def stray(self) -> bool:
         """It has sent a message that belongs to nothing; False where that goes unheard."""
 
+    def deaf(self) -> bool:
+        """Whether a message of it that belongs to nothing goes unheard now."""
+
     def admits(self, request: Request) -> Rejection | None:
         """Why a new request is refused; None where it is taken."""
 
     def replies(self) -> bool:
         """Whether a refusal may be sent to it now."""
+
+    def spent(self, data: bytes) -> bool:
+        """Whether a new request of it would be dropped in silence, so that it need not be read."""
 
 
 class Admission(Protocol):
@@ -61,6 +73,10 @@ class Admission(Protocol):
         """Whether a message, written as ``data``, may leave now."""
 
 
+_READ: Final = (b"ACK ", b"CANCEL ")
+_branch: Final = re.compile(rb";branch=([A-Za-z0-9]+)[;,\r]")
+_cseq: Final = re.compile(rb"\r\nCSeq: [0-9]+ ([A-Z]+)\r\n", re.IGNORECASE)
+_to: Final = re.compile(rb"\r\n(?:to|t)[ \t]*:[^\r\n]*\r\n(?![ \t])", re.IGNORECASE)
 DROPPED: Final = Rejection(None, "more than its source may send")
 """What goes unanswered."""
 
@@ -74,6 +90,24 @@ class Gate:
         self.policy = policy
         self._transactions = transactions
         self._legs = legs
+
+    def dismisses(self, data: bytes, source: Source) -> bool:
+        """Whether a message is dropped unread.
+
+        By its bytes it is a new request, of a source that is not even refused any more; or a response to nothing, of one that has sent
+        too many of those. What is not plainly one (no To, or one with a tag; an ACK, a CANCEL) is read.
+        """
+        if not source.shut:
+            return False
+        if data.startswith(b"SIP/2.0 "):
+            branch, cseq = _branch.search(data), _cseq.search(data)
+            if branch is None or cseq is None:
+                return False
+            return f"{branch[1].decode('latin-1')}|{cseq[1].decode('latin-1')}" not in self._transactions.clients and source.deaf()
+        if data.startswith(_READ):
+            return False
+        to = _to.search(data)
+        return to is not None and b"tag" not in to[0].lower() and source.spent(data)
 
     def judge(self, message: Request | Response, source: Source) -> Rejection | None:
         """Why a parsed message goes no further; None where it passes. Without a status it is dropped."""
@@ -90,7 +124,8 @@ class Gate:
     def _response(self, response: Response, source: Source) -> Rejection | None:
         if f"{response.via.branch}|{response.cseq.method}" not in self._transactions.clients:
             return self.stray(source)
-        source.proved()
+        if not source.known:
+            source.proved()
         return None
 
     def _request(self, request: Request, source: Source) -> Rejection | None:
@@ -106,7 +141,8 @@ class Gate:
         if tag is not None:
             if self._legs.find(request.call_id, tag, request.from_tag) is None:
                 return self.stray(source)
-            source.proved()
+            if not source.known:
+                source.proved()
             return None
         rejection = source.admits(request)
         return rejection if rejection is None or source.replies() else DROPPED

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.passing import lent
 from calltable.adapters.sip.core.requests import Asked
-from calltable.adapters.sip.core.translation import Translation, shown_to
-from calltable.adapters.sip.dialog.dialog import MAX_FORWARDS, Dialog
-from calltable.adapters.sip.dialog.dialogs import Dialogs
+from calltable.adapters.sip.core.translation import Translation
+from calltable.adapters.sip.dialog.dialog import MAX_FORWARDS
+from calltable.adapters.sip.dialog.dialogs import Way
 from calltable.adapters.sip.dialog.identity import identity
 from calltable.adapters.sip.message.body import Content
 from calltable.adapters.sip.message.build import reasons
@@ -18,60 +18,72 @@ from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.transaction.failover import only_here
 from calltable.engine.model.machine import FAILED
+from calltable.engine.observe.folding import Folding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calltable.adapters.sip.core.bounds import Bounds
+    from calltable.adapters.sip.core.drawing import Drawing, Numbered
     from calltable.adapters.sip.core.index import Index
     from calltable.adapters.sip.core.leg import LegPort
     from calltable.adapters.sip.transaction.failover import Failover
     from calltable.adapters.sip.transaction.layer import Transactions
     from calltable.adapters.sip.transaction.sender import Destination, Sender
     from calltable.engine.run.executor import Executor
+    from calltable.engine.run.ports import Draw
     from calltable.engine.run.session import Session
 
-log = logging.getLogger("calltable.sip")
+_log = logging.getLogger("calltable.sip")
 
 
 class Asking:
     """Carries out ``sip.invite``, ``sip.acknowledge``, ``sip.cancel``, ``sip.abandon``, ``sip.bye`` and ``sip.request``."""
 
     def __init__(self, port: LegPort, executor: Executor, sender: Sender, transactions: Transactions, failover: Failover,
-                 index: Index, bounds: Bounds) -> None:
+                 index: Index, drawing: Drawing, bounds: Bounds) -> None:
         self.port = port
         self.executor = executor
         self.sender = sender
         self.transactions = transactions
         self.failover = failover
         self.index = index
+        self.drawing = drawing
         self.bounds = bounds
+        self._log = Folding(_log, executor.scheduler)
 
     def invite(self, session: Session, p: Mapping[str, Any]) -> None:
         """Send an INVITE: the first, which makes the leg, or a re-INVITE."""
         leg: Leg | None = session.context
         source = p.get("message")
         if leg is None:
-            leg = session.context = self._new_leg(session, p["target"], source, p.get("from"))
+            caller = p.get("from")
+            identified = caller or "", ""
+            if caller is None and isinstance(source, Request):
+                identified = source.from_.uri, source.from_.display
+            leg = session.context = Leg(self.port, session, identified)
             self.index.enter(leg)
         leg.asking = object()
-        self._send(leg, leg.dialogs.current, "INVITE", source, Asked(leg, "INVITE", {}, leg.dialogs.current))
+        self._send(leg, "INVITE", source, Asked(leg, "INVITE", {}, self.drawn(self.drawing.invite, session, p)))
 
-    def _new_leg(self, session: Session, target: str, source: Any, caller: str | None) -> Leg:
-        identified = caller or "", ""
-        if caller is None and isinstance(source, Request):
-            identified = source.from_.uri, source.from_.display
-        sender = self.sender
-        dialog = Dialog(f"{sender.token()}@{sender.host}", "", sender.token(), f"<{target}>", target)
-        return Leg(self.port, session, Dialogs(dialog), identified)
+    def drawn(self, draw: Draw[Session], session: Session, p: Mapping[str, Any]) -> Any:
+        """What was drawn for an effect; drawn here for one that no commit preceded, in a session that is given up."""
+        if "drawn" in p:
+            return p["drawn"]
+        session.value, drawn = draw(session, p, session.value)
+        return drawn
 
-    def _send(self, leg: Leg, dialog: Dialog, method: str, source: Any, asked: Asked) -> None:
+    def _send(self, leg: Leg, method: str, source: Any, asked: Asked) -> None:
         """Write a request in a dialog and give it to a transaction, as soon as a way is found."""
         asking = leg.asking
+        if (drawn := asked.drawn) is None:
+            asked.unsent(481)  # that fork is gone; or only a provisional response without a tag came (§12.1)
+            return
+        dialog = leg.dialogs.known(drawn.local_tag, drawn.remote_tag)
         try:
             hop = dialog.next_hop()
         except MessageError as error:
-            log.warning("%s %s: %s", leg.session.path, method, error.reason)
+            self._log.warning("%s %s: %s", leg.session.path, method, error.reason)
             asked.unsent(400)
             return
 
@@ -79,36 +91,29 @@ class Asking:
             if method == "INVITE" and (leg.asking is not asking or leg.session.ended):
                 return  # withdrawn while the name was looked up
             if ways:
-                self._go(leg, dialog, method, source, asked, hop, ways)
+                self._go(leg, method, source, asked, drawn, hop, ways)
             else:
-                log.warning("%s %s to %s: %s", leg.session.path, method, hop, reason)
+                self._log.warning("%s %s to %s: %s", leg.session.path, method, hop, reason)
                 asked.unsent(503)
 
         self.sender.resolve(hop, dialog.source, go)
 
-    def _go(self, leg: Leg, dialog: Dialog, method: str, source: Any, asked: Asked, hop: str, ways: list[Destination]) -> None:
-        dialog = leg.dialogs.find(dialog.local_tag, dialog.remote_tag) or dialog
+    def _go(self, leg: Leg, method: str, source: Any, asked: Asked, drawn: Numbered, hop: str, ways: list[Destination]) -> None:
+        dialog = leg.dialogs.known(drawn.local_tag, drawn.remote_tag)
         if dialog.source is None:
             local = ways[0].local
-            dialog = dialog._replace(
-                local=identity(*leg.caller, local), contact=self.sender.contact(local), source=local
-            )
-        number = dialog.local_cseq + 1
-        dialog = asked.dialog = dialog._replace(local_cseq=number)
-        leg.dialogs = leg.dialogs.placed(dialog)
+            leg.way = Way(identity(*leg.caller, local), self.sender.contact(local), local)
+            dialog = dialog._replace(**leg.way._asdict())
         translation = None
         hops = MAX_FORWARDS
         if isinstance(source, Request):
             if (left := source.max_forwards) is not None:
                 hops = min(MAX_FORWARDS, max(0, left - 1))
             translation = Translation(self.index, source, leg)
-            if method == "REFER":
-                referred = (*leg.dialogs.referred, (source.cseq.number, number))
-                leg.dialogs = leg.dialogs._replace(referred=referred[-self.bounds.referred :])
         headers, body = lent(source, translation, self.bounds)
-        request = dialog.request(method, headers, body, number, max_forwards=hops)
+        request = dialog.request(method, headers, body, drawn.number, max_forwards=hops)
         started = leg.inviting if method == "INVITE" else None
-        self.failover.send(request, hop, ways, asked, started)
+        self.failover.send(request, hop, ways, asked, started, drawn.branch)
 
     def acknowledge(self, session: Session, p: Mapping[str, Any]) -> None:
         """Send the ACK to the 2xx of our INVITE, in the dialog of the fork that answered (§13.2.2.4)."""
@@ -118,6 +123,7 @@ class Asking:
             raise ValueError(msg)
         transaction, response = leg.unacknowledged
         leg.unacknowledged = None
+        branch = self.drawn(self.drawing.acknowledge, session, p)
         if leg.invite_client is transaction:
             leg.invite_client = None
         dialog = leg.dialogs.current
@@ -127,10 +133,10 @@ class Asking:
 
         def go(ways: list[Destination], reason: str) -> None:
             if not ways or transaction.session is None:
-                log.warning("%s ACK: %s", session.path, reason)
+                self._log.warning("%s ACK: %s", session.path, reason)
                 self.executor.post(session, FAILED, {"reason": f"the ACK has nowhere to go: {reason}"})
                 return
-            _, outgoing = self.sender.outgoing(request, *ways[0], cause)
+            _, outgoing = self.sender.outgoing(request, *ways[0], cause, branch)
             self.executor.post(transaction.session, "user.acknowledge", {"message": outgoing})
 
         self.sender.resolve(dialog.next_hop(), dialog.source, go)
@@ -143,7 +149,7 @@ class Asking:
             self.executor.post(leg.invite_client.session, "user.cancel", {"message": p.get("message")})
         else:
             leg.asking = None
-            Asked(leg, "INVITE", {}, leg.dialogs.current).unsent(487)
+            Asked(leg, "INVITE", {}, None).unsent(487)
 
     def abandon(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
         """Wait no longer for the answer to our INVITE."""
@@ -159,26 +165,18 @@ class Asking:
         if isinstance(source, Response):
             source = Content(headers=reasons(source))
         only_here(leg.invite_client)
-        dialog = leg.dialogs.current
-        self._send(leg, dialog, "BYE", source, Asked(leg, "BYE", {}, dialog))
+        self._send(leg, "BYE", source, Asked(leg, "BYE", {}, self.drawn(self.drawing.within, session, p)))
 
-    def probe(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def probe(self, session: Session, p: Mapping[str, Any]) -> None:
         """Send an OPTIONS for the leg itself; what comes of it is ``sip.probe.final``, so that nobody takes it for one that is relayed."""
         leg: Leg = session.context
-        dialog = leg.dialogs.current
-        self._send(leg, dialog, "OPTIONS", None, Asked(leg, "probe", {}, dialog))
+        self._send(leg, "OPTIONS", None, Asked(leg, "probe", {}, self.drawn(self.drawing.within, session, p)))
 
     def request(self, session: Session, p: Mapping[str, Any]) -> None:
         """Send any other request: in the dialog that stands for the one its source came in by."""
         leg: Leg = session.context
-        source, method = p.get("message"), p["method"]
-        dialog = shown_to(leg, self.index.of(source), source) if isinstance(source, Request) else leg.dialogs.current
+        method = p["method"]
         fields = {"transaction": p.get("transaction"), "purpose": p.get("purpose", "")}
-        one_fork = method == "BYE" and leg.dialogs.forked
-        asked = Asked(leg, method, fields, dialog or leg.dialogs.current, one_fork=one_fork)
-        if dialog is None or dialog.remote_tag is None:
-            asked.unsent(481)  # that fork is gone; or only a provisional response without a tag came (§12.1)
-            return
-        self._send(leg, dialog, method, source, asked)
-        if one_fork:
-            leg.dialogs = leg.dialogs.without(dialog)
+        one_fork = method == "BYE" and not leg.dialog.confirmed
+        drawn = self.drawn(self.drawing.request, session, p)
+        self._send(leg, method, p.get("message"), Asked(leg, method, fields, drawn, one_fork=one_fork))

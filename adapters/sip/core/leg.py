@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.core.bounds import Bounds
     from calltable.adapters.sip.dialog.dialog import Dialog
-    from calltable.adapters.sip.dialog.dialogs import Dialogs
+    from calltable.adapters.sip.dialog.dialogs import Dialogs, Way
     from calltable.adapters.sip.message.message import Request, Response
     from calltable.adapters.sip.transaction.client import ClientTransaction
     from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.engine.run.ports import Change
     from calltable.engine.run.session import Session
 
 
@@ -25,8 +26,8 @@ class LegPort(Protocol):
     bounds: Bounds
     counters: Counter[str]
 
-    def post(self, session: Session, event: str, payload: Mapping[str, Any] = ...) -> None:
-        """Give the leg's session an event."""
+    def post(self, session: Session, event: str, payload: Mapping[str, Any] = ..., change: Change | None = None) -> None:
+        """Give the leg's session an event, and what it makes of the dialogs."""
 
     def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None) -> None:
         """Give a request that no leg takes its final response."""
@@ -43,21 +44,22 @@ class Leg:
         "bye_server",
         "caller",
         "cancel_server",
-        "dialogs",
         "invite_client",
         "invite_server",
         "open",
         "port",
         "session",
         "unacknowledged",
+        "way",
     )  # fmt: skip
 
-    def __init__(self, port: LegPort, session: Session, dialogs: Dialogs, caller: tuple[str, str] = ("", "")) -> None:
+    def __init__(self, port: LegPort, session: Session, caller: tuple[str, str] = ("", "")) -> None:
         self.port = port
         self.session = session
-        self.dialogs = dialogs
         self.caller = caller
         """URI and display name of who calls, until the listener is known from which the first INVITE leaves."""
+        self.way: Way | None = None
+        """What that listener makes of the dialog; the first answer brings it into the session's value."""
         self.invite_server: ServerTransaction | None = None
         self.bye_server: ServerTransaction | None = None
         self.cancel_server: ServerTransaction | None = None
@@ -70,6 +72,12 @@ class Leg:
         """Requests of the peer that still wait for an answer."""
 
     @property
+    def dialogs(self) -> Dialogs:
+        """Its dialogs: the session's value, which moves with what the session commits."""
+        dialogs: Dialogs = self.session.value
+        return dialogs
+
+    @property
     def dialog(self) -> Dialog:
         """The dialog that is confirmed, or was heard of last."""
         return self.dialogs.current
@@ -79,11 +87,8 @@ class Leg:
         """Our INVITE is on its way."""
         self.invite_client = transaction
 
-    def heard(self, transaction: ClientTransaction | None, kind: str, code: int, message: Response | None) -> bool:
-        """Take what came of our INVITE into the dialogs; False where the leg itself is not to be told.
-
-        Only these responses make and confirm dialogs (RFC 3261 §12.1.2, §13.2.2.4).
-        """
+    def heard(self, transaction: ClientTransaction | None, kind: str, message: Response | None) -> bool:
+        """Note what came of our INVITE; False where the leg itself is not to be told."""
         dialogs = self.dialogs
         if kind in ("forked", "success") and message is not None and transaction is not None:
             if kind == "forked" or self.session.ended:
@@ -95,28 +100,43 @@ class Leg:
                 self.invite_client = None
                 self.port.post(self.session, "sip.invite.failure", {"code": 480, "message": None, "contact": None})
                 return False
-            self.dialogs = dialogs.answered(message)
             self.unacknowledged = (transaction, message)
             return True
         if kind == "failure":
             self.invite_client = None
             return True
         tag = message.to_tag if message is not None else None
-        if message is None or not tag or code == 100 or dialogs.current.confirmed:
+        if not tag or dialogs.current.confirmed:
             return True
         if dialogs.ended(tag):
             return False
         if dialogs.forks >= self.port.bounds.forks and dialogs.current.remote_tag is not None and not dialogs.knows(tag):
             self.port.counters["forks refused"] += 1
             return False
-        self.dialogs = dialogs.answered(message)
         return True
 
-    def spoiled(self, transaction: ClientTransaction, message: Response) -> None:
+    def moved(self, kind: str, code: int, message: Response | None) -> Change | None:
+        """What an answer to our INVITE makes of the dialogs: only these make and confirm them (RFC 3261 §12.1.2, §13.2.2.4)."""
+        if message is None or kind not in ("success", "provisional") or code == 100:
+            return None
+        if kind == "provisional" and (not message.to_tag or self.dialogs.current.confirmed):
+            return None
+        way = self.way
+        return lambda dialogs: dialogs.at(way).answered(message)
+
+    def spoiled(self, transaction: ClientTransaction, message: Response) -> Change:
         """A 2xx came that cannot be understood: it is acknowledged and hung up all the same, at what is known of the dialog."""
-        dialog = self.dialogs.current
-        self.dialogs = self.dialogs._replace(current=dialog._replace(remote_tag=message.to_tag or "", confirmed=True))
         self.unacknowledged = (transaction, message)
+        way, tag = self.way, message.to_tag or ""
+
+        def change(dialogs: Dialogs) -> Dialogs:
+            placed = dialogs.at(way)
+            try:
+                return placed.answered(message)
+            except Exception:  # noqa: BLE001 - whatever in it cannot be read: the callee is owed the ACK and the BYE
+                return placed._replace(current=placed.current._replace(remote_tag=tag, confirmed=True))
+
+        return change
 
     # -- as the callee
     def acknowledged(self, transaction: ServerTransaction, message: Request | None) -> None:  # noqa: ARG002

@@ -7,10 +7,11 @@ a client, ``requests.py`` names the events that its table waits for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.core.answering import Answering
 from calltable.adapters.sip.core.asking import Asking
+from calltable.adapters.sip.core.drawing import Drawing
 from calltable.adapters.sip.core.index import Index
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.dialog.dialogs import Dialogs
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from calltable.engine.run.executor import Executor
     from calltable.engine.run.session import Session
 
+_NOTHING: Final[Mapping[str, Any]] = {}
+
 
 class Legs:
     """Carries out the actions of leg tables, and knows all legs."""
@@ -42,8 +45,9 @@ class Legs:
         self.post = executor.post
         self.index = Index()
         self.find = self.index.find
-        self.answering = Answering(self, executor, sender, transactions, self.index, bounds)
-        self.asking = Asking(self, executor, sender, transactions, failover, self.index, bounds)
+        self.drawing = drawing = Drawing(executor, sender, transactions, self.index, bounds)
+        self.answering = Answering(self, executor, transactions, self.index, drawing, bounds)
+        self.asking = Asking(self, executor, sender, transactions, failover, self.index, drawing, bounds)
         executor.on_end.append(self._ended)
         executor.handlers.update({
             "sip.attach": self.answering.attach,
@@ -64,9 +68,9 @@ class Legs:
         """The legs by Call-ID and tags."""
         return self.index.legs
 
-    def _hangup_all(self, session: Session, p: Mapping[str, Any]) -> None:  # noqa: ARG002
+    def _hangup_all(self, session: Session, p: Mapping[str, Any]) -> None:
         if isinstance(session.context, Leg):
-            self.hang_up(session.context)
+            self.hang_up(session.context, p)
 
     def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None,
                headers: tuple[tuple[str, str], ...] = (), tag: str = "") -> None:
@@ -76,18 +80,19 @@ class Legs:
             response = build_response(transaction.request, code, reason, to_tag=tag, headers=headers)
             self.transactions.respond(transaction, response, tag)
 
-    def hang_up(self, leg: Leg) -> None:
-        """Settle whatever a leg has open, whatever its state: answers, ACK, CANCEL, BYE."""
+    def hang_up(self, leg: Leg, p: Mapping[str, Any] = _NOTHING) -> None:
+        """Settle whatever a leg has open, whatever its state: answers, ACK, CANCEL, BYE. ``p`` holds what its row has drawn for the BYE."""
         session = leg.session
+        drawn = self.asking.drawn(self.drawing.hangup_all, session, p)
         for transaction in (leg.invite_server, leg.bye_server, leg.cancel_server, *(leg.open or ())):
             if transaction is not None and transaction.open:
                 self.answering.answer(leg, transaction, 200 if transaction.method in ("BYE", "CANCEL") else 500)
         if leg.unacknowledged is not None:
-            self.asking.acknowledge(session, {})
+            self.asking.acknowledge(session, _NOTHING)
         if leg.invite_client is not None:
-            self.asking.cancel(session, {})  # a re-INVITE too: nobody else would bound its transaction
-        if leg.dialog.confirmed and leg.dialog.remote_tag is not None:
-            self.asking.bye(session, {})
+            self.asking.cancel(session, _NOTHING)  # a re-INVITE too: nobody else would bound its transaction
+        if drawn is not None:
+            self.asking.bye(session, {"drawn": drawn})
 
     def _ended(self, session: Session) -> None:
         leg = session.context
@@ -104,8 +109,8 @@ class Legs:
     def stray(self, leg: Leg, transaction: ClientTransaction, message: Response) -> None:
         """A 2xx that no leg waits for: a session of its own acknowledges it and hangs up (RFC 6026 §8.4)."""
         self.counters["stray answers"] += 1
-        session = self.executor.create("leg/stray")
-        other = session.context = Leg(self, session, Dialogs(leg.dialogs.fork(message)))
+        session = self.executor.create("leg/stray", value=Dialogs(leg.dialogs.at(leg.way).fork(message)))
+        other = session.context = Leg(self, session)
         other.unacknowledged = (transaction, message)
         self.index.enter(other, late=True)
         self.post(session, "engine.started", {"message": message})

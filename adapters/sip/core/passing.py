@@ -15,6 +15,7 @@ from calltable.adapters.sip.message.body import Content
 from calltable.adapters.sip.message.headers import option_tags, printable
 from calltable.adapters.sip.message.message import Response
 from calltable.adapters.sip.message.names import canonical_names
+from calltable.adapters.sip.message.validate import SINGLE_HEADERS
 
 if TYPE_CHECKING:
     from calltable.adapters.sip.core.translation import Translation
@@ -34,6 +35,9 @@ BETWEEN_ENDS: Final = frozenset({"timer", "replaces", "join", "tdialog"})
 names a dialog is translated)."""
 
 
+_NONE: Final[frozenset[str]] = frozenset()
+
+
 def lent(source: Message | Content | None, translation: Translation | None = None,
          bounds: Bounds = _DEFAULT) -> tuple[list[tuple[str, str]], bytes]:
     """The header fields and the body that ``source`` lends to a message on another leg.
@@ -47,6 +51,8 @@ def lent(source: Message | Content | None, translation: Translation | None = Non
     names = canonical_names
     status = source.status if isinstance(source, Response) else 0
     headers: list[tuple[str, str]] = []
+    repeated = SINGLE_HEADERS & source.repeated.keys() if source.repeated else _NONE
+    seen: set[str] = set()
     body = source.body
     if len(body) > bounds.body:
         body = b""
@@ -55,6 +61,10 @@ def lent(source: Message | Content | None, translation: Translation | None = Non
         name = names[line[0]]
         if name in OWN and not (name == "unsupported" and status == 420):
             continue
+        if name in repeated:
+            if name in seen:
+                continue  # nobody here needed it, but who gets it may refuse the message for it
+            seen.add(name)
         if len(headers) >= most:
             break
         if name in NAMING and translation is not None:

@@ -12,8 +12,10 @@ A BYE that ends one of several early dialogs is a request inside that dialog and
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from calltable.adapters.sip.core.drawing import Numbered
 from calltable.adapters.sip.dialog.dialog import TARGET_REFRESH
 from calltable.adapters.sip.message.body import has_offer
 from calltable.adapters.sip.message.status import SUCCESS
@@ -21,13 +23,15 @@ from calltable.adapters.sip.transaction.failover import only_here
 from calltable.engine.model.machine import FAILED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from calltable.adapters.sip.core.leg import Leg
     from calltable.adapters.sip.dialog.dialog import Dialog
+    from calltable.adapters.sip.dialog.dialogs import Dialogs
     from calltable.adapters.sip.message.message import Request, Response
     from calltable.adapters.sip.transaction.client import ClientTransaction
     from calltable.adapters.sip.transaction.server import ServerTransaction
+    from calltable.engine.run.ports import Change
     from calltable.engine.run.session import Session
 
 log = logging.getLogger("calltable.sip")
@@ -57,9 +61,6 @@ def deliver(leg: Leg, transaction: ServerTransaction, request: Request, dialog: 
     event = event_of(leg.session, "request" if ends_fork else method)
     if event is None:
         return False
-    leg.dialogs = leg.dialogs.counted(request, dialog)
-    if ends_fork:
-        leg.dialogs = leg.dialogs.without(dialog)
     if event == "sip.bye":
         only_here(leg.invite_client)
         leg.bye_server = transaction
@@ -67,56 +68,69 @@ def deliver(leg: Leg, transaction: ServerTransaction, request: Request, dialog: 
         if leg.open is None:
             leg.open = []
         leg.open.append(transaction)
-    leg.port.post(leg.session, event, {
-        "message": request, "transaction": transaction, "offer": has_offer(request), "method": method,
-    })  # fmt: skip
+
+    def change(dialogs: Dialogs) -> Dialogs:
+        counted = dialogs.counted(request, dialog)
+        return counted.without(dialog) if ends_fork else counted
+
+    payload = {"message": request, "transaction": transaction.key, "offer": has_offer(request), "method": method}
+    leg.port.post(leg.session, event, payload, change)
     return True
 
 
 class Asked:
-    """The user of one request of a leg: what comes of it becomes an event of the leg."""
+    """The user of one request of a leg: what comes of it becomes an event of the leg, with what it makes of the dialogs."""
 
-    __slots__ = ("dialog", "fields", "leg", "method", "one_fork")
+    __slots__ = ("drawn", "fields", "leg", "method", "one_fork")
 
-    def __init__(self, leg: Leg, method: str, fields: Mapping[str, Any], dialog: Dialog, *, one_fork: bool = False) -> None:
+    def __init__(self, leg: Leg, method: str, fields: Mapping[str, Any], drawn: Sequence[Any] | None, *, one_fork: bool = False) -> None:
         self.leg = leg
         self.one_fork = one_fork
         """It is a BYE that ends one of several early dialogs."""
         self.method = method
         self.fields = fields
-        self.dialog = dialog
-        """The dialog that it was sent in, as it was then."""
+        self.drawn = Numbered._make(drawn) if drawn is not None else None
+        """The dialog that it was sent in, and its number; None where it was never sent."""
 
     def responded(self, transaction: ClientTransaction | None, kind: str, code: int, message: Response | None) -> None:
         """Tell the leg. Without a transaction the request was never sent."""
+        leg = self.leg
         try:
             self._tell(transaction, kind, code, message)
         except Exception as error:
-            log.exception("%s: %s of its %s cannot be taken", self.leg.session.path, code, self.method)
+            log.exception("%s: %s of its %s cannot be taken", leg.session.path, code, self.method)
+            change = None
             if self.method == "INVITE" and kind == "success" and transaction is not None and message is not None:
-                self.leg.spoiled(transaction, message)
-            self.leg.port.post(self.leg.session, FAILED, {"reason": f"{code} to {self.method}: {error!r}"})
+                change = leg.spoiled(transaction, message)
+            leg.port.post(leg.session, FAILED, {"reason": f"{code} to {self.method}: {error!r}"}, change)
 
     def _tell(self, transaction: ClientTransaction | None, kind: str, code: int, message: Response | None) -> None:
         leg = self.leg
-        if self.method == "INVITE" and not leg.heard(transaction, kind, code, message):
-            return
-        outcome = kind
-        if kind == "failure" and code == _GLARE:
-            outcome = "glare"
-        if (
-            kind == "success" and self.method != "INVITE" and self.method in TARGET_REFRESH
-            and message is not None and message.status < SUCCESS
+        change: Change | None = None
+        if self.method == "INVITE":
+            if not leg.heard(transaction, kind, message):
+                return
+            change = leg.moved(kind, code, message)
+        elif (
+            kind == "success" and self.method in TARGET_REFRESH and message is not None and message.status < SUCCESS
+            and self.drawn is not None
         ):  # fmt: skip
-            dialog = leg.dialogs.find(self.dialog.local_tag, self.dialog.remote_tag)
-            if dialog is not None:
-                leg.dialogs = leg.dialogs.placed(dialog.refreshed(message))
-        event = event_of(leg.session, "request" if self.one_fork else self.method, outcome)
+            change = partial(_refreshed, tags=(self.drawn.local_tag, self.drawn.remote_tag), response=message)
+        event = event_of(leg.session, "request" if self.one_fork else self.method, _outcome(kind, code))
         if event is not None:
             contact = message.contact_uri if message is not None and 300 <= code < 400 else None
             fields = {**self.fields, "method": self.method, "code": code, "message": message, "contact": contact}
-            leg.port.post(leg.session, event, fields)
+            leg.port.post(leg.session, event, fields, change)
 
     def unsent(self, code: int) -> None:
         """The request could not be sent: the same as a failure without a response."""
         self.responded(None, "failure", code, None)
+
+
+def _outcome(kind: str, code: int) -> str:
+    return "glare" if kind == "failure" and code == _GLARE else kind
+
+
+def _refreshed(dialogs: Dialogs, *, tags: tuple[str, str | None], response: Response) -> Dialogs:
+    dialog = dialogs.find(*tags)
+    return dialogs if dialog is None else dialogs.placed(dialog.refreshed(response))

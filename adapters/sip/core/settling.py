@@ -18,6 +18,7 @@ from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.transaction.client import ClientTransaction
 from calltable.adapters.sip.transaction.server import ServerTransaction
+from calltable.engine.observe.folding import Folding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from calltable.engine.run.executor import Executor
     from calltable.engine.run.session import Session
 
-log = logging.getLogger("calltable.sip")
+_log = logging.getLogger("calltable.sip")
 
 
 class Settling:
@@ -37,28 +38,29 @@ class Settling:
         self._transactions = transactions
         self._legs = legs
         self._counters = executor.counters
+        self._log = Folding(_log, executor.scheduler)
         executor.on_lost.append(self._lost)
         executor.on_failure.append(self._failed)
 
     def broken(self, transaction: ServerTransaction, error: Exception) -> None:
         """Something raised between a request's transaction and its session."""
         if isinstance(error, MessageError):
-            log.info("refused %s: %s", transaction.key, error.reason)
+            self._log.info("refused %s: %s", transaction.key, error.reason)
             self._counters["malformed"] += 1
             self._legs.refuse(transaction, error.status or 400, error.reason)
         else:
-            log.error("%s failed", transaction.key, exc_info=error)
+            _log.error("%s failed", transaction.key, exc_info=error)
             self._counters["requests failed"] += 1
             self._legs.refuse(transaction, 500)
 
     def _lost(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> None:
-        transaction = payload.get("transaction")
-        if isinstance(transaction, ServerTransaction):
+        transaction = self._transactions.servers.get(payload.get("transaction") or "")
+        if transaction is not None:
             # of a BYE or CANCEL the peer wants to hear only that it need not wait (RFC 3261 §9.2, §15.1.2)
             self._legs.refuse(transaction, 200 if transaction.method in ("BYE", "CANCEL") else 481 if session.ended else 500)
         leg = session.context
         if event == "sip.invite.success" and isinstance(leg, Leg) and leg.unacknowledged is not None:
-            log.warning("%s: its 2xx is acknowledged and hung up: %s", session.path, reason)
+            self._log.warning("%s: its 2xx is acknowledged and hung up: %s", session.path, reason)
             self._legs.hang_up(leg)
 
     def _failed(self, session: Session, reason: str, settled: bool) -> None:
@@ -69,5 +71,5 @@ class Settling:
         elif isinstance(context, ServerTransaction):
             self._transactions.fail(context)
         elif isinstance(context, ClientTransaction) and context.outgoing is not None:
-            log.warning("%s failed: %s", context.key, reason)
+            self._log.warning("%s failed: %s", context.key, reason)
             context.user.responded(context, "failure", 503, None)

@@ -30,6 +30,7 @@ from calltable.adapters.sip.transaction.layer import Transactions
 from calltable.adapters.sip.transaction.sender import Locator, Sender, seeded_tokens, unguessable_tokens
 from calltable.adapters.sip.transport.address import RELIABLE, Address
 from calltable.adapters.sip.transport.reply import reply_to
+from calltable.engine.observe.folding import Folding
 
 if TYPE_CHECKING:
     import random
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transport.interface import Flow, Transport
     from calltable.engine.run.executor import Executor
 
-log = logging.getLogger("calltable.sip")
+_log = logging.getLogger("calltable.sip")
 
 _KEEP_ALIVE = 16
 """Bytes; what is longer is no keep-alive."""
@@ -83,6 +84,7 @@ class Stack:
         self.application = application
         self.screening = screening or Screening()
         self.counters = executor.counters
+        self.log = Folding(_log, executor.scheduler)
         tokens = seeded_tokens(rng) if rng is not None else unguessable_tokens()
         self.sender = Sender(transport, locator, executor.scheduler, self.counters, tokens, host)
         self.tracers = self.sender.tracers
@@ -109,27 +111,29 @@ class Stack:
         """Take one message from the transport. Never raises for anything it holds."""
         if len(data) <= _KEEP_ALIVE and not data.strip(b"\r\n\0"):
             return  # what keeps a NAT open (RFC 5626 §3.5)
+        counted = self._counted(data, source)
+        most = 0 if counted is None else len(data)  # who is counted gets no refusal that is larger than what it sent
+        if counted is not None and self.gate is not None and self.gate.dismisses(data, counted):
+            return
         try:
             message = parse(data, stream=source.transport in RELIABLE)
         except MessageError as error:
             self.counters["malformed"] += 1
-            counted = self._counted(data, source)
             if counted is not None and not counted.stray():
                 return
-            log.info("malformed message from %s: %s", source, error.reason)
+            self.log.info("malformed message from %s: %s", source, error.reason)
             if isinstance(error, AnswerableError) and error.status is not None:
-                self._refuse_statelessly(error.request, error.status, error.reason, (), source, local, flow)
+                self._refuse_statelessly(error.request, error.status, error.reason, (), source, local, flow, most)
             return
-        counted = self._counted(data, source)
-        if counted is not None and not self._admitted(message, counted, len(data), source, local, flow):
+        if counted is not None and not self._admitted(message, counted, most, source, local, flow):
             return
         rejection = check(message)
         if rejection is not None:
             self.counters["malformed"] += 1
-            log.info("refused message from %s: %s", source, rejection.reason)
+            self.log.info("refused message from %s: %s", source, rejection.reason)
             if rejection.status is not None and isinstance(message, Request):
                 self._refuse_statelessly(
-                    message, rejection.status, rejection.reason, rejection.headers, source, local, flow
+                    message, rejection.status, rejection.reason, rejection.headers, source, local, flow, most
                 )
             return
         if self.tracers:
@@ -209,7 +213,7 @@ class Stack:
             self.refuse(transaction, 481)
         elif isinstance(invite.user, Leg) and invite is invite.user.invite_server and not invite.user.session.ended:
             invite.user.cancel_server = transaction
-            payload = {"message": request, "transaction": transaction}
+            payload = {"message": request, "transaction": transaction.key}
             self.executor.dispatch(invite.user.session, "sip.cancel", payload)
         else:
             self.refuse(transaction, 200, tag=invite.tag)  # §9.2: the INVITE has had its final response, with this tag
@@ -270,7 +274,7 @@ class Stack:
     def transport_failed(self, remote: Address, flow: Flow | None, reason: str, data: bytes) -> None:  # noqa: ARG002
         """A message could not be delivered."""
         self.counters["undeliverable"] += 1
-        log.info("%s: %s", remote, reason)
+        self.log.info("undeliverable to %s: %s", remote, reason)
         self.transactions.failed(data, reason)
 
     def connection_closed(self, flow: Flow) -> None:

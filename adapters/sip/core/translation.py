@@ -125,13 +125,12 @@ def twin(leg: Leg) -> Leg | None:
     return found
 
 
-def shown_to(leg: Leg, other: Leg | None, source: Request) -> Dialog | None:
-    """The dialog of ``leg`` that stands for the one ``source`` came in by, on the ``other`` leg; None where that fork is gone.
+def shown_to(dialogs: Dialogs, other: Leg | None, source: Request) -> Dialog | None:
+    """Which of a leg's ``dialogs`` stands for the one ``source`` came in by, on the ``other`` leg; None where that fork is gone.
 
     A caller's request in one of several early dialogs is for the callee's fork behind it, and a fork's request is for the
     early dialog that shows it to the caller (RFC 3261 §12.2.1.1).
     """
-    dialogs = leg.dialogs
     if other is None or (other.dialogs.current.confirmed and other.dialogs.current.local_tag == source.to_tag):
         return dialogs.current
     wanted = next((theirs for theirs, ours in other.dialogs.shown if ours == source.to_tag), None)

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transport.address import Address
 
 
+class Way(NamedTuple):
+    """What a leg that calls knows only when its first request has found a way: who it speaks as, and from where."""
+
+    local: str
+    contact: str
+    source: Address
+
+
 class Dialogs(NamedTuple):
     """The dialogs of one leg."""
 
@@ -31,7 +39,7 @@ class Dialogs(NamedTuple):
     referred: tuple[tuple[int, int], ...] = ()
     """CSeq numbers of REFERs that were passed on: the number it came with on the other leg, and the one it went out with here."""
     over: tuple[Dialog, ...] = ()
-    """Early dialogs with forks of the callee that a BYE has ended: a late 18x of theirs is heard no more."""
+    """Early dialogs that a BYE has ended: a late 18x of such a fork of the callee is heard no more."""
     began: int = 0
     """The CSeq number of the peer's INVITE: where its numbers begin in each early dialog."""
 
@@ -48,6 +56,15 @@ class Dialogs(NamedTuple):
         if current.confirmed:
             return None
         return next((one for one in self.early if one.local_tag == local_tag and one.remote_tag == (remote_tag or "")), None)
+
+    def known(self, local_tag: str, remote_tag: str | None) -> Dialog:
+        """The dialog with these tags, even one that is over; the current one where there is none."""
+        current = self.current
+        if current.local_tag == local_tag and current.remote_tag == remote_tag:
+            return current
+        return next(
+            (one for one in (*self.early, *reversed(self.over)) if one.local_tag == local_tag and one.remote_tag == remote_tag), current
+        )
 
     @property
     def forked(self) -> bool:
@@ -70,16 +87,23 @@ class Dialogs(NamedTuple):
 
     def counted(self, request: Request, dialog: Dialog) -> Dialogs:
         """After a request of the peer: its number is the latest of its dialog (§12.2.2)."""
-        return self.placed(dialog._replace(remote_cseq=request.cseq.number))
+        known = self.known(dialog.local_tag, dialog.remote_tag)
+        return self.placed(known._replace(remote_cseq=max(request.cseq.number, known.remote_cseq or 0)))
 
     def without(self, dialog: Dialog) -> Dialogs:
         """After a BYE in one early dialog beside others (§15): another one is current then."""
-        over = self.over if self.shown else (*self.over, dialog)
+        over = (*self.over, dialog)
         tags = dialog.local_tag, dialog.remote_tag
         rest = tuple(one for one in (*self.early, self.current) if (one.local_tag, one.remote_tag) != tags)
         return self._replace(current=rest[-1], early=rest[:-1], over=over) if rest else self
 
     # -- as the caller's side
+    def at(self, way: Way | None) -> Dialogs:
+        """The same, once the listener is known from which the INVITE left."""
+        if way is None or self.current.source is not None:
+            return self
+        return self._replace(current=self.current._replace(**way._asdict()))
+
     def knows(self, tag: str) -> bool:
         """Whether the callee has a dialog with this tag."""
         return self.current.remote_tag == tag or any(one.remote_tag == tag for one in self.early)
@@ -130,3 +154,4 @@ class Dialogs(NamedTuple):
             return self
         dialog = next((one for one in self.early if one.local_tag == known), current)
         return self._replace(current=dialog, early=(*(one for one in self.early if one is not dialog), current))
+

@@ -22,6 +22,7 @@ METHODS: Final = (
     "MESSAGE", "PUBLISH",
 )  # fmt: skip
 """The methods that an RFC defines, in the order of the table's columns."""
+KNOWN_METHODS: Final = frozenset(METHODS)
 
 
 class Row(NamedTuple):
@@ -51,8 +52,7 @@ TABLE: Final = (
     Row("record-route",  "2xx", "-   o   o   o   o   -   o   o   o   o   o   o   -   -", "RFC 3261 §20.30"),
     Row("route",         "R",   "c   c   c   c   c   c   c   c   c   c   c   c   c   c", "RFC 3261 §20.34; read by proxies, and there is none here"),
     Row("date",          "R",   "o   o   o   o   o   o   o   o   o   o   o   o   o   o", "RFC 3261 §20.17, RFC 4475 §3.1.2.12"),
-    Row("content-type",  "R",   "*   *   -   *   *   *   *   *   *   *   *   *   *   *", "RFC 3261 §20.15"),
-    Row("content-type",  "N",   "-   -   -   C   C   C   -   -   C   C   C   C   C   C", "as above"),
+    Row("content-type",  "R",   "*   *   -   C   C   C   C   C   C   C   C   C   C   C", "RFC 3261 §20.15"),
     Row("expires",       "R",   "-   -   -   o   -   O   -   -   O   -   o   -   o   O", "RFC 3261 §20.19, RFC 6665 §4.1.2.1, RFC 3903 §4.1"),
     Row("event",         "R",   "-   -   -   -   -   -   -   -   M   M   -   -   -   M", "RFC 6665 §8.2.1, RFC 3903 §11"),
     Row("subscription-state", "R", "- - - - - - - - - M - - - -", "RFC 6665 §8.2.3"),

@@ -5,7 +5,8 @@ it. What does not follow the grammar raises :class:`~calltable.adapters.sip.mess
 because a guess about where a tag or a URI ends is how two parties come to disagree about a dialog.
 
 All patterns are linear: every repetition is possessive, or cannot match what follows it. From and To come by in every
-message of a dialog in the same spelling, so short name-addr values are remembered.
+message of a dialog in the same spelling, and most CSeq values are ``1 INVITE`` and ``2 BYE``, so short values of these are
+remembered.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ _cseq = re.compile(rf"([0-9]++)[ \t]++({_TOKEN}++)")
 _digits = re.compile(r"0*+([0-9]*+)")
 _plain_params = re.compile(f"(?:;{_TOKEN}++(?:={_VALUE}*+)?+)*+")
 _param = re.compile(rf"{_WS};{_WS}({_TOKEN}++)(?:{_WS}={_WS}({_QUOTED}|{_VALUE}++))?+{_WS}", re.DOTALL)
-_plain_via = re.compile(r"SIP/2\.0/(UDP|TCP) ([0-9A-Za-z.-]++):([0-9]{1,5});branch=([A-Za-z0-9\-.!%*_+`'~]++)(;rport)?")
+_plain_via = re.compile(
+    r"SIP/2\.0/(UDP|TCP) ([0-9A-Za-z.-]++):([0-9]{1,5});branch=([A-Za-z0-9\-.!%*_+`'~]++)"
+    r"(;rport(?:=([0-9]++))?+)?+(?:;received=([0-9.]++))?+"
+)
 _via = re.compile(
     rf"{_TOKEN}++{_WS}/{_WS}{_TOKEN}++{_WS}/{_WS}({_TOKEN}++)[ \t]++({_HOST})(?:{_WS}:{_WS}([0-9]{{1,5}}))?+(.*+)",
     re.DOTALL,
@@ -52,7 +56,9 @@ _quoted_pair = re.compile(r"\\(.)", re.DOTALL)
 _MAX_PORT: Final = 65535
 _CACHE_SIZE: Final = 1024
 _CACHED_LENGTH: Final = 256
+_CACHED_CSEQ: Final = 24
 _addresses: dict[str, NameAddr] = {}
+_cseqs: dict[str, CSeq] = {}
 
 
 class CSeq(NamedTuple):
@@ -129,6 +135,9 @@ class NameAddr(NamedTuple):
 
 def parse_cseq(value: str) -> CSeq:
     """Read a CSeq value; the number must be below 2**31 (RFC 3261 §8.1.1.5)."""
+    found = _cseqs.get(value)
+    if found is not None:
+        return found
     match = _cseq.fullmatch(value)
     if match is None:
         msg = f"Malformed CSeq {excerpt(value)}"
@@ -137,17 +146,25 @@ def parse_cseq(value: str) -> CSeq:
     if sequence is None:
         msg = "CSeq number is not below 2**31"
         raise HeaderError(msg)
-    return CSeq(sequence, match[2])
+    found = CSeq(sequence, match[2])
+    if len(value) <= _CACHED_CSEQ:
+        if len(_cseqs) >= _CACHE_SIZE:
+            _cseqs.clear()
+        _cseqs[value] = found
+    return found
 
 
 def parse_via(value: str) -> Via:
     """Read one Via value."""
     match = _plain_via.fullmatch(value)
     if match is not None and 0 < (plain_port := int(match[3])) <= _MAX_PORT:
-        params: dict[str, str | None] = {"branch": match[4]}
-        if match[5]:
-            params["rport"] = None
-        return Via(match[1], match[2], plain_port, params)
+        transport, host, _, branch, rport, seen, received = match.groups()
+        params: dict[str, str | None] = {"branch": branch}
+        if rport:
+            params["rport"] = seen
+        if received:
+            params["received"] = received
+        return Via(transport, host, plain_port, params)
     match = _via.fullmatch(value)
     if match is None:
         msg = f"Malformed Via {excerpt(value)}"

@@ -210,6 +210,20 @@ class Message:
             found = self._to = parse_name_addr(self.get("to") or self._missing("To"), "To")
         return found
 
+    def interpret(self) -> None:
+        """Read From, To, Via and CSeq at once, for whoever needs them all. Raises MessageError for the first that is missing or malformed."""
+        first = self.first
+        value = first.get("from")
+        self._from = parse_name_addr(value, "From") if value else self.from_
+        value = first.get("to")
+        self._to = parse_name_addr(value, "To") if value else self.to
+        value = first.get("via")
+        if value and self._repeated is None and "," not in value:
+            self._vias = [parse_via(value)]
+        else:
+            self.via  # noqa: B018 - raises if missing or malformed
+        self._cseq = parse_cseq(first.get("cseq") or self._missing("CSeq"))
+
     @property
     def from_tag(self) -> str | None:
         """The tag of From; None from RFC 2543 elements, which match as an empty tag (RFC 3261 §12.2.2)."""

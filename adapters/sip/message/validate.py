@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from calltable.adapters.sip.message.applicable import METHODS, needed
+from calltable.adapters.sip.message.applicable import KNOWN_METHODS, needed
 from calltable.adapters.sip.message.errors import HeaderError, MessageError, UriError, excerpt
 from calltable.adapters.sip.message.headers import BRANCH_COOKIE, is_token, number, parse_name_addr, printable
 from calltable.adapters.sip.message.message import Request
@@ -79,7 +79,7 @@ def _check_request_line(request: Request) -> None:
             raise MessageError(msg, 505)
         msg = "White space after the SIP version"
         raise MessageError(msg)
-    if request.method not in METHODS and not is_token(request.method):
+    if request.method not in KNOWN_METHODS and not is_token(request.method):
         msg = f"Malformed method {excerpt(request.method)}"
         raise MessageError(msg)
     try:
@@ -102,11 +102,10 @@ def _check_common(message: Request | Response) -> None:
     if " " in call_id or not (call_id.isprintable() or printable(call_id) == call_id) or "\t" in call_id:
         msg = f"Malformed Call-ID {excerpt(call_id)}"
         raise HeaderError(msg)
+    message.interpret()
     if message.from_.params.get("tag") == "" or message.to.params.get("tag") == "":
         msg = "An empty tag"
         raise HeaderError(msg)
-    message.via  # noqa: B018  raises if missing or malformed
-    message.cseq  # noqa: B018
     length = get("content-length")
     if length is not None:
         size = len(message.body)
@@ -155,12 +154,14 @@ def _check_request(request: Request) -> None:
     if method != request.method:
         # RFC 4475 §3.1.2.18: for a method nobody knows 501 says more.
         msg = f"CSeq method {excerpt(method)} is not that of the request"
-        raise MessageError(msg, 400 if request.method in METHODS else 501)
+        raise MessageError(msg, 400 if request.method in KNOWN_METHODS else 501)
     branch = request.via.params.get("branch")
     if branch is not None and len(branch) <= len(BRANCH_COOKIE) and branch.lower() == BRANCH_COOKIE.lower():
         msg = "Via branch without a transaction identifier"
         raise HeaderError(msg)
-    request.max_forwards  # noqa: B018  raises if malformed
+    hops = request.first.get("max-forwards")
+    if hops != "70" and hops is not None:
+        request.max_forwards  # noqa: B018  raises if malformed
     for name in needed(request.method, outside=request.to_tag is None).addresses:
         _check_addresses(request, name)
 

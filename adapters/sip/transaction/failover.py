@@ -43,25 +43,25 @@ class Failover:
         self._without_tcp: dict[Address, float] = {}
 
     def send(self, request: Request, hop: str, ways: Sequence[Destination], user: ClientUser,
-             started: Callable[[ClientTransaction], None] | None = None) -> None:
+             started: Callable[[ClientTransaction], None] | None = None, branch: str = "") -> None:
         """Send ``request``, which has no Via yet, to the first of ``ways``; later to the others, as far as need be.
 
         ``hop`` is the URI that leads to ``ways``: one that names its transport is taken at its word, whatever the size.
-        ``started`` is told of each transaction.
+        ``started`` is told of each transaction; ``branch`` is that of the first, where one was drawn before.
         """
         if self._streams() and parse_uri(hop).transport is None:
             ways = self._by_size(request, ways)
-        self.attempt(request, ways, user, started)
+        self.attempt(request, ways, user, started, branch)
 
     def attempt(self, request: Request, ways: Sequence[Destination], user: ClientUser,
-                started: Callable[[ClientTransaction], None] | None) -> None:
+                started: Callable[[ClientTransaction], None] | None, branch: str = "") -> None:
         """Send to the first of ``ways`` as they are."""
         transactions = self._transactions
         if len(ways) > 1:
             kept = Request(request.method, request.uri, list(request.headers), request.body)
             user = Attempt(self, kept, ways, user, started)
         to, local = ways[0]
-        branch, outgoing = self._sender.outgoing(request, to, local, transactions.cause())
+        branch, outgoing = self._sender.outgoing(request, to, local, transactions.cause(), branch)
         transaction = transactions.request(user, outgoing, branch, request.method)
         if started is not None:
             started(transaction)

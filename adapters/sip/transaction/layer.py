@@ -117,6 +117,11 @@ class Transactions:
         if transaction.ack_key:
             self.acks.pop(transaction.ack_key, None)
 
+    def waits(self, key: str) -> bool:
+        """Whether the request with this key still waits for its final response: what tables carry of it is its key."""
+        transaction = self.servers.get(key)
+        return transaction is not None and transaction.open
+
     def cause(self) -> str:
         """The row whose effect is being carried out, for the call's ladder."""
         row = self.executor.row

@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from calltable.adapters.sip.core.admission import Gate
 from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.message.parse import parse
 from calltable.adapters.sip.transport.address import Address
 from calltable.limits import Figures, Plan, SourceAdmission, networks
 from calltable.limits.account import SourceAccount
@@ -218,6 +220,46 @@ def test_what_was_refused_is_told_once_per_source_and_minute(caplog: pytest.LogC
     told = [int(line.rpartition(" ")[2]) for line in caplog.messages]
     assert told[1] > 400, "a line says what came since the last one"
     sim.finish()
+
+
+def test_a_source_that_is_not_even_refused_any_more_is_not_read_for_a_moment(monkeypatch: pytest.MonkeyPatch):
+    sim = world(replace(SMALL, burst=1))
+    read = []
+    monkeypatch.setattr("calltable.adapters.sip.core.stack.parse", lambda data, **more: read.append(data) or parse(data, **more))
+    for _ in range(50):
+        ask(sim, method="OPTIONS")
+    sim.run(0.02)
+    assert len(read) == 4, "one that passes, two that are refused, and the first that is not"
+    assert count(sim, "over limit: rate") == 49
+    ask(sim, "112")
+    sim.run(0.02)
+    assert read[-1].startswith(b"INVITE sip:112@"), "an emergency call is always read"
+    sim.run(0.1)
+    ask(sim, method="OPTIONS")
+    sim.run(0.02)
+    assert read[-1].startswith(b"OPTIONS")
+    sim.finish()
+
+
+@pytest.mark.parametrize("start", [
+    b"SIP/2.0 200 OK", b"ACK sip:a SIP/2.0", b"CANCEL sip:a SIP/2.0", b"BYE sip:a SIP/2.0\r\nTo: <sip:b>;tag=1", b"BYE sip:a SIP/2.0\r\nt:<sip:b>;TAG=1",
+    b"BYE sip:a SIP/2.0\r\nTo: <sip:b>\r\n ;tag=1", b"BYE sip:a SIP/2.0",
+])  # fmt: skip
+def test_what_may_belong_to_a_call_is_read_however_it_is_written(start: bytes):
+    class Spent:
+        shut = True
+
+        def spent(self, data: bytes) -> bool:
+            return True
+
+        def deaf(self) -> bool:
+            return True
+
+    stack = world().engines["b2bua"].stack
+    gate = Gate(stack.gate.policy, stack.transactions, stack.legs)
+    assert not gate.dismisses(start + b"\r\nCall-ID: 1\r\n\r\n", Spent())
+    assert gate.dismisses(b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=z9hG4bKx\r\nCSeq: 1 INVITE\r\n\r\n", Spent())
+    assert gate.dismisses(b"INVITE sip:a SIP/2.0\r\nTo: <sip:b>\r\nCall-ID: 1\r\n\r\n", Spent())
 
 
 # --------------------------------------------------------------------------- the policy alone

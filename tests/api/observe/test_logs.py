@@ -5,12 +5,17 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from calltable.adapters.sip.message.message import Request
 from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Route, Router
-from calltable.observe.logs import CallLog, set_up
+from calltable.observe.calls import CallLog, Cause
+from calltable.observe.logs import LOGGERS, set_up
 
 
 @pytest.fixture
@@ -23,9 +28,9 @@ def logged(world):
         stream = io.StringIO()
         set_up(level, form, stream)
         engine = world.engine("udp:10.0.0.3:5060")
-        b2bua = B2BUA(engine, Router([Route(target="sip:10.0.0.2")]))
-        CallLog(engine, b2bua.machine)
-        world.observers = engine.executor.observers
+        b2bua = B2BUA(engine, Router([Route(target="sip:10.0.0.2", name="all")]))
+        CallLog(b2bua)
+        world.observers = [*engine.executor.observers, *engine.executor.watchers]
         alice, bob = world.phone("alice", "10.0.0.1"), world.phone("bob", "10.0.0.2")
         bob.on_incoming = lambda call: call.reject(reject) if reject else call.answer()
         call = alice.call("sip:bob@10.0.0.3")
@@ -58,6 +63,69 @@ def test_a_refused_call_ends_with_its_cause_and_status(logged):
     assert "connected" not in ended
 
 
+def test_the_line_that_ends_a_call_says_who_ended_it_how_and_by_which_route(logged):
+    ended = json.loads(logged("info", "json")[-1])
+    assert (ended["call"], ended["by"], ended["code"], ended["route"]) == ("1", "caller", 200, "all")
+
+
+def test_the_line_that_ends_a_refused_call_names_the_callee(logged):
+    busy = json.loads(logged("info", "json", reject=486)[-1])
+    assert (busy["by"], busy["code"], busy["cause"]) == ("callee", 486, "b.failed")
+
+
+def test_the_reason_that_came_with_the_end_is_told():
+    session = SimpleNamespace(machine=SimpleNamespace(model=SimpleNamespace(children={"b": SimpleNamespace(machine="leg/uac")})))
+    bye = Request("BYE", "sip:a", [("Reason", 'Q.850;cause=16;text="done"')])
+    cause = Cause()
+    cause.learn(session, "b.hungup", {"message": bye})
+    cause.learn(session, "b.ended", {})
+    assert (cause.event, cause.by, cause.reason) == ("b.hungup", "callee", 'Q.850;cause=16;text="done"')
+    cause.learn(session, "user.hangup", {})
+    assert (cause.by, cause.reason) == ("operator", "")
+    cause.learn(session, "after.ringing", {})
+    assert cause.by == "timer"
+
+
+def test_every_logger_is_documented_and_every_documented_one_exists():
+    root = Path(__file__).parents[3]
+    used = {
+        name for folder in ("api", "adapters", "engine", "tools") for path in (root / folder).rglob("*.py")
+        for name in re.findall(r'getLogger\("(calltable\.[\w.]+)"\)', path.read_text(encoding="utf-8"))
+    }  # fmt: skip
+    assert used == set(LOGGERS)
+    assert all(f"`{name}`" in (root / "docs" / "operating.md").read_text(encoding="utf-8") for name in LOGGERS)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_secrets_never_reach_the_log(form):
+    logger = logging.getLogger("calltable")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    stream = io.StringIO()
+    set_up("info", form, stream)
+    logging.getLogger("calltable.sip").info("from %s", "sip:a:hidden@x", extra={"parts": {"to": "<sip:b:hidden@y>"}})
+    try:
+        int("Authorization: Digest hidden")
+    except ValueError:
+        logger.exception("it failed")
+    logger.handlers[:], logger.level, logger.propagate = before
+    assert "hidden" not in stream.getvalue().replace('Digest hidden")', "")
+
+
+def test_queued_lines_keep_their_order_and_none_is_lost():
+    logger = logging.getLogger("calltable")
+    before = (logger.handlers[:], logger.level, logger.propagate)
+    stream = io.StringIO()
+    set_up("info", "text", stream, queued=True)
+    for number in range(1000):
+        logger.info("line %d", number)
+    logger.warning("line %d", 1000)
+    assert [int(line.rpartition(" ")[2]) for line in stream.getvalue().splitlines()] == list(range(1001)), "a warning waits for nobody"
+    logger.info("line %d", 1001)
+    logger.handlers[0].close()
+    assert stream.getvalue().splitlines()[-1].endswith("line 1001")
+    logger.handlers[:], logger.level, logger.propagate = before
+
+
 def test_at_debug_every_step_is_a_line_with_its_row(logged):
     lines = [json.loads(line) for line in logged("debug", "json")]
     steps = [line for line in lines if line["logger"] == "calltable.steps"]
@@ -87,7 +155,7 @@ def test_what_comes_from_the_network_cannot_forge_a_line(form):
     stream = io.StringIO()
     set_up("info", form, stream)
     evil = "sip:x\r\n2026 info call ended\x1b[2J"
-    logging.getLogger("calltable.replay.calls").info("from %s", evil, extra={"parts": {"from": evil, "quiet": "", "n": None}})
+    logging.getLogger("calltable.calls").info("from %s", evil, extra={"parts": {"from": evil, "quiet": "", "n": None}})
     logger.handlers[:], logger.level, logger.propagate = before
     (line,) = stream.getvalue().splitlines()
     assert "\x1b" not in line

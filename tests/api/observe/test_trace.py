@@ -10,7 +10,8 @@ from calltable.adapters.sip.transport.address import Address
 from calltable.assembly import Engine
 from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Route, Router
-from calltable.observe.entry import Entry, TraceError, TraceFile, dump, of_call, read_trace
+from calltable.observe.entry import Entry, TraceError, dump, of_call, read_trace
+from calltable.observe.file import TraceFile, last_number
 from calltable.observe.trace import Tracer
 
 
@@ -181,8 +182,8 @@ def test_bytes_that_are_not_utf_8_hide_no_message(traced, tmp_path):
     assert sink.failed == 0
     again = read_trace(path.read_text(encoding="utf-8").splitlines())
     assert len(again) == len(traced.entries)
-    assert "INVITE sip:nobody\ufffd@10.0.0.3" in {one.summary for one in again}
-    assert {one.call_id for one in again if "odd" in one.call_id} == {"odd\ufffd"}
+    assert "INVITE sip:nobody\udcff@10.0.0.3" in {one.summary for one in again}
+    assert {one.call_id for one in again if "odd" in one.call_id} == {"odd\udcfd"}
 
 
 def test_what_cannot_be_written_is_counted_and_never_raised(tmp_path):
@@ -192,6 +193,47 @@ def test_what_cannot_be_written_is_counted_and_never_raised(tmp_path):
     file(Entry(0.0, "message"))
     file.close()
     assert file.failed >= 1
+
+
+def test_secrets_stay_out_of_the_file(tmp_path):
+    text = (
+        "INVITE sip:bob:hidden@10.0.0.3 SIP/2.0\r\nFrom: <sip:a:hidden@x>;tag=1\r\n"
+        'Proxy-Authorization: Digest username="a", response="hidden",\r\n cnonce="hidden"\r\nTo: <sip:10.0.0.3:5060>\r\n\r\n'
+    )
+    path = tmp_path / "t.jsonl"
+    file = TraceFile(path)
+    file(Entry(0.0, "message", summary="INVITE sip:bob:hidden@10.0.0.3", text=text))
+    file(Entry(0.0, "message", summary="INVITE sip:bob:hidden@10.0.0.3"))
+    file.close()
+    assert "hidden" not in path.read_text(encoding="utf-8")
+    first, second = read_trace(path.read_text(encoding="utf-8").splitlines())
+    assert first.summary == second.summary == "INVITE sip:bob:***@10.0.0.3"
+    assert "Proxy-Authorization: Digest ***\r\nTo: <sip:10.0.0.3:5060>\r\n" in first.text
+
+
+def test_a_queue_that_is_full_loses_records_and_the_trace_says_where(tmp_path):
+    path = tmp_path / "t.jsonl"
+    file = TraceFile(path, most=3)
+    with file._writer._turn:  # the disk is slow
+        for number in range(10):
+            file(Entry(float(number), "step", event="e"))
+    file._writer.flush()
+    file(Entry(10.0, "step", event="e"))
+    file.close()
+    assert file.failed == 7
+    found = read_trace(path.read_text(encoding="utf-8").splitlines())
+    assert [(one.kind, one.time) for one in found] == [("step", 0.0), ("step", 1.0), ("step", 2.0), ("gap", 10.0), ("step", 10.0)]
+    assert found[3].event == "7 records lost before this one"
+
+
+def test_the_numbers_of_calls_go_on_in_a_trace_that_is_appended_to(tmp_path):
+    path = tmp_path / "t.jsonl"
+    assert last_number(path) == 0
+    file = TraceFile(path)
+    for number in ("7", "12", "9"):
+        file(Entry(0.0, "step", event="e", call=number))
+    file.close()
+    assert last_number(path) == 12
 
 
 def test_a_broken_line_is_named():

@@ -263,7 +263,7 @@ def test_two_calls_that_overlap_are_kept_apart():
     assert pick(found, found[1].call_ids[1]) is found[1]
     with pytest.raises(CallError, match="there are 2 calls"):
         pick(found, None)
-    with pytest.raises(CallError, match="no call of that name"):
+    with pytest.raises(CallError, match="no call has the number or Call-ID xyz; there are"):
         pick(found, "xyz")
 
 

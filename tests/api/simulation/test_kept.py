@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 
 import pytest
 
+from calltable.adapters.sip.dialog import encoding
+from calltable.adapters.sip.dialog.dialogs import Dialogs
 from calltable.adapters.sip.message.message import Request, Response
 from calltable.simulation.crowd import Crowd, Mix
 from tests.engine.run.stores import Records
-
-LIVE = {"ServerTransaction"}
-"""Kinds of objects that still stand in records as they are; they have to become keys."""
 
 
 def written(value):
@@ -20,8 +20,10 @@ def written(value):
         return str(value)
     if type(value).__name__ == "Content":
         return {"headers": [list(one) for one in value.headers], "body": repr(value.body)}
-    if type(value).__name__ in LIVE:
-        return type(value).__name__
+    if isinstance(value, Dialogs):
+        fields = encoding.written(value)
+        assert encoding.read(json.loads(json.dumps(fields))) == value
+        return fields
     raise TypeError(f"{type(value).__name__} is a live object and cannot be kept")
 
 

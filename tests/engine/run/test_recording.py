@@ -85,10 +85,10 @@ def test_a_deferred_event_is_committed_and_stands_in_the_record_until_it_has_bee
     at = durable_world(world)
     session = at.start("m")
     assert at.give(session, "user.b", n=4).kind == "deferred"
-    assert kept(at, session)["deferred"] == [{"event": "user.b", "payload": {"n": 4}, "origin": None}]
+    assert kept(at, session)["deferred"] == [{"event": "user.b", "payload": {"n": 4}, "origin": None, "due": False}]
     assert session.version == 2
     at.give(session, "user.go")
-    assert kept(at, session)["deferred"] == [{"event": "user.b", "payload": {"n": 4}, "origin": None}]
+    assert kept(at, session)["deferred"] == [{"event": "user.b", "payload": {"n": 4}, "origin": None, "due": True}]
     at.give(session, "user.a", n=1)
     assert kept(at, session)["deferred"] == []
 

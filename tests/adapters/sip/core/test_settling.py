@@ -181,16 +181,17 @@ def test_an_error_in_what_hears_a_2xx_acknowledges_and_hangs_up():
     dialog = RawCall.of(bob, invite, "alice")
     dialog.respond(invite, 180)
     sim.run(0.1)
-    leg = call.session.context
+    leg = sim.engines["alice"].stack.legs.index.legs[f"{invite.call_id}|{invite.from_tag}"].session
 
-    class Faulty(type(leg.dialogs)):
+    class Faulty(type(leg.value)):
         def answered(self, response: Any) -> Any:
             raise IndexError("list index out of range")
 
-    leg.dialogs = Faulty(*leg.dialogs)
+    leg.value = Faulty(*leg.value)
     dialog.respond(invite, 200, body=ANSWER)
     bob.expect("ACK")
     dialog.respond(bob.expect_request("BYE"), 200)
     sim.run(0.1)
     assert call.ended
+    assert alice.engine.executor.counters.pop("sessions failed") == 1
     sim.finish()
