@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 HOLES = 8
-"""How many cases that no row takes are told for one cell."""
+"""How many cases that no row handles are told for one cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Verdict:
     """What a truth table says of one cell.
 
     ``taken`` are the ids of the rows that some valuation chooses, ``holes`` valuations (each widened as far as
-    it goes) that no row takes: together all of them, or the first ``HOLES``. ``overlaps`` pairs of rows with a valuation that satisfies both. ``too_wide``
+    it goes) that no row handles: together all of them, or the first ``HOLES``. ``overlaps`` pairs of rows with a valuation that satisfies both. ``too_wide``
     is set instead where there are too many combinations to try; every row then counts as taken.
     """
 
@@ -61,7 +61,7 @@ class Verdict:
 
     @property
     def hole(self) -> Cube | None:
-        """The first case that no row takes."""
+        """The first case that no row handles."""
         return self.holes[0] if self.holes else None
 
 
