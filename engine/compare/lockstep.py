@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from calltable.engine.compare.payloads import Payloads
 from calltable.engine.compare.version import Configuration, Opaque, Reaction, Version
 from calltable.engine.model.machine import STARTED
-from calltable.engine.model.text import literal
+from calltable.engine.model.text import format_literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,12 +62,8 @@ class Turn:
     @property
     def says(self) -> str:
         """The event with the values that matter: ``b.answered (acknowledged = true)``."""
-        told = [f"{name} = {_literal(value)}" for name, value in (*self.payload, *self.answers)]
+        told = [f"{name} = {format_literal(value, bare=True)}" for name, value in (*self.payload, *self.answers)]
         return f"{self.event} ({', '.join(told)})" if told else self.event
-
-
-def _literal(value: object) -> str:
-    return repr(value) if isinstance(value, Opaque) else literal(value)
 
 
 @dataclass(slots=True)
