@@ -16,8 +16,9 @@ FILES := $(shell find api engine adapters tables tools -name '*.py' -o -name '*.
 DEPENDENCIES := $(VENV)/.dependencies
 INSTALLED := $(VENV)/.installed-$(FILES)
 BENCH := $(VENV)/.bench
+DIST := $(VENV)/.dist
 
-.PHONY: help install run test check peers bench fuzz clean
+.PHONY: help install run test check peers bench dist fuzz clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -46,6 +47,11 @@ bench: $(INSTALLED) $(BENCH) ## the benchmarks, beside other libraries
 fuzz: $(INSTALLED) ## a million broken messages at a B2BUA, and broken tables (ARGS='--messages N --seed S')
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
+dist: $(INSTALLED) $(DIST) ## the wheel and the source archive in dist/, checked as a package index would
+	@rm -rf dist
+	@out=$$($(BIN)/python -m build --no-isolation --outdir dist . 2>&1) || { echo "$$out"; exit 1; }
+	@$(BIN)/python -m twine check --strict dist/*
+
 clean: ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -71,4 +77,8 @@ $(INSTALLED): $(DEPENDENCIES)
 
 $(BENCH): pyproject.toml $(DEPENDENCIES)
 	@$(BIN)/python .ci/requirements bench | $(BIN)/python -m pip install -qq -r /dev/stdin
+	@touch $@
+
+$(DIST): pyproject.toml $(DEPENDENCIES)
+	@$(BIN)/python .ci/requirements dist | $(BIN)/python -m pip install -qq -r /dev/stdin
 	@touch $@

@@ -12,9 +12,10 @@ import importlib
 import os
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from calltable.tools import CLOSED, INTERRUPTED, USAGE, UsageError, why
+from calltable.engine.model.problems import suggestion
+from calltable.tools import CLOSED, INTERRUPTED, OK, USAGE, UsageError, why
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +31,8 @@ COMMANDS = {
     "reload": "make a running server read its tables again; active calls keep theirs",
     "shadow": "give candidate tables a running server's events, and compare",
     "status": "the calls, sessions and counters of a running server",
+    "calls": "list the calls of a running server, or show one with its legs",
+    "hangup": "end calls of a running server, by number or by condition",
     "call": "place a call without media and show its states as they change",
     "answer": "wait for calls and answer them, without media",
     "ladder": "draw a traced call: every message, and the row behind it",
@@ -37,8 +40,12 @@ COMMANDS = {
     "why": "which row handled a message, and what stopped the others",
     "render": "draw tables as Mermaid, DOT, SVG, PNG or a page",
     "simulate": "run random calls over a network that drops, duplicates and reorders",
+    "completion": "write completion for bash, zsh or fish",
 }
 """What there is, with the line that ``--help`` shows; the module has the command's name."""
+
+
+_OPTIONS = ("--help", "--version", "-h")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,6 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = next((one for one in arguments if not one.startswith("-")), "")
     if sys.stdout is None:  # started with it closed (`>&-`): what is printed has nowhere to go
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - for as long as the process lives
+    if not arguments:
+        parser().print_help()
+        return OK
+    if wanted and wanted not in COMMANDS:
+        print(f"calltable: unknown command {wanted!r}: {suggestion(wanted, COMMANDS, 'command')}", file=sys.stderr)
+        return USAGE
+    if not wanted and not any(known.startswith(arguments[0]) for known in _OPTIONS):
+        print(f"calltable: unknown option {arguments[0]}: {suggestion(arguments[0], _OPTIONS, 'option')}", file=sys.stderr)
+        return USAGE
     options = parser(wanted).parse_args(joined(arguments))
     try:
         code: int = options.run(options)
@@ -87,7 +103,7 @@ def _drop_output() -> None:
 
 def parser(wanted: str = "") -> argparse.ArgumentParser:
     """The command line; only the command ``wanted`` has its options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="calltable",
         description="Call behaviour as data: YAML tables, checked, drawn and run.",
         epilog="Exit codes: 0 success, 1 problems were found, 2 an error in the command line or a file.",
@@ -102,15 +118,24 @@ def parser(wanted: str = "") -> argparse.ArgumentParser:
     return top
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that suggests the option that was meant; its subparsers are of the same kind."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As its base does, but what nobody knows is an error in the parser that has the options."""
+        found, unknown = super().parse_known_args(args, namespace)
+        options = [one.partition("=")[0] for one in unknown if one.startswith("-")]
+        known = [name for name in self._option_string_actions if name.startswith("--")]
+        if options and self._subparsers is None:
+            self.error(f"unknown option {options[0]}: {suggestion(options[0], known, 'option')}")
+        return found, unknown
+
+
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from importlib import metadata  # noqa: PLC0415 - slow to import, and rarely asked for
+        import calltable  # noqa: PLC0415 - slow to import, and rarely asked for
 
-        try:
-            version = metadata.version("calltable")
-        except metadata.PackageNotFoundError:
-            version = "(not installed)"
-        print(f"calltable {version}")
+        print(f"calltable {calltable.__version__}")
         parser.exit()
 
 

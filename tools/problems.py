@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from calltable.engine.model.machine import Machine
     from calltable.engine.model.problems import Problem
     from calltable.examination import Examination
 
@@ -34,7 +33,7 @@ def text(report: Examination, paint: Paint, *, quiet: bool = False, counted: boo
     if not quiet and not counted:
         yield from machines(report, paint)
     files: dict[str, list[str]] = {}
-    shown = grouped(report)
+    shown = report.problems
     for problem in shown:
         yield from _problem(problem, files, paint)
         yield ""
@@ -55,7 +54,7 @@ def machines(report: Examination, paint: Paint) -> Iterator[str]:
     """A line for each machine: its size, and how many problems it has."""
     if report.library is None:
         return
-    blamed = Counter(table for problem in grouped(report) for table in problem.table.split(", "))
+    blamed = Counter(table for problem in report.problems for table in problem.table.split(", "))
     width = max((len(machine.name) for machine in report.machines), default=0)
     for machine in report.machines:
         count = blamed[machine.name]
@@ -96,60 +95,6 @@ def _problem(problem: Problem, files: dict[str, list[str]], paint: Paint) -> Ite
         yield " " * (len(gutter) + problem.position.column - 1) + paint("^", RED)
     for i, line in enumerate(problem.hint.splitlines()):
         yield f"    {paint('help:', BOLD)} {line}" if i == 0 else f"    {line}"
-
-
-def grouped(report: Examination) -> list[Problem]:
-    """The problems, those that one row would mend told as one: holes of many states, events, or machines."""
-    from calltable.engine.check.suggest import suggested_row  # noqa: PLC0415
-
-    plain: list[Problem] = []
-    # a fragment's problem shows in every machine that includes it
-    shared: dict[tuple[object, ...], Problem] = {}
-    for problem in report.problems:
-        key = (problem.position, problem.code, problem.row, problem.state, problem.event)
-        first = shared.setdefault(key, problem)
-        if first.table != problem.table and problem.table not in first.table.split(", "):
-            shared[key] = replace(first, table=f"{first.table}, {problem.table}")
-    holes: dict[tuple[str, str, str, str], list[Problem]] = {}
-    for problem in shared.values():
-        if problem.code == "hole" and report.library is not None:
-            where = problem.message.partition(" where ")[2]
-            holes.setdefault((problem.table, problem.event, problem.row, where), []).append(problem)
-        else:
-            plain.append(problem)
-    blocks: dict[tuple[object, ...], list[list[Problem]]] = {}
-    for (table, event, row, where), of in holes.items():
-        # a hole between guards, and an event that must be taken, want a row of their own
-        alone = bool(where) or _machine(report, table).events[event].must_take
-        sort = (event, row, where) if alone else event.split(".")[0]
-        blocks.setdefault((table, tuple(problem.state for problem in of), sort), []).append(of)
-    for block in blocks.values():
-        first = block[0][0]
-        states, events = [one.state for one in block[0]], [of[0].event for of in block]
-        where = first.message.partition(" where ")[2]
-        if len(events) > 1 or len(states) > 1:
-            guards = [line.strip() for line in first.hint.splitlines() if line.strip().startswith("guards:")]
-            lines = suggested_row(_machine(report, first.table), states, events).splitlines()
-            lines[3:3] = [f"  {line}" for line in guards]
-            first = replace(
-                first, state=", ".join(states), event=", ".join(events),
-                message=f"no row takes {_few(events)} in state{_s(len(states))} {_few(states)}"
-                + (f" where {where}" if where else ""),
-                hint="\n      ".join(["add a row, for example", *lines]),
-            )  # fmt: skip
-        plain.append(first)
-    return sorted(plain, key=lambda problem: problem.position)
-
-
-def _machine(report: Examination, table: str) -> Machine:
-    if report.library is None:
-        raise LookupError(table)
-    return report.library.machines[table.split(", ", maxsplit=1)[0]]
-
-
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:4])
-    return shown if len(names) <= 4 else f"{shown} and {len(names) - 4} more"
 
 
 def as_json(report: Examination) -> dict[str, object]:

@@ -17,7 +17,7 @@ from calltable.b2bua.routes import Finder, Routed
 from calltable.engine.observe.folding import Folding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from calltable.adapters.sip.core.stack import Stack
     from calltable.adapters.sip.transaction.account import Account
@@ -126,10 +126,13 @@ class B2BUA:
         for tell in self.ended:
             tell(child)
 
-    def hangup(self, reason: str = "") -> None:
-        """End every call that is up, through its own rows. ``reason`` is told to both sides of each (RFC 3326)."""
-        why = Content(headers=[("Reason", f"SIP;cause=503;text={quote_string(reason)}")]) if reason else None
-        for session in list(self.calls.values()):
+    def hangup(self, reason: str = "", sessions: Iterable[Session] | None = None, *, cause: str = "SIP;cause=503") -> None:
+        """End calls that are up (all without ``sessions``), through their own rows.
+
+        ``reason`` is told to both sides of each, behind ``cause``: a protocol and its cause (RFC 3326 §2).
+        """
+        why = Content(headers=[("Reason", f"{cause};text={quote_string(reason)}")]) if reason else None
+        for session in list(self.calls.values() if sessions is None else sessions):
             self.engine.executor.dispatch(session, "user.hangup", {"message": why})
 
     def _find(self, session: Session, p: Mapping[str, Any]) -> None:

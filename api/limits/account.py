@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 from calltable.limits.buckets import Bucket
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from calltable.adapters.sip.message.message import Request
     from calltable.adapters.sip.message.validate import Rejection
-    from calltable.limits.figures import Figures
+    from calltable.limits.figures import Plan
 
 MINUTE: Final = 60.0
 PAUSE: Final = 0.05
@@ -55,13 +57,15 @@ class SourceAccount:
 
     __slots__ = (
         "_bytes_in", "_bytes_out", "_closed", "_deaf", "_emergencies", "_grace", "_graced", "_keeper", "_minute", "_replies", "_requests", "_strays", "calls",
-        "early", "figures", "key", "known", "refused", "told", "transactions", "why",
+        "early", "figures", "key", "known", "plan", "refused", "shut", "told", "transactions", "why",
     )  # fmt: skip
 
-    def __init__(self, keeper: Keeper, key: str, figures: Figures, now: float) -> None:
+    def __init__(self, keeper: Keeper, key: str, plan: Plan, own: Iterable[str], now: float) -> None:
+        """``own`` are the sources that are this machine."""
         self._keeper = keeper
         self.key = key
-        self.figures = figures
+        self.plan = plan
+        self.figures = figures = plan.figures(key, own)
         self.known = figures.exempt
         """It has proved itself."""
         self.transactions = self.early = self.calls = 0
@@ -77,6 +81,7 @@ class SourceAccount:
         self._replies: Bucket | None = None
         self._bytes_in = self._bytes_out = 0
         self._closed = self._deaf = 0.0
+        self.shut = False
         self._minute = now
         self._grace = b""
         self._graced = -MINUTE
@@ -118,6 +123,7 @@ class SourceAccount:
         if self._strays.take(figures.strays, 2 * figures.strays, now):
             return True
         self._deaf = now + PAUSE
+        self.shut = True
         self._keeper.dropped(self, "strays")
         return False
 
@@ -129,21 +135,29 @@ class SourceAccount:
         if self._replies.take(figures.replies, figures.replies, now):
             return True
         self._closed = now + PAUSE
+        self.shut = True
         return False
 
     def spent(self, data: bytes) -> bool:
         """Whether a new request of it would be dropped in silence; counts it then."""
-        if self._closed <= self._keeper.now() or self._keeper.urgent(data):
+        if self._open(self._closed) or self._keeper.urgent(data):
             return False
         self._keeper.dropped(self, self.why)
         return True
 
     def deaf(self) -> bool:
         """Whether a message of it that belongs to nothing goes unheard now; counts it then."""
-        if self._deaf <= self._keeper.now():
+        if self._open(self._deaf):
             return False
         self._keeper.dropped(self, "strays")
         return True
+
+    def _open(self, until: float) -> bool:
+        """Whether a pause is over."""
+        now = self._keeper.now()
+        if now >= self._closed and now >= self._deaf:
+            self.shut = False
+        return now >= until
 
     # -- its open work
     def begun(self, *, call: bool) -> None:

@@ -1,12 +1,11 @@
-"""Candidate tables beside running ones: they see every live event, nothing of what they want is done, and it is compared.
+"""Shadow mode: candidate tables see every live event beside the running ones, and what they would do is compared.
 
-For each session that starts while the shadow is up and whose table differs, two *twins* are kept: one of the running table
-and one of the candidate. Every event the session takes is given to both. The twins only compute: what the running one's row
-asks for is what really happened, what the candidate's row asks for is what would have. A difference is another outcome,
-another next state, other effects or publications (with their values), or timers that run otherwise; another id for the
-same row is none. A session that has differed is not followed further, since what follows would be another call.
+For each session that starts while the shadow runs and whose table differs, two *twins* are kept: one of the running table and one of the candidate. Every
+event of the session is given to both. The twins only compute (``engine/run/step.py``): the running twin's row is what really happened, the
+candidate's row is what would have happened. A difference is another outcome, another next state, other effects or publications (with their values), or
+other timers; another id for the same row is no difference. A session that has differed is not followed any further, since the rest would be another call.
 
-What it cannot see: timers that only the candidate has never fire, since time belongs to the running table.
+Only the live tables run timers, so a timer that only the candidate has never fires; the difference is reported when it is set.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from calltable.loading import Tables
 
 MOST: Final = 500
-"""Kinds of differences that are kept apart; what comes after is only counted."""
+"""Kinds of differences that are kept; further ones are only counted."""
 _TOLD: Final = 3
 """Sessions named for each kind of difference."""
 
@@ -41,7 +40,7 @@ Told = tuple[str, ...]
 
 @dataclass(slots=True)
 class Wish:
-    """What a row wants, in a form that can be compared. Values that are no plain constants are compared by identity."""
+    """What a row asks for, in comparable form. Values that are not plain constants are compared by identity."""
 
     row: str
     outcome: str
@@ -73,7 +72,7 @@ class Difference:
 
 
 class _Twins:
-    """The two that follow one live session."""
+    """The two twins of one live session."""
 
     __slots__ = ("candidate", "running")
 
@@ -103,7 +102,7 @@ class Shadow:
         engine.executor.on_end.append(self._ended)
 
     def stop(self) -> None:
-        """Follow no more."""
+        """Stop."""
         self.engine.executor.observers.remove(self._stepped)
         self.engine.executor.on_end.remove(self._ended)
         self._twins.clear()
@@ -162,7 +161,7 @@ class Shadow:
 
 
 def _wish(twin: Session, event: str, payload: Mapping[str, Any], children: dict[str, Session] | None) -> Wish:
-    """What the twin's table wants on the event; the twin goes where it leads."""
+    """What the twin's table asks for on the event; the twin moves on."""
     twin.children = children
     taken = step.take(twin, event, payload)
     if taken is None:

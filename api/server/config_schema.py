@@ -83,7 +83,7 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
             "trusted": _list(_text("An IP address or network."),
                              "Whose statements of identity (P-Asserted-Identity, RFC 3325) pass. Default none."),
             "trace": _text("A file for every message and step, as JSON lines: `calltable ladder` draws calls from it."),
-            "control": _text("A Unix socket for `calltable status`."),
+            "control": _text("A Unix socket for `calltable status`, `calls`, `hangup`, `reload` and `shadow`."),
         }),
     }  # fmt: skip
 

@@ -12,6 +12,7 @@ import asyncio
 import dataclasses
 import logging
 import time
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,7 @@ from calltable.adapters.sip.transport.sockets import SocketTransport
 from calltable.assembly import Engine
 from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Router
+from calltable.control.calls import hang_up, list_calls
 from calltable.control.unix import Control, ControlError
 from calltable.engine.model.problems import TableError
 from calltable.limits import Overload, SourceAdmission
@@ -107,6 +109,7 @@ class Server:
             if config.control is not None:
                 control = Control(config.control, {
                     "status": lambda _: self.snapshot(), "reload": lambda _: self.reload(), "shadow": self._command_shadow,
+                    "calls": partial(list_calls, self.b2bua), "hangup": partial(hang_up, self.b2bua),
                 })  # fmt: skip
                 await control.start()
                 self._control = control
@@ -155,7 +158,7 @@ class Server:
         traced = {} if self._trace is None else {"trace_lost": self._trace.failed}
         return {
             "calls": len(self.b2bua.calls), "draining": self.b2bua.draining, **self.engine.snapshot(),
-            "transport": dict(self.transport.stats), "limits": self.admission.snapshot(), "tables": self.generations.running(), **traced,
+            "transport": dict(self.transport.stats), "limits": {"most calls": self.b2bua.max_calls, **self.admission.snapshot()}, "tables": self.generations.running(), **traced,
         }  # fmt: skip
 
     # -- other tables

@@ -13,19 +13,20 @@ once; nothing is raised.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from calltable.engine.check.exits import dead_rows, gate_three
 from calltable.engine.check.flow import Reachability, analyse
+from calltable.engine.check.holes import hole_problems, holes, must_be_covered
 from calltable.engine.check.loops import loops, same_time
 from calltable.engine.check.nulls import values_needed
 from calltable.engine.check.obligations import gate_five, gate_four
-from calltable.engine.check.suggest import suggested_row
-from calltable.engine.model.machine import FAILED, HANGUP, STARTED
+from calltable.engine.model.machine import HANGUP
 from calltable.engine.model.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from calltable.engine.check.subjects import Cube
     from calltable.engine.model.catalogue import Catalogue
@@ -47,11 +48,31 @@ class Tables(Protocol):
 def check(library: Tables) -> list[Problem]:
     """Every problem that the gates behind loading find, in file order; an empty list is a clean bill."""
     flows = [analyse(machine, library.catalogue, library.machines) for machine in library.machines.values()]
-    gates = (values_needed, gate_two, same_time, gate_three, loops, gate_four, gate_five)
-    problems = [problem for flow in flows for gate in gates for problem in gate(flow)]
+    taken: set[str] = set()
+    problems = []
+    for flow in flows:
+        problems += _alone(flow)
+        problems += hole_problems(flow, holes(flow), taken, _alone)
     problems.extend(dead_rows(flows))
     problems.extend(children_that_stay(library))
-    return sorted(problems, key=lambda p: p.position)
+    return sorted(_shared(problems), key=lambda p: p.position)
+
+
+def _alone(flow: Reachability) -> list[Problem]:
+    """What the checks of one machine find, but for holes and dead rows."""
+    gates = (values_needed, gate_two, same_time, gate_three, loops, gate_four, gate_five)
+    return [problem for gate in gates for problem in gate(flow)]
+
+
+def _shared(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems, one of a fragment told once for all machines that include it."""
+    found: dict[tuple[object, ...], Problem] = {}
+    for problem in problems:
+        key = (problem.position, problem.code, problem.row, problem.state, problem.event)
+        first = found.setdefault(key, problem)
+        if problem.table not in first.table.split(", "):
+            found[key] = replace(first, table=f"{first.table}, {problem.table}")
+    return list(found.values())
 
 
 def children_that_stay(library: Tables) -> Iterator[Problem]:
@@ -69,20 +90,8 @@ def children_that_stay(library: Tables) -> Iterator[Problem]:
                 )  # fmt: skip
 
 
-def must_be_covered(flow: Reachability, state: str, event: str) -> bool:
-    """Whether the cell needs a row: the event can come there.
-
-    ``after`` events come only where their row stands, and of the engine's own events only ``engine.started``
-    and ``engine.failed`` are sent to every table.
-    """
-    known = flow.machine.events[event]
-    if known.source == "after" or (known.source == "engine" and event not in (STARTED, FAILED)):
-        return False
-    return flow.may_arrive(state, event)
-
-
 def gate_two(flow: Reachability) -> Iterator[Problem]:
-    """Holes, overlaps, and cells too wide to decide. That must-take events are taken, gate 1 has seen to."""
+    """Overlaps, and cells too wide to decide; ``holes.py`` tells the holes. That must-take events are taken, gate 1 has seen to."""
     machine = flow.machine
     overlaps: dict[tuple[str, str], list[tuple[str, str, Cube]]] = {}
     too_wide: dict[str, tuple[str, str, str]] = {}
@@ -90,12 +99,8 @@ def gate_two(flow: Reachability) -> Iterator[Problem]:
         if state not in flow.reachable or machine.states[state].final:
             continue
         for event in flow.arriving[state]:
-            if not must_be_covered(flow, state, event):
-                continue
             verdict = flow.verdicts[state].get(event)
-            if (verdict is None or verdict.hole is not None) and flow.comes(state, event):
-                yield _hole(machine, state, event, verdict.hole if verdict else None)
-            if verdict is None:
+            if verdict is None or not must_be_covered(flow, state, event):
                 continue
             for a, b, cube in verdict.overlaps:
                 overlaps.setdefault((a, b), []).append((state, event, cube))
@@ -111,21 +116,6 @@ def gate_two(flow: Reachability) -> Iterator[Problem]:
             "ask fewer things in the guards of this cell, or name what belongs together in a predicate",
             state=state, event=event,
         )  # fmt: skip
-
-
-def _hole(machine: Machine, state: str, event: str, cube: Cube | None) -> Problem:
-    rows = [row for row in machine.in_state(state) if event in row.events]
-    guards = cube.guards() if cube else []
-    case = f" where {cube}" if guards else ""
-    position = min(row.position for row in rows) if rows else machine.states[state].position
-    suggestion = suggested_row(machine, [state], [event], guards).replace("\n", "\n      ")
-    return Problem(
-        position,
-        f"no row takes {event} in state {state}{case}",
-        table=machine.name, row=", ".join(row.id for row in rows), state=state, event=event,
-        hint=f"add a row, for example\n      {suggestion}",
-        gate=2, code="hole",
-    )  # fmt: skip
 
 
 def _overlap(machine: Machine, a: str, b: str, cells: list[tuple[str, str, Cube]]) -> Problem:

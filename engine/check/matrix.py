@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calltable.engine.check.check import must_be_covered
 from calltable.engine.check.flow import analyse
+from calltable.engine.check.holes import must_be_covered
 from calltable.engine.model.machine import FAILED
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def mark(flow: Reachability, state: str, event: str, numbers: Mapping[str, int])
     if state not in flow.reachable:
         rows = []
     verdict = flow.verdicts[state].get(event)
-    hole = state in flow.reachable and must_be_covered(flow, state, event) and (verdict is None or verdict.hole)
+    hole = state in flow.reachable and must_be_covered(flow, state, event) and (verdict is None or bool(verdict.holes))
     hole = hole and flow.comes(state, event)
     texts = _ranges(sorted(numbers[row.id] for row in rows if row.kind == "row"))
     others = "".join(dict.fromkeys(MARKS[row.kind] for row in rows if row.kind != "row"))

@@ -35,6 +35,7 @@ from calltable.engine.model import expressions as x
 from calltable.engine.model.catalogue import Obligation
 from calltable.engine.model.machine import STARTED
 from calltable.engine.model.problems import Problem
+from calltable.engine.model.text import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -263,7 +264,7 @@ class _Walk:
         spec = self.flow.catalogue.actions.get(action.name)
         if spec is None:
             return
-        values = {name: _text(value) for name, value in action.parameters.items()}
+        values = {name: value_text(value) for name, value in action.parameters.items()}
         if not (spec.releases and _is_provisional(spec, action, provisional)):
             for template in spec.releases:
                 self._release(owed, _filled(template, "{}", values), wrongs, row, lenient=lenient, action=action.name)
@@ -320,7 +321,7 @@ def _handed_on(row: Row, catalogue: Catalogue) -> Iterator[str]:
         elif spec is not None:
             values += [action.parameters[one] for one in spec.takes_over if one in action.parameters]
     for value in values:
-        yield from (_text(node) for node in x.walk(value) if isinstance(node, x.Field))
+        yield from (value_text(node) for node in x.walk(value) if isinstance(node, x.Field))
 
 
 def _filled(template: str, form: str, values: Mapping[str, str] | None = None) -> str:
@@ -330,18 +331,6 @@ def _filled(template: str, form: str, values: Mapping[str, str] | None = None) -
         return template
     name, _, tail = rest.partition("}")
     return head + (form.format(name) if values is None else values.get(name, "")) + tail
-
-
-def _text(value: x.Expression) -> str:
-    match value:
-        case x.Literal(value=literal):
-            return str(literal)
-        case x.Field(name=name):
-            return f"$event.{name}"
-        case x.Var(name=name):
-            return f"${name}"
-        case _:
-            return "…"
 
 
 def _or(names: Sequence[str]) -> str:

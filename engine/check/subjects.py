@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from calltable.engine.model import expressions as x
-from calltable.engine.model.text import literal, text
+from calltable.engine.model.text import format_expression, format_literal
 from calltable.engine.model.types import Type
 
 if TYPE_CHECKING:
@@ -66,40 +66,46 @@ class Subject:
     def says(self, value: object) -> str:
         """The value in words: ``answered = true``, ``event.code = 486``."""
         if isinstance(self.node, x.Compare):
-            left, right = text(self.node.left), text(self.node.right)
+            left, right = format_expression(self.node.left), format_expression(self.node.right)
             if value in ("null", "nulls"):
                 return f"{'both' if value == 'nulls' else 'one'} of {left} and {right} null"
             return f"{left} {value} {right}"
         if value is OTHER and not self.constants:
             return f"{self.text} not null"
-        return f"{self.text} = {literal(value)}"
+        return f"{self.text} = {format_literal(value, bare=True)}"
 
-    def guard(self, value: object) -> str:
-        """A guard, in the table language, that holds for this value."""
+    def guard(self, value: object) -> x.Expression:
+        """A guard that holds for this value."""
         if isinstance(self.node, x.Compare):
-            left, right = text(self.node.left), text(self.node.right)
+            nulls = (x.IsNull(self.node.left), x.IsNull(self.node.right))
             if value == "nulls":
-                return f"{left} is null and {right} is null"
-            return f"{left} is null or {right} is null" if value == "null" else f"{left} {value} {right}"
+                return x.And(nulls)
+            return x.Or(nulls) if value == "null" else x.Compare(str(value), self.node.left, self.node.right)
         if value is None:
-            return f"{self.text} is null"
+            return x.IsNull(self.node)
         if self.type.kind == "bool":
-            return self.text if value else f"not {self.text}"
+            return self.node if value else x.Not(self.node)
         if value is OTHER or (self.type.kind in _ORDERED and value not in self.constants):
-            return self._unnamed(value)
-        return f"{self.text} == {literal(value, quote=self.type.kind != 'enum')}"
+            return _all(self._unnamed(value))
+        return x.Compare("==", self.node, x.Literal(value))
 
-    def _unnamed(self, value: Any) -> str:
-        """A guard for a value that no guard names: the gap between two constants, or none of them."""
+    def _unnamed(self, value: Any) -> list[x.Expression]:
+        """Guards for a value that no guard names: the gap between two constants, or none of them."""
+        found: list[x.Expression] = []
         if value is OTHER:
-            members = ", ".join(literal(c, quote=True) for c in sorted(self.constants, key=str))
-            wanted = [f"{self.text} not in [{members}]"] if members else []
-            return " and ".join([*wanted, *([f"{self.text} is not null"] if self.type.optional or not wanted else [])])
+            if self.constants:
+                found.append(x.Not(x.In(self.node, tuple(map(x.Literal, sorted(self.constants, key=str))))))
+            return [*found, x.Not(x.IsNull(self.node))] if self.type.optional or not found else found
         numbers: list[Any] = sorted(self.constants)
         below = [c for c in numbers if c < value]
         above = [c for c in numbers if c > value]
-        bounds = [f"{self.text} > {literal(below[-1])}"] if below else []
-        return " and ".join([*bounds, *([f"{self.text} < {literal(above[0])}"] if above else [])])
+        if below:
+            found.append(x.Compare(">", self.node, x.Literal(below[-1])))
+        return [*found, x.Compare("<", self.node, x.Literal(above[0]))] if above else found
+
+
+def _all(guards: Sequence[x.Expression]) -> x.Expression:
+    return guards[0] if len(guards) == 1 else x.And(tuple(guards))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,7 @@ class Cube:
     def __str__(self) -> str:
         return ", ".join(subject.says(value) for subject, value in self.fixed)
 
-    def guards(self) -> list[str]:
+    def guards(self) -> list[x.Expression]:
         """Guards that together hold exactly here."""
         return [subject.guard(value) for subject, value in self.fixed]
 
@@ -167,14 +173,14 @@ def subjects(guards: Iterable[x.Expression], scope: GuardTypes) -> list[Subject]
             case x.Compare(left=left, right=right) if is_subject(left) and is_subject(right) and not (
                 scope.type(left).kind in _SMALL and scope.type(right).kind in _SMALL
             ):
-                nodes.setdefault(_pair(node), node if text(left) <= text(right) else x.Compare("==", right, left))
+                nodes.setdefault(_pair(node), node if format_expression(left) <= format_expression(right) else x.Compare("==", right, left))
                 return
             case x.Compare(left=left, right=x.Literal(value=value)) | x.Compare(left=x.Literal(value=value), right=left):
-                constants.setdefault(text(left), set()).add(value)
+                constants.setdefault(format_expression(left), set()).add(value)
             case x.In(item=item, members=members):
-                constants.setdefault(text(item), set()).update(member.value for member in members)
+                constants.setdefault(format_expression(item), set()).update(member.value for member in members)
             case _ if is_subject(node):
-                nodes.setdefault(text(node), node)
+                nodes.setdefault(format_expression(node), node)
                 return
         for part in x.parts(node):
             visit(part)
@@ -256,11 +262,11 @@ def _limits(subjects: Sequence[Subject]) -> Iterator[Comparison]:
     for i, subject in enumerate(subjects):
         node = subject.node
         if isinstance(node, x.Compare):
-            left, right = index.get(text(node.left)), index.get(text(node.right))
+            left, right = index.get(format_expression(node.left)), index.get(format_expression(node.right))
             if left is not None and right is not None:
                 yield lambda v, i=i, left=left, right=right: v[i] in _stand(v[left], v[right])  # type: ignore[misc]
         elif isinstance(node, x.Count) and node.state is not None:
-            whole = index.get(text(x.Count(node.child, None)))
+            whole = index.get(format_expression(x.Count(node.child, None)))
             if whole is not None:
                 yield lambda v, i=i, whole=whole: v[i] <= v[whole]  # type: ignore[misc]
 
@@ -289,14 +295,14 @@ _COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 def comparison_of(node: x.Expression, index: Mapping[str, int]) -> Comparison:
     """The guard as a function of a valuation."""
     if is_subject(node):
-        at = index[text(node)]
+        at = index[format_expression(node)]
         return lambda v: v[at]
     match node:
         case x.Literal(value=value):
             return lambda _: value
         case x.Compare(operator=operator, left=left, right=right):
             if (pair := index.get(_pair(node))) is not None:
-                holds = _HOLDS[operator if text(left) <= text(right) else _SWAPPED[operator]]
+                holds = _HOLDS[operator if format_expression(left) <= format_expression(right) else _SWAPPED[operator]]
                 return lambda v: v[pair] in holds
             compare, one, two = _COMPARE[operator], comparison_of(left, index), comparison_of(right, index)
             return lambda v: compare(one(v), two(v))
@@ -321,4 +327,4 @@ def comparison_of(node: x.Expression, index: Mapping[str, int]) -> Comparison:
 
 
 def _pair(node: x.Compare) -> str:
-    return " <> ".join(sorted((text(node.left), text(node.right))))
+    return " <> ".join(sorted((format_expression(node.left), format_expression(node.right))))

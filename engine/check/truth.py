@@ -41,19 +41,28 @@ if TYPE_CHECKING:
     from calltable.engine.model.precedence import Tier
 
 
+HOLES = 8
+"""How many cases that no row handles are told for one cell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a truth table says of one cell.
 
-    ``taken`` are the ids of the rows that some valuation chooses, ``hole`` a valuation (widened as far as
-    it goes) that no row takes, ``overlaps`` pairs of rows with a valuation that satisfies both. ``too_wide``
+    ``taken`` are the ids of the rows that some valuation chooses, ``holes`` valuations (each widened as far as
+    it goes) that no row handles: together all of them, or the first ``HOLES``. ``overlaps`` pairs of rows with a valuation that satisfies both. ``too_wide``
     is set instead where there are too many combinations to try; every row then counts as taken.
     """
 
     taken: frozenset[str]
-    hole: Cube | None = None
+    holes: tuple[Cube, ...] = ()
     overlaps: tuple[tuple[str, str, Cube], ...] = ()
     too_wide: str = ""
+
+    @property
+    def hole(self) -> Cube | None:
+        """The first case that no row handles."""
+        return self.holes[0] if self.holes else None
 
 
 @dataclass(slots=True)
@@ -73,7 +82,7 @@ class Truth:
         guards = [row.guard for tier in tiers for row in tier if row.guard is not None]
         if not guards and all(len(tier) == 1 for tier in tiers):
             return Verdict(frozenset(row.id for row in tiers[0]) if tiers else frozenset(),
-                           None if tiers else Cube(()))
+                           () if tiers else (Cube(()),))
         nodes = [node for guard in guards for node in x.walk(guard)]
         fields = any(isinstance(node, x.Field) for node in nodes)
         read = {node.name for node in nodes if isinstance(node, x.Var)}
@@ -143,9 +152,21 @@ def _decide(tiers: Sequence[Tier], guards: Sequence[x.Expression], scope: GuardT
             holes.append(values)
     return Verdict(
         frozenset(taken),
-        _widen(found, holes, everything) if holes else None,
+        _cover(found, holes, everything),
         tuple((a, b, _widen(found, both, everything)) for (a, b), both in clashes.items()),
     )
+
+
+def _cover(subjects: Sequence[Subject], holes: Sequence[Values], everything: Sequence[Values]) -> tuple[Cube, ...]:
+    """Cubes that together hold all the valuations, ``HOLES`` at most."""
+    cubes: list[Cube] = []
+    left = list(holes)
+    index = {subject: i for i, subject in enumerate(subjects)}
+    while left and len(cubes) < HOLES:
+        cube = _widen(subjects, [left[0], *holes], everything)
+        cubes.append(cube)
+        left = [values for values in left if any(values[index[subject]] != value for subject, value in cube.fixed)]
+    return tuple(cubes)
 
 
 def _always(_: Values) -> bool:

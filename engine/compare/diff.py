@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from calltable.engine.model.text import literal
+from calltable.engine.model.text import format_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -133,14 +133,14 @@ def _declared(old: Machine, new: Machine) -> list[str]:
     if old.initial != new.initial:
         lines.append(f"initial: {old.initial} → {new.initial}")
     if old.durable != new.durable:
-        lines.append(f"durable: {literal(old.durable)} → {literal(new.durable)}")
+        lines.append(f"durable: {format_literal(old.durable, bare=True)} → {format_literal(new.durable, bare=True)}")
     before = {name: "final" if state.final else "" for name, state in old.states.items()}
     after = {name: "final" if state.final else "" for name, state in new.states.items()}
     lines += _named("state", before, after)
     lines += _named(
         "variable",
-        {name: f"{one.type}, default {literal(one.default)}" for name, one in old.variables.items()},
-        {name: f"{one.type}, default {literal(one.default)}" for name, one in new.variables.items()},
+        {name: f"{one.type}, default {format_literal(one.default, bare=True)}" for name, one in old.variables.items()},
+        {name: f"{one.type}, default {format_literal(one.default, bare=True)}" for name, one in new.variables.items()},
     )
     lines += _named("parameter", _typed(old.parameters), _typed(new.parameters))
     lines += _named(

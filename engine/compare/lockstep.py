@@ -1,17 +1,17 @@
 """Two versions of a machine run side by side, to find the shortest sequences of events that tell them apart.
 
-Both start alike and are given the same events, breadth first, so that what is found first is shortest. An event is
-given where it can come: those of interfaces at any time, a timer's while it runs in either version, an outcome's while
-an action awaits it, a child's while the child lives. Its payload takes every value that a guard of the cell asks
-for (``truth.py`` names them); what no guard asks for has one value. Everything runs on the compiled cells.
+Both start in the same way and are given the same events, breadth first, so the first sequence found is the shortest. An event is given whenever it can
+arrive: events of interfaces at any time, a timer's while it runs in either version, an outcome while an action awaits it, a child's while the child is
+alive. Its payload takes every value that a guard of the cell tests (see ``check/truth.py``); fields that no guard tests have one value. Everything
+runs on compiled cells.
 
-A step *differs* where a session's surroundings could notice: another outcome (taken, ignored, refused, …), other
-effects or publications, another delay of a timer, the one over and the other not. Going to a state of another name
-is not noticed yet, so the walk goes on from such a pair until a step shows it. Where a step has differed (by more than a
-delay) the walk ends, and of the steps that differ between the same two rows only the shortest sequence is told.
+A step *differs* if the session's surroundings could notice: another outcome (taken, ignored, refused, …), other effects or publications, another delay of
+a timer, or only one of the two has ended. A state of another name is not noticeable by itself, so the search continues from such a pair until
+a step shows it. After a step that differs (by more than a delay) the search stops there; of the steps that differ between the same two rows only the
+shortest sequence is reported.
 
-Abstractions: what predicates and ``count()`` answer is tried both ways, equally on both sides; children publish in any
-order; ``random`` delays are compared as ranges. The search is exhaustive within ``limit`` pairs, and says so.
+Abstractions: both results of predicates and of ``count()`` are tried, the same on both sides; children publish in any order; random delays are
+compared as ranges. The search is exhaustive within ``limit`` pairs, and reports when it was not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from calltable.engine.compare.payloads import Payloads
 from calltable.engine.compare.version import Configuration, Opaque, Reaction, Version
 from calltable.engine.model.machine import STARTED
-from calltable.engine.model.text import literal
+from calltable.engine.model.text import format_literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,12 +62,8 @@ class Turn:
     @property
     def says(self) -> str:
         """The event with the values that matter: ``b.answered (acknowledged = true)``."""
-        told = [f"{name} = {_literal(value)}" for name, value in (*self.payload, *self.answers)]
+        told = [f"{name} = {format_literal(value, bare=True)}" for name, value in (*self.payload, *self.answers)]
         return f"{self.event} ({', '.join(told)})" if told else self.event
-
-
-def _literal(value: object) -> str:
-    return repr(value) if isinstance(value, Opaque) else literal(value)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from calltable.engine.check.subjects import GuardTypes, subjects
 from calltable.engine.model import expressions as x
 from calltable.engine.model.machine import FAILED
 from calltable.engine.model.precedence import cells as resolve_cells
-from calltable.engine.model.text import text
+from calltable.engine.model.text import format_expression
 from calltable.engine.run import step
 from calltable.engine.run.children import NOBODY
 from calltable.engine.run.compile import compile_machine
@@ -73,7 +73,7 @@ def _stand_in(compiled: CompiledMachine, answers: Mapping[str, object]) -> Sessi
     """A session without children: ``count`` answers what it is told."""
 
     def count(_session: Session, child: str, state: str | None = None) -> Any:
-        return answers.get(text(x.Count(child, state)), 0)
+        return answers.get(format_expression(x.Count(child, state)), 0)
 
     made: Session = type("StandIn", (compiled.session,), {"__slots__": (), "count": count})(0, "", "", NOBODY)
     return made

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from calltable.engine.check.subjects import GuardTypes, subjects
 from calltable.engine.model import expressions as x
-from calltable.engine.model.text import literal, text
+from calltable.engine.model.text import format_expression, format_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +87,7 @@ def asking(machine: Machine, catalogue: Catalogue, choices: Choices) -> tuple[Ma
     functions: dict[str, Callable[..., Any]] = {
         name: _function(choices, name, _domain(predicate.returns)) for name, predicate in catalogue.predicates.items()
     }
-    calls = {text(node): node for guard in guards for node in x.walk(guard) if isinstance(node, x.Call)}
+    calls = {format_expression(node): node for guard in guards for node in x.walk(guard) if isinstance(node, x.Call)}
     if not calls:
         return machine, functions
     for call, node in calls.items():
@@ -122,7 +122,7 @@ def _domain(kind: Type) -> tuple[Any, ...]:
 def _named(node: Any) -> Any:
     """The expression with every call named by its own text, and without arguments."""
     if isinstance(node, x.Call):
-        return x.Call(text(node), ())
+        return x.Call(format_expression(node), ())
     if isinstance(node, tuple):
         return tuple(_named(one) for one in node)
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
@@ -132,4 +132,4 @@ def _named(node: Any) -> Any:
 
 def said(answers: Answers) -> str:
     """Answers in words."""
-    return ", ".join(f"{call} is {literal(answer)}" for call, answer in answers)
+    return ", ".join(f"{call} is {format_literal(answer, bare=True)}" for call, answer in answers)

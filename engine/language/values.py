@@ -184,24 +184,3 @@ def read_fields(
             report.add(where, message, code=f"missing-{what}", hint=f"add «{name}: <{wanted[name]}>»")
             good = False
     return values if good else None
-
-
-def format_value(node: x.Expression) -> str:
-    """A value as a table writes it: ``$name``, ``$event.field``, ``487``, ``{target: $target}``."""
-    match node:
-        case x.Var(name=name):
-            return f"${name}"
-        case x.Field(name=name):
-            return f"$event.{name}"
-        case x.Config(name=name):
-            return f"$config.{name}"
-        case x.Literal(value=str() as text):
-            return f"${text}" if text.startswith("$") else text
-        case x.Literal(value=value):
-            return format_literal(value)
-        case x.Mapping(items=pairs):
-            return "{" + ", ".join(f"{name}: {format_value(value)}" for name, value in pairs) + "}"
-        case x.Between(low=low, high=high):
-            return f"{{between: [{format_value(low)}, {format_value(high)}]}}"
-        case _:
-            return str(node)

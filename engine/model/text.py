@@ -1,4 +1,8 @@
-"""Expressions and values as text: how they are written in tables, and how they are shown in messages."""
+"""The one printer of expressions and values: as tables write them, and as messages show them.
+
+Guards (``format_expression``) and values (``value_text``) are written so that they read back as the same tree. Two expressions are
+equal where their texts are, so the text of a guard's subject serves as its name in truth tables.
+"""
 
 from __future__ import annotations
 
@@ -6,39 +10,6 @@ import json
 
 from calltable.engine.model import expressions as x
 from calltable.engine.model.types import duration_text
-
-
-def text(node: x.Expression) -> str:
-    """A subject or a constant as a guard writes it; equal subjects have equal texts."""
-    match node:
-        case x.Literal(value=value):
-            return literal(value, quote=True)
-        case x.Var(name=name):
-            return name
-        case x.Field(name=name):
-            return f"event.{name}"
-        case x.Config(name=name):
-            return f"config.{name}"
-        case x.Count(child=child, state=state):
-            return f"count({child}, {state})" if state else f"count({child})"
-        case x.Call(name=name, arguments=arguments):
-            return f"{name}({', '.join(map(text, arguments))})"
-        case _:
-            return repr(node)
-
-
-def literal(value: object, *, quote: bool = False) -> str:
-    """A constant as YAML and guards write it."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case str():
-            return f'"{value}"' if quote else value
-        case _:
-            return str(value)
-
 
 _OR, _AND, _NOT, _RELATION, _OPERAND = range(5)
 
@@ -90,8 +61,8 @@ def _inside(node: x.Expression, least: int) -> str:
     return text if binding >= least else f"({text})"
 
 
-def format_literal(value: object) -> str:
-    """A constant as a guard writes it; a float is a duration."""
+def format_literal(value: object, *, bare: bool = False) -> str:
+    """A constant as a guard writes it; a float is a duration. ``bare``: text without quotes, for messages."""
     match value:
         case None:
             return "null"
@@ -100,7 +71,7 @@ def format_literal(value: object) -> str:
         case float():
             return f"-{duration_text(-value)}" if value < 0 else duration_text(value)
         case str():
-            return f'"{value}"' if "'" in value else f"'{value}'"
+            return value if bare else f'"{value}"' if "'" in value else f"'{value}'"
         case tuple():
             return "[" + ", ".join(map(format_literal, value)) + "]"
         case _:
@@ -134,32 +105,8 @@ def value_text(value: x.Expression) -> str:
             return str(value)
 
 
-def show(node: x.Expression, *, inner: bool = False) -> str:
-    """A guard as a table writes it."""
-    match node:
-        case x.Compare(operator=operator, left=left, right=right):
-            return f"{show(left)} {operator} {show(right)}"
-        case x.In(item=item, members=members):
-            return f"{show(item)} in [{', '.join(map(show, members))}]"
-        case x.IsNull(item=item):
-            return f"{show(item)} is null"
-        case x.Not(item=x.IsNull(item=item)):
-            return f"{show(item)} is not null"
-        case x.Not(item=item):
-            return f"not {show(item, inner=True)}"
-        case x.And(items=items) | x.Or(items=items):
-            whole = (" and " if isinstance(node, x.And) else " or ").join(show(item, inner=True) for item in items)
-            return f"({whole})" if inner else whole
-        case x.Literal(value=str() as value):
-            return value if value.isidentifier() else f"'{value}'"
-        case x.Literal(value=value):
-            return literal(value)
-        case _:
-            return text(node)
-
-
 def show_value(value: object) -> str:
     """A value for people: constants as tables write them, messages and handles by their kind."""
     if value is None or isinstance(value, bool | int | float | str):
-        return literal(value)
+        return format_literal(value, bare=True)
     return f"‹{type(value).__name__}›"

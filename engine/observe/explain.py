@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from calltable.engine.check.subjects import is_subject
 from calltable.engine.model import expressions as x
 from calltable.engine.model.precedence import tiers
-from calltable.engine.model.text import show, show_value, text
+from calltable.engine.model.text import format_expression, show_value
 from calltable.engine.run.interpret import Environment
 
 if TYPE_CHECKING:
@@ -101,9 +101,9 @@ def why_not(machine: Machine, row: Row, state: str, event: str) -> str:
 def _met(guard: x.Expression, env: Environment) -> Iterator[tuple[str, object]]:
     told = set()
     for node in x.walk(guard):
-        if is_subject(node) and text(node) not in told:
-            told.add(text(node))
-            yield text(node), env.value(node)
+        if is_subject(node) and format_expression(node) not in told:
+            told.add(format_expression(node))
+            yield format_expression(node), env.value(node)
 
 
 def _failed(guard: x.Expression, env: Environment) -> Iterator[str]:
@@ -113,6 +113,6 @@ def _failed(guard: x.Expression, env: Environment) -> Iterator[str]:
             if not env.value(item):
                 yield from _failed(item, env)
     else:
-        yield show(guard)
+        yield format_expression(guard)
 
 

@@ -1,7 +1,7 @@
-"""Sessions that own sessions: starting children, telling them things, letting them go.
+"""Sessions that own sessions: the actions ``child.start``, ``child.tell`` and ``child.end``.
 
-A child that is let go, by ``child.end`` or by the end of its parent, is told to hang up and ends through its own
-rows; from then on nobody listens to it.
+A child that is detached, by ``child.end`` or because its parent has ended, is told to hang up and ends by its own rows; its later events are
+discarded.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _NOTHING: Mapping[str, Any] = {}
 
 
 class Nobody:
-    """The owner of sessions whose owner is gone: what they publish concerns no one."""
+    """The owner of sessions without an owner: what they publish is discarded."""
 
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:
-        """Nobody listens."""
+        """Discarded."""
 
     def child_ended(self, executor: Queue[Session], child: Session) -> None:
-        """Nobody waits."""
+        """Nothing to do."""
 
 
 NOBODY = Nobody()
 
 
 def name_of(name: str, children: Container[str], started: int) -> tuple[str, str]:
-    """The name and the prefix of a child to be started: ``k*`` gets the number after ``started``. Raises ValueError where it lives already."""
+    """The name and the prefix of a child to be started: ``k*`` gets the number after ``started``. Raises ValueError if it is alive already."""
     prefix = name + "."
     if name.endswith("*"):
         return f"{name[:-1]}{started + 1}", prefix
@@ -44,10 +44,10 @@ def name_of(name: str, children: Container[str], started: int) -> tuple[str, str
 
 
 class Children:
-    """The actions of one executor that concern children; what they lead to is queued.
+    """The actions of one executor that concern children; the resulting events are queued.
 
-    ``create`` makes a session of a machine for an owner, by name and with the prefix of what it publishes, and keeps it; ``admit`` takes in one
-    that was made for the commit of the row that starts it.
+    ``create`` creates a session of a machine for an owner, with its name and the prefix of its publications, and keeps it; ``admit`` registers one that
+    was created for the commit of the row that starts it.
     """
 
     __slots__ = ("_admit", "_create", "_queue")
@@ -60,7 +60,7 @@ class Children:
         self._admit = admit
 
     def start(self, session: Session, p: Mapping[str, Any]) -> None:
-        """The action ``child.start``; ``made`` is the child where it was made for the commit. Raises ValueError where a child of that name lives."""
+        """The action ``child.start``; ``made`` is the child, if it was created for the commit. Raises ValueError if a child of that name is alive."""
         made: Session | None = p.get("made")
         if made is None:
             name, prefix = name_of(p["name"], session.children or {}, session.started)
@@ -75,7 +75,7 @@ class Children:
         self._queue.queue(child, STARTED, p.get("with") or _NOTHING)
 
     def tell(self, session: Session, p: Mapping[str, Any]) -> None:
-        """The action ``child.tell``; a child that is gone is told nothing, which is counted."""
+        """The action ``child.tell``; telling a child that has ended is counted, and does nothing else."""
         to: str = p["to"]
         payload = p.get("with") or _NOTHING
         children = session.children or {}

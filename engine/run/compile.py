@@ -1,12 +1,11 @@
-"""From rows to code: one generated function a cell.
+"""From rows to code: one generated function per cell.
 
-A cell is what stands for one (state, event): its guards become an if-chain on slots, and what the
-chosen row does becomes one tuple ``(row, changes, effects, publications)``, a constant wherever nothing in it
-depends on the session or the event. Cells that hold the same rows share one function. The code is
-compiled under the name and line numbers of the YAML file, so that a traceback shows the row itself.
+A cell holds the rows for one state and one event. Its guards become an if-chain on slots, and what the chosen row does becomes one tuple
+``(row, changes, effects, publications)``, a constant wherever nothing in it depends on the session or the event. Cells with the same rows share a
+function. The code is compiled under the file name and line numbers of the YAML, so that a traceback shows the row itself. Applying a row is generated
+too (``entering``): one function sets its variables and its state.
 
-Configuration is compiled in: another configuration is another compilation, and a running session keeps
-the one it started with.
+Configuration is compiled in: a changed setting means compiling again, and a running session keeps what it started with.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ def _member(values: tuple[str, ...], name: str) -> Callable[[Any], Any]:
 
 
 def _frozen(value: Any) -> Any:
-    """A constant that every step of every session is given: nobody may change it."""
+    """A constant that all sessions share, made read-only: a handler that changed it would change it for all of them."""
     if type(value) is dict:
         return MappingProxyType({key: _frozen(one) for key, one in value.items()})
     return tuple(map(_frozen, value)) if type(value) is tuple else value
@@ -164,7 +163,7 @@ class _Writer:
         return tuple(found)
 
     def entering(self, variables: tuple[str, ...], *, moves: bool) -> tuple[Callable[..., Any], Callable[..., Any] | None]:
-        """What makes ``enter`` of a row that sets these variables, given its next state and cells; and what names the values."""
+        """Two functions for rows that set these variables: one that makes ``RowCode.enter`` of a next state and its cells, and ``RowCode.named``."""
         found = self._entering.get((variables, moves))
         if found is None:
             slots = [f"        {''.join(f's.v_{name}, ' for name in variables)}= v"] if variables else []
@@ -180,7 +179,7 @@ class _Writer:
         return found
 
     def beginning(self, defaults: Mapping[str, Any]) -> Callable[[Session], None]:
-        """A function that gives a session's variables their defaults."""
+        """A function that sets a session's variables to their initial values."""
         lines = ["def begin(s):", *(f"    s.v_{name} = {self._constant(value)}" for name, value in defaults.items())]
         if not defaults:
             lines.append("    pass")

@@ -1,7 +1,7 @@
-"""What Python code hands to the engine is checked where it is handed over: functions, and the parameters that a machine is started with.
+"""Checks of what Python code passes to the engine: functions, and the parameters that a machine is started with.
 
-Tables are checked when they load; a handler or a call of ``start`` is not a table. A mistake in one would otherwise show as a call that hangs, in another
-place and much later: an ``async def`` predicate answers a coroutine, which counts as true, and an ``async def`` handler does nothing at all.
+Tables are checked when they load, but a handler or a call of ``start`` is not part of a table. A mistake in one would show much later and elsewhere, as a
+call that hangs: an ``async def`` predicate returns a coroutine, which counts as true, and an ``async def`` handler does nothing at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TEXT = frozenset({"string", "uri", "name"})
 
 
 def refuse_async(function: Any, what: str) -> None:
-    """Raise TypeError where calling ``function`` would only make a coroutine: the engine waits for nothing."""
+    """Raise TypeError if calling ``function`` would only create a coroutine, which the engine would not await."""
     inner = function
     while hasattr(inner, "func"):  # functools.partial
         inner = inner.func

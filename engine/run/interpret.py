@@ -1,7 +1,7 @@
-"""The same tables, walked instead of compiled: slow, plain, and the oracle for the generated code.
+"""The same tables, interpreted instead of compiled: slow and simple, and the oracle for the generated code.
 
-``step`` reads the rows as they stand in the model. It shares nothing with ``compile.py`` but the order of
-rows (``resolve.py``), so that a mistake in either shows as a disagreement.
+``step`` reads the rows as they are in the model. It shares nothing with ``compile.py`` but the order of rows (``model/precedence.py``), so that a
+mistake in either shows as a disagreement.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def step(
     config: Mapping[str, Any],
     predicates: Mapping[str, Callable[..., Any]] | None = None,
 ) -> Interpreted | None:
-    """What the table says: the row taken with all its values, or None where no row covers the event."""
+    """The row that handles the event with all its values, or None if there is none."""
     env = Environment(session, payload, config, predicates or {})
     for tier in tiers(session.machine.model, session.state, event):
         for row in tier:
@@ -68,7 +68,7 @@ class Environment:
         self.predicates = predicates
 
     def value(self, node: x.Expression) -> Any:
-        """What the node is worth now."""
+        """The value of the node now."""
         match node:
             case x.Literal(value=value):
                 return value

@@ -1,6 +1,6 @@
-"""A compiled machine as data: its cells, its rows, the delays it arms. ``compile.py`` fills it, the executor runs it.
+"""A compiled machine as data: its cells, its rows, its ``after`` delays. ``compile.py`` fills it in, the executor runs it.
 
-Nothing here imports ``session.py``: a session knows its machine, a machine only the class of its sessions.
+Nothing here imports ``session.py``: a session knows its machine, a machine knows only the class of its sessions.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _OUTCOMES = {"row": "taken", "ignore": "ignored", "refuse": "refused", "defer": 
 
 
 class RandomDelay(NamedTuple):
-    """A duration yet to be drawn: the executor's random source picks between ``low`` and ``high`` seconds."""
+    """A random duration, not yet drawn: between ``low`` and ``high`` seconds."""
 
     low: float
     high: float
 
 
 def _nothing_entered(_session: object, _values: tuple[Any, ...]) -> bool:
-    """A row that is no transition: it is never entered."""
+    """For explicit no-ops, which are never entered."""
     msg = "only a row of kind 'row' is entered"
     raise AssertionError(msg)
 
@@ -38,7 +38,7 @@ def _nothing_begun(_session: object) -> None:
 
 
 class RowCode:
-    """What the executor needs of a row, resolved: no lookups are left to do."""
+    """What the executor needs of a row, with all lookups done."""
 
     __slots__ = (
         "arms", "durable", "enter", "final", "id", "kind", "model", "named", "next_state", "outcome", "plans", "variables",
@@ -55,25 +55,25 @@ class RowCode:
         self.arms: tuple[Arm, ...] = ()
         self.durable = False
         self.plans = False
-        """Whether something is to be settled before a commit: it starts or ends a timer or a child, or enters a state that arms timers."""
+        """Whether a commit needs preparation: the row starts a timer or a child, ends a child, or enters a state with ``after`` rows."""
         self.enter: Callable[[Any, tuple[Any, ...]], bool] = _nothing_entered
-        """Makes the row true: puts the new values into their slots, counts the version, goes to the next state. Whether that is another one."""
+        """Applies the row: sets the variables, increments the version, goes to the next state. Returns whether the state has changed."""
         self.named: Callable[[tuple[Any, ...]], dict[str, Any]] | None = None
-        """The same values by variable, for a store; None where the row sets nothing."""
+        """The new values by variable name, for a store; None if the row sets nothing."""
 
     def __repr__(self) -> str:
         return f"<row {self.id}>"
 
 
 class Arm(NamedTuple):
-    """An ``after`` row of a state: its event, and a function that answers the delay, or None to leave it."""
+    """An ``after`` row of a state: its event, and a function that returns the delay, or None if its guards do not hold."""
 
     event: str
     delay: Callable[[Any], float | RandomDelay | None]
 
 
 class CompiledMachine:
-    """A machine ready to run: ``cells[state][event](session, payload)`` answers what a row asks for."""
+    """A machine ready to run: ``cells[state][event](session, payload)`` returns a ``Taken``, or None."""
 
     __slots__ = (
         "after", "begin", "cells", "defaults", "digest", "durable", "family", "finals", "history", "initial", "model", "name", "rows",
@@ -81,12 +81,12 @@ class CompiledMachine:
     )  # fmt: skip
 
     def __init__(self, model: Machine) -> None:
-        """A machine without cells; ``compile_machine`` writes them."""
+        """A machine without cells; ``compile_machine`` adds them."""
         self.model = model
         self.name = model.name
         self.digest = model.digest
         self.family: Mapping[str, CompiledMachine] | None = None
-        """The machines it was loaded with, by name: its children run these, whatever has been loaded since."""
+        """The machines that were loaded together with it, by name: its children run these, whatever has been loaded since."""
         self.durable = model.durable
         self.initial = model.initial
         self.finals = frozenset(name for name, state in model.states.items() if state.final)

@@ -1,7 +1,7 @@
-"""A session written down: as it stands, or as it will stand after a step that is about to be committed.
+"""Making a session's record: as it is, or as it will be after a step that is about to be committed.
 
-The second is worked out without touching the session, since the commit may be refused: variables and state from the row, timers and children from
-what its effects will do. Whatever is left to chance is drawn before (``commit.py``), so that what is written is what happens.
+The latter must not touch the session, since the commit may be refused: variables and state come from the row, timers and children from what its effects
+will do. Random values are drawn before that (``commit.py``), so that what is recorded is what happens.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NEVER = float("inf")
 
 
 def record_of(session: Session, now: float, start: Mapping[str, Any] | None = None) -> Record:
-    """The session as it stands; ``start`` holds the fields of an ``engine.started`` that is still to come."""
+    """The session as it is; ``start`` holds the fields of an ``engine.started`` that is still to come."""
     timers = [*(session.armed or ()), *(session.timers or {}).values()]
     return _record(
         session, session.version, session.state, session.variables, session.value, (), session.started,
@@ -32,10 +32,10 @@ def record_of(session: Session, now: float, start: Mapping[str, Any] | None = No
 
 def record_after(session: Session, taken: Taken, receipt: Receipt, value: Any, armed: Iterable[tuple[str, float]],
                  held: DeferredRecord | None = None) -> Record:
-    """The session as it stands after a row that is not yet true.
+    """The session as it will be after a row that has not been applied yet.
 
-    ``armed`` are the ``after`` rows of the state that it moves to, ``held`` the event where the row defers it. Events that a move gives again stand in
-    the record until the next step: a restart gives them again too.
+    ``armed`` are the ``after`` rows of the next state, ``held`` the event if the row defers it. Deferred events that a change of state releases stay in the
+    record until the next commit, so that a restart delivers them too.
     """
     row, changes, effects, _ = taken
     now = receipt.time

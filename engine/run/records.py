@@ -1,8 +1,8 @@
-"""What is left of a step: the outcome that its caller is told, the receipt that history keeps, and the record that a store keeps.
+"""The results of a step: the outcome for its caller, the receipt for the history, and the record for the store.
 
-A ``Record`` is a session as plain values: with it, another process can go on where this one stopped. Nothing in it is a live object of the
-engine: other sessions are named by their keys, timers by the seconds that they have left. Values of tables and adapters (variables, payloads,
-``value``) stand in it as they are; they have to be plain too, or of a kind that the store's adapter can write down: see ``plain``.
+A ``Record`` is a session as plain values, from which another process can continue. It holds no live object of the engine: other sessions are given by
+their keys, timers by their remaining seconds. Values of tables and adapters (variables, payloads, ``value``) are included as they are; they must be
+plain too, or of a kind that the store can encode: see ``plain``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HISTORY = 50
-"""How many receipts a session keeps."""
+"""Receipts that a session keeps."""
 
 
 class Outcome(NamedTuple):
@@ -87,32 +87,32 @@ class DeferredRecord(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A session as it stands after a step."""
+    """A session after a step."""
 
     key: int
     machine: str
     digest: str
-    """Of the table that it runs: a recovery has to find the same one."""
+    """The digest of its table: a recovery needs the same table."""
     version: int
     state: str
     variables: Mapping[str, Any]
     value: Any
     """The adapter's value."""
     effects: tuple[tuple[str, Mapping[str, Any]], ...]
-    """What the last step asked for, with what was drawn for it: after a crash nobody knows whether it has left."""
+    """The effects of the last step, with what was drawn for them: after a crash it is unknown whether they were carried out."""
     name: str
     prefix: str
     owner: int | None
     """The parent's key; None for a root, and for a child that was let go."""
     root_owner: str
-    """What the owner of a root calls itself (its attribute ``known_as``): an application finds its own sessions by it."""
+    """For a root, the attribute ``known_as`` of its owner: an application finds its sessions again by it."""
     started: int
-    """How many children of its sets it has started: the next one gets the next number."""
+    """The number of children of sets that it has started: the next child gets the next number."""
     children: tuple[ChildRecord, ...]
     timers: tuple[TimerRecord, ...]
     deferred: tuple[DeferredRecord, ...]
     start: Mapping[str, Any] | None
-    """The fields of its ``engine.started``, as long as that is not taken; None afterwards, and for a root, whose starter asks again."""
+    """The fields of its ``engine.started`` while that has not been handled; None afterwards, and for a root, whose starter will ask again."""
     time: float
     """When it was written, in seconds of the scheduler's clock: ``remaining`` counts from here."""
 
@@ -123,7 +123,7 @@ class Record(NamedTuple):
 
 
 def from_plain(found: Mapping[str, Any], decode: Callable[[Any], Any] | None = None) -> Record:
-    """The record that ``plain`` wrote. ``decode`` makes of a variable's value, the session's value or a payload what ``encode`` was given."""
+    """The record that ``plain`` encoded. ``decode`` restores variables, the session's value and payloads that ``encode`` had to encode."""
     read = decode or _as_it_is
     fields = dict(found)
     for name in ("variables", "value", "start"):
@@ -140,7 +140,7 @@ def _as_it_is(value: Any) -> Any:
 
 
 def plain(value: Any, encode: Callable[[Any], Any] | None = None, where: str = "record") -> Any:
-    """A record, or a value in one, as what JSON can hold: dictionaries, lists, strings, numbers, booleans, None.
+    """A record, or a value in one, as JSON can hold it: dictionaries, lists, strings, numbers, booleans, None.
 
     ``encode`` writes down what is of another kind (a message, for example). Raises TypeError saying where a value stands that cannot be written.
     """

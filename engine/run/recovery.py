@@ -1,18 +1,18 @@
-"""Going on where another process stopped: sessions made from the records of a store.
+"""Recovery: continuing the sessions of another process from the records of a store.
 
-A recovered session stands where its last commit left it: same key, version, state, variables and value; its timers run on, its parent and its children
-are found by their keys, and what it had deferred waits on, or is given to it again. Then everybody is told what the crash made true:
+A recovered session is as its last commit left it: same key, version, state, variables and value. Its timers continue, its parent and children are
+found by their keys, and its deferred events still wait, or are delivered if its state had just changed. Then the consequences of the crash follow:
 
-* A child that no parent lists any more was let go, or its parent has ended: it is told to hang up, as it would have been.
+* A child that no parent lists any more was detached, or its parent has ended: it is told to hang up, as it would have been.
 * A child without a record (its machine is not durable) is gone: its parent is told that it has ended.
-* A child that had not taken its ``engine.started`` takes it now. A root that had not is forgotten: whoever started it got no answer, and asks again.
-* A session whose table is not there, or has changed since, cannot go on. It is not recovered, and named in the answer, for an adapter that can
-  settle what it owes.
+* A child that had not handled its ``engine.started`` gets it now. A root that had not is dropped: whoever started it got no answer and will ask again.
+* A session whose table is missing or has changed cannot continue. It is not recovered, and is named in the result, for an adapter that can settle its
+  obligations.
 
-An event that was deferred and given again, and that a row then refused or ignored, may be given once more: refusing is no commit.
+An event that was deferred, delivered again and then refused or ignored may be delivered once more, since refusing is not a commit.
 
-What stood in the executor's queue is lost, and so is what the last step's effects had not done yet. ``Record.effects`` has them with what they drew, so that
-an adapter can repeat them; the engine cannot know which of them may be.
+Events in the executor's queue are lost, and so are effects of the last step that had not been carried out. ``Record.effects`` has them with what they
+drew, so that an adapter can repeat them; the engine cannot know which of them are safe to repeat.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ if TYPE_CHECKING:
 
 
 class Recovered(NamedTuple):
-    """What became of the records."""
+    """The result of a recovery."""
 
     sessions: dict[int, Session]
-    """The sessions that live again, by key."""
+    """The recovered sessions by key."""
     failed: tuple[tuple[Record, str], ...]
-    """The records that no session could be made of, each with the reason."""
+    """The records that could not be recovered, each with the reason."""
 
 
 class Recovery(Commits):
-    """An executor that can go on from records."""
+    """The part of the executor that recovers sessions."""
 
     def recover(self, records: Iterable[Record], owners: Mapping[str, Owner] | None = None, *, elapsed: float = 0.0) -> Recovered:
-        """Let the sessions of these records live again; called before the executor takes events, once its machines are added.
+        """Recover the sessions of these records; called after the machines have been added and before any event.
 
-        ``owners`` finds the owners of roots by what they call themselves (``known_as``); a root whose owner is not there has none, and is told to hang up.
-        ``elapsed`` is how many seconds have passed since the records were written: timers that would have fired meanwhile fire at once. Raises
-        ValueError where a key is taken by a session that lives.
+        ``owners`` are the owners of roots by their ``known_as``; a root whose owner is not among them is told to hang up.
+        ``elapsed`` is the seconds since the records were written: timers that would have expired meanwhile fire at once. Raises ValueError if a
+        live session has the key of a record.
         """
         made: dict[int, tuple[Session, Record]] = {}
         failed = []
@@ -64,7 +64,7 @@ class Recovery(Commits):
 
     def _unable(self, record: Record) -> str:
         if record.key in self.sessions:
-            msg = f"a session {record.key} lives already: records are recovered before anything else"
+            msg = f"a session {record.key} is alive already: recover records before anything else"
             raise ValueError(msg)
         machine = self.machines.get(record.machine)
         if machine is None:

@@ -1,8 +1,7 @@
-"""A running instance of a machine, and what can come of giving it an event.
+"""A session: one running instance of a machine.
 
-A session is a slotted object; the compiler makes one subclass a machine, with a slot ``v_<name>`` for
-each variable, so that a guard is one attribute read. Nothing here decides anything: the executor moves
-sessions, the compiled cells say where to.
+A session is a slotted object. Each compiled machine has a subclass of its own with a slot ``v_<name>`` for each variable, so that a guard reads an
+attribute. Nothing is decided here: compiled cells choose rows, the executor applies them.
 """
 
 from __future__ import annotations
@@ -24,7 +23,10 @@ Waiting: TypeAlias = "tuple[str, Mapping[str, Any], Session | None, Change | Non
 
 
 class Owner(Protocol):
-    """Whoever started a session: another session, or an adapter or API object for a root."""
+    """Whoever started a session: another session, or for a root an adapter or application object.
+
+    It may have an attribute ``known_as``: the name by which a restarted application finds its sessions again (see ``recovery.py``).
+    """
 
     def published(self, executor: Queue[Session], child: Session, name: str, fields: Mapping[str, Any]) -> None:
         """``child`` published ``name``."""
@@ -34,7 +36,7 @@ class Owner(Protocol):
 
 
 class Session:
-    """One running instance of a machine. Made by ``Executor.start`` only."""
+    """One running instance of a machine. Created by ``Executor.create`` and ``start`` only."""
 
     __slots__ = (
         "armed", "busy", "cells", "children", "context", "deferred", "drain", "ended", "followups", "history",
@@ -50,9 +52,9 @@ class Session:
     cells: dict[str, Callable[[Session, Mapping[str, Any]], Any]]
     version: int
     context: Any
-    """The adapter's own; the engine never looks at it, nor keeps it."""
+    """The adapter's own; the engine neither reads nor stores it."""
     value: Any
-    """The adapter's own too, but immutable and committed with the session: see ``ports.py``."""
+    """The adapter's own, immutable, and committed with the session: see ``ports.py``."""
     timers: dict[str, Timer[Session]] | None
     armed: list[Timer[Session]] | None
     children: dict[str, Session] | None
@@ -92,7 +94,7 @@ class Session:
         executor.queue(self, child.prefix + "ended", {"child": child.name}, child)
 
     def copy(self) -> Session:
-        """One that stands where this one stands, for working something out: nobody knows it, and it owns nothing."""
+        """An unregistered session in the same state with the same variables, to evaluate guards on. It has no children and no timers."""
         made = type(self)(self.id, self.name, self.prefix, self.owner)
         for name in self.machine.model.variables:
             setattr(made, "v_" + name, getattr(self, "v_" + name))
@@ -107,7 +109,7 @@ class Session:
 
     @property
     def path(self) -> str:
-        """How people name the session: ``17`` for a root, ``17.b`` for its child ``b``."""
+        """The session's name in logs: ``17`` for a root, ``17.b`` for its child ``b``."""
         owner = self.owner
         return f"{owner.path}.{self.name}" if isinstance(owner, Session) else (self.name or str(self.id))
 
@@ -120,7 +122,7 @@ class Session:
         return session
 
     def count(self, child: str, state: str | None = None) -> int:
-        """How many children of the set ``child*`` live, or are in ``state``."""
+        """The number of children of the set ``child*`` that are alive, or in ``state``."""
         prefix = child.rstrip("*") + "*."
         return sum(
             1

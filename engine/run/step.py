@@ -1,17 +1,18 @@
-"""The step: which row an event takes, and what becomes true with it. Pure: no clock, no store, no queue, nothing is called but guards.
+"""The step: which row handles an event, and what it changes. Pure: no clock, no store, no queue; only guards are called.
 
-Everybody who runs tables goes through here: the executor, the explorer's scene, the shadow of a candidate table, the comparison of two
-versions. They differ in what they do with what a row asks for, not in which row it is or what it makes of the session. In order:
+Everything that runs tables uses this: the executor, the explorer's scene, the shadow of a candidate table, the comparison of two versions. They
+differ in what they do with a row's effects, not in which row it is or what it changes. In order:
 
-1. ``take`` asks the session's cell: the row, the new values, effects, publications, all computed on the session as it stands. Nothing has changed.
-2. Whoever keeps sessions commits here.
-3. ``enter`` makes the row true: variables, state, version. It answers whether the session has moved to another state; staying, and naming the
-   state one is in, is no move.
-4. Effects, then publications, are the caller's to carry out.
-5. After a move: a final state ends the session. In any other, ``arms`` says which ``after`` rows are armed (their guards are evaluated now, when
-   effects have started and ended children), and deferred events are given again, before anything else that waits.
+1. ``take`` asks the session's cell for the row, the new values, the effects and the publications, all evaluated on the session as it is. Nothing has
+   changed yet.
+2. A store is asked to commit here.
+3. ``enter`` applies the row: variables, state, version. It returns whether the session has changed its state; a ``next_state`` that names the current
+   state is no change.
+4. The caller carries out effects, then publications.
+5. If the state has changed: a final one ends the session. In any other, ``arms`` returns the ``after`` rows to arm (their guards are evaluated now,
+   after effects have started and ended children), and deferred events are handled next, before anything else that waits.
 
-The executor has ``take`` and ``enter`` written out (two lines): it pays for a call at every event of every session.
+The executor has ``take`` and ``enter`` inlined (two lines), because it would pay for the call at every event of every session.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Taken(NamedTuple):
-    """What a cell answers: the row, the new values of ``row.variables``, effects and publications.
+    """What a cell returns: the row, the new values of ``row.variables``, effects and publications.
 
     The generated code returns plain tuples of this shape.
     """
@@ -38,13 +39,13 @@ class Taken(NamedTuple):
 
 
 def take(session: Session, event: str, payload: Mapping[str, Any]) -> Taken | None:
-    """What the session's table says to the event; None where no row handles it. Raises whatever a guard or a value raises."""
+    """The row that handles the event, with its values; None if there is none. Raises whatever a guard or an expression raises."""
     cell = session.cells.get(event)
     return None if cell is None else cell(session, payload)
 
 
 def enter(session: Session, taken: Taken) -> bool:
-    """Make a taken row true; answers whether the session is in another state now."""
+    """Apply a row; returns whether the session is in another state now."""
     return taken[0].enter(session, taken[1])
 
 

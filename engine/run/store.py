@@ -1,12 +1,12 @@
-"""Where durable sessions are kept: what the executor asks of a store, and what it gives it.
+"""Stores of durable sessions: what the executor asks of one, and what it passes to it.
 
-The executor commits every step of a durable session before any of its effects leaves. The commit's version follows the one that the step was
-computed on; a store that holds another version refuses it (``Conflict``), whole. A store may answer later (a disk, a network): the
-session takes no other event until then. Children that a row starts are part of the commit of that row: there is no moment at which a parent has a
-child that no store knows.
+The executor commits every step of a durable session before any of its effects is carried out. The commit's version is one above the version that the
+step was computed on; a store that holds another version refuses the whole commit (``Conflict``). A store may answer later (a disk, a network): the
+session handles no other event until then. Children that a row starts are part of that row's commit, so a parent never has a child that the store
+does not know.
 
-``MemoryStore`` is what an executor has without one. Nothing in it survives the process, so nothing is written down: a session is kept by
-being alive, and its record is made when somebody asks. A step costs nothing for it.
+Without a store, an executor has a ``MemoryStore``. Nothing in it survives the process, so nothing is written: its records are made from the live
+sessions when somebody asks. A step costs nothing for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Conflict(Exception):  # noqa: N818 - the word says it; it is no programmin
 
 
 class Commit(NamedTuple):
-    """What one step makes true, all or nothing. A store takes from it what it writes before it answers."""
+    """What one step changes, all or nothing. A store reads from it whatever it writes before it answers."""
 
     receipt: Receipt
     """The step: the version it leads to, the row, the states."""
@@ -39,13 +39,13 @@ class Commit(NamedTuple):
     effects: tuple[tuple[str, Mapping[str, Any]], ...]
     """What the row asks for, with what was drawn for it."""
     created: tuple[Record, ...]
-    """The durable children that the row starts: records of version 0 that become kept with this commit."""
+    """The durable children that the row starts, as records of version 0: kept together with this commit."""
     held: DeferredRecord | None
-    """The event, where no row takes it and it is deferred: it is committed with the session, so that a restart does not lose it."""
+    """The event, if it is deferred: committed with the session, so that a restart does not lose it."""
     session: Session
     taken: Taken
     armed: tuple[tuple[str, float], ...]
-    """The ``after`` rows that the step arms, in seconds; of no meaning unless it moves."""
+    """The ``after`` rows that the step arms, in seconds; meaningless unless the state changes."""
 
     def record(self) -> Record:
         """The whole session as it stands after the step."""
@@ -53,7 +53,7 @@ class Commit(NamedTuple):
 
 
 class Kept(Protocol):
-    """What is kept of durable sessions, wherever that is."""
+    """Access to the durable sessions that are kept."""
 
     def remove(self, key: int) -> None:
         """Forget a session that has ended; unknown keys are fine."""
@@ -81,7 +81,7 @@ class Store(Kept, Protocol):
 
 
 class MemoryStore:
-    """Durable sessions are kept by being alive; ``time`` tells seconds, from which the time that their timers have left is counted."""
+    """Durable sessions without a store: live sessions, recorded on request. ``time`` returns seconds; the timers' remaining time counts from it."""
 
     def __init__(self, time: Callable[[], float]) -> None:
         self._time = time

@@ -1,7 +1,7 @@
 """One heap for all timers of an executor.
 
-A timer is cancelled by marking it; marked ones are dropped when they come up, or all at once when they
-outnumber the live ones. The heap knows no clock: it is asked what is due at a given moment.
+A timer is cancelled by marking it; marked ones are dropped when they reach the top, or all at once when they outnumber the live ones. The heap
+has no clock: it is asked what has expired at a given time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 T = TypeVar("T")
-"""What timers are set for: sessions."""
+"""What a timer is set for: a session."""
 
 COMPACT = 512
-"""Below this many cancelled timers, sweeping is not worth the work."""
+"""With fewer cancelled timers than this, removing them is not worth the work."""
 
 
 class Timer(Generic[T]):
@@ -31,7 +31,7 @@ class Timer(Generic[T]):
         self.name = name
         self.repeat: Repeat | None = None
         self.held = False
-        """It has come up, but its session cannot take it yet."""
+        """It has expired, but its session cannot handle it yet."""
 
 
 class Repeat:
@@ -45,13 +45,13 @@ class Repeat:
         self.limit = limit
 
     def next(self) -> float:
-        """Go on to the next interval; answers it."""
+        """Advance to the next interval and return it."""
         self.interval = min(self.interval * self.factor, self.limit)
         return self.interval
 
 
 class TimerHeap(Generic[T]):
-    """Timers in order of their moment; those of one moment in the order they were armed."""
+    """Timers ordered by expiry; those that expire together in the order in which they were armed."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer[T]]] = []
@@ -59,27 +59,27 @@ class TimerHeap(Generic[T]):
         self._dead = 0
 
     def __len__(self) -> int:
-        """How many timers run."""
+        """The number of running timers."""
         return len(self._heap) - self._dead
 
     def __iter__(self) -> Iterator[Timer[T]]:
         return (timer for _, _, timer in sorted(self._heap) if timer.session is not None)
 
     def arm(self, when: float, session: T, event: str, name: str = "") -> Timer[T]:
-        """Arm a timer that gives ``session`` the ``event`` at ``when`` (seconds, absolute)."""
+        """Arm a timer that delivers ``event`` to ``session`` at ``when`` (seconds, absolute)."""
         self._order += 1
         timer = Timer(when, session, event, name)
         heapq.heappush(self._heap, (when, self._order, timer))
         return timer
 
     def again(self, timer: Timer[T], when: float) -> None:
-        """Put a timer that has just come up back for another round."""
+        """Arm an expired timer again."""
         self._order += 1
         timer.when = when
         heapq.heappush(self._heap, (when, self._order, timer))
 
     def cancel(self, timer: Timer[T]) -> None:
-        """Cancel a timer; one that already came up or was cancelled is left alone."""
+        """Cancel a timer; no effect if it has expired or was cancelled."""
         if timer.session is None:
             return
         timer.session = None
@@ -92,7 +92,7 @@ class TimerHeap(Generic[T]):
             self._dead = 0
 
     def next(self) -> float | None:
-        """The moment of the earliest live timer."""
+        """When the earliest live timer expires."""
         heap = self._heap
         while heap:
             if heap[0][2].session is not None:
@@ -103,11 +103,11 @@ class TimerHeap(Generic[T]):
 
     @property
     def newest(self) -> int:
-        """The place in the order of arming of the timer that was armed last."""
+        """The sequence number of the timer that was armed last."""
         return self._order
 
     def due(self, now: float, newest: int) -> Timer[T] | None:
-        """Take the earliest timer whose moment is not after ``now``, if there is one that was armed before ``newest``, or is it."""
+        """Remove and return the earliest timer that has expired at ``now`` and was armed no later than number ``newest``."""
         when = self.next()
         if when is None or when > now or self._heap[0][1] > newest:
             return None

@@ -1,7 +1,7 @@
-"""What sessions wait for by the clock: their ``after`` rows and their named timers.
+"""The timers of sessions: their ``after`` rows and their named timers.
 
-All timers stand on one heap; the scheduler is asked to wake for the earliest of them only. A wake-up that
-turns out to be early, because its timer was cancelled, costs one look at the heap.
+All timers are on one heap, and the scheduler is asked to wake up for the earliest only. If that one was cancelled in the meantime, the wake-up
+costs one look at the heap.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ NEVER = float("inf")
 
 
 class Timers:
-    """The timers of one executor; ``fire`` gives a session the event of a timer that is due.
+    """The timers of one executor; ``fire`` delivers the event of a timer that has expired.
 
-    ``now`` is the moment of the step under way, from which its timers count: the executor sets it. ``late`` is set while a timer
-    stands before the wake-up that was asked for.
+    ``now`` is the time of the step under way, from which its timers count; the executor sets it. ``late`` is set when something is to be done after the
+    step: a timer expires before the wake-up that was asked for, or the executor has something to report.
     """
 
     __slots__ = ("_fire", "_random", "_scheduler", "_wake", "_wake_at", "heap", "late", "now")
@@ -43,7 +43,7 @@ class Timers:
         self._wake_at = NEVER
 
     def seconds(self, delay: float | RandomDelay) -> float:
-        """A duration in seconds; one that was left open is drawn from the executor's random source."""
+        """A duration in seconds; a random one is drawn from the executor's random source."""
         if type(delay) is RandomDelay:
             # in steps of 10 ms, which is what protocols ask of such waits
             return round(self._random.uniform(delay.low, delay.high), 2)
@@ -51,7 +51,7 @@ class Timers:
 
     # -- arming
     def arm(self, session: Session, arms: Iterable[Arm]) -> None:
-        """Arm the ``after`` rows of the state that the session has entered, as far as their guards hold."""
+        """Arm the ``after`` rows of the state that the session has entered, if their guards hold."""
         for event, delay in arms:
             seconds = delay(session)
             if seconds is not None:
@@ -62,7 +62,7 @@ class Timers:
                     session.armed.append(timer)
 
     def arm_all(self, session: Session, armed: Iterable[tuple[str, float]]) -> None:
-        """Arm ``after`` rows whose guards and delays were worked out before."""
+        """Arm ``after`` rows whose guards and delays have been evaluated already."""
         session.armed = [self._set(seconds, session, event, "") for event, seconds in armed]
 
     def start(self, session: Session, p: Mapping[str, Any]) -> None:
@@ -80,7 +80,7 @@ class Timers:
             timer.repeat = Repeat(seconds, repeat.get("factor", 1), repeat.get("max") or NEVER)
 
     def resume(self, session: Session, record: TimerRecord, elapsed: float) -> None:
-        """Let a timer of a recovered session run on, ``elapsed`` seconds after it was written down."""
+        """Restart a timer of a recovered session, ``elapsed`` seconds after it was recorded."""
         timer = self._set(max(record.remaining - elapsed, 0.0), session, record.event, record.name)
         if record.interval is not None:
             timer.repeat = Repeat(record.interval, record.factor, NEVER if record.limit is None else record.limit)
@@ -98,13 +98,13 @@ class Timers:
             self.heap.cancel(timer)
 
     def leave(self, session: Session) -> None:
-        """The session leaves its state: what was armed for it is cancelled."""
+        """The session leaves its state: cancel its ``after`` rows."""
         for timer in session.armed or ():
             self.heap.cancel(timer)
         session.armed = None
 
     def end(self, session: Session) -> None:
-        """The session has ended."""
+        """The session has ended: cancel all its timers."""
         self.leave(session)
         for timer in (session.timers or {}).values():
             self.heap.cancel(timer)
@@ -118,12 +118,12 @@ class Timers:
 
     # -- waking
     def expire(self) -> None:
-        """Fire every timer that is due. Called by the scheduler; harmless at any time."""
+        """Fire every timer that has expired. Called by the scheduler; harmless at any time."""
         heap = self.heap
         self._wake = None
-        self._wake_at = -NEVER  # what is armed meanwhile needs no wake-up before the end of this one
+        self._wake_at = -NEVER  # timers armed meanwhile need no wake-up before this one ends
         now = self._scheduler.time()
-        newest = heap.newest  # a timer of no seconds waits for the next round: others have their turn first
+        newest = heap.newest  # a timer of zero seconds waits for the next round, so that others get their turn
         try:
             while (timer := heap.due(now, newest)) is not None:
                 self.fire(timer)
@@ -132,11 +132,11 @@ class Timers:
             self.set()
 
     def fire(self, timer: Timer[Session]) -> None:
-        """Give the session the event of a live timer that has come up."""
+        """Deliver the event of an expired timer; if the session's store is at work, it waits in the inbox."""
         session = timer.session
         if session is None:
             return
-        if session.busy:  # what is being committed may stop it yet
+        if session.busy:  # the step being committed may still stop it
             timer.held = True
             if session.inbox is None:
                 session.inbox = []
@@ -152,7 +152,7 @@ class Timers:
         self._fire(session, timer.event)
 
     def set(self) -> None:
-        """Ask the scheduler to wake for the earliest timer, unless it will wake no later anyway."""
+        """Ask the scheduler to wake up for the earliest timer, unless it will do so anyway."""
         self.late = False
         when = self.heap.next()
         if when is None or when >= self._wake_at:

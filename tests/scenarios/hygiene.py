@@ -65,6 +65,18 @@ def nothing_shows(sim: Simulation) -> None:
                 assert message.get(name) is None
 
 
+@scenario("RFC 3261 §19.1.1", "A URI that is called with header fields and a method: neither stands in the Request-URI nor in To, nor becomes a header field")
+def called_with_headers(sim: Simulation) -> None:
+    alice, bob = sim.agent("alice"), sim.peer("bob")
+    alice.call(f"{sim.uri('bob')};method=INVITE?X-Evil=1&Route=%3Csip:evil%3E")
+    invite = bob.expect_request("INVITE")
+    assert (invite.uri, invite.to.uri) == (sim.uri("bob"), sim.uri("bob"))
+    assert invite.get("x-evil") is None
+    assert invite.get("route") is None
+    bob.respond(invite, 486, to_tag="b")
+    bob.expect_request("ACK")
+
+
 @scenario("RFC 7092 §3", "What the two ends tell each other passes as it was written, in order, unknown fields included")
 def end_to_end_fields_pass(sim: Simulation) -> None:
     sim.b2bua()

@@ -6,9 +6,13 @@ import json
 import re
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
+from calltable.b2bua.routes import Route
+from calltable.server.config import Config
+from calltable.tools.commands.serve import plan
 from calltable.tools.main import main
 from tests.tools.programs import program, run
 
@@ -143,6 +147,34 @@ def test_a_server_answers_status_and_usr1_and_ends_gently_on_term(tmp_path, conf
     code, text = run("status", "--control", control)
     assert code == 2
     assert "is the server running" in text
+
+
+def test_a_server_says_in_plain_words_what_it_does(tmp_path):
+    config = Config(
+        routes=(Route(target="sip:a", uri="^sip:1", header=("X-A", "^b$"), name="one"), Route(reject=403, name="rest")), max_calls=7,
+        overlays=(Path("o.yaml"),), trace=Path("t.jsonl"), control=Path("s"),
+    )  # fmt: skip
+    assert list(plan(config)) == [
+        "route one: a call whose Request-URI matches ^sip:1 and whose X-A matches ^b$ goes to sip:a",
+        "route rest: a call of any kind is answered 403",
+        "at most 7 calls at once; more are answered 503",
+        "calls run by the shipped tables with the overlays o.yaml",
+        "every message and step is traced to t.jsonl",
+        "commands are taken on s",
+    ]
+    assert "a call that no route takes is answered 404" in list(plan(Config(routes=(Route(target="sip:a", uri="x"),))))
+
+
+@pytest.mark.parametrize("what", ["directory", "bytes", "deep", "scalar", "anchor"])
+def test_no_configuration_ends_in_a_traceback(tmp_path, capsys, what):
+    path = tmp_path / "c.yaml"
+    if what == "directory":
+        path.mkdir()
+    else:
+        text = {"bytes": b"\x00\xff", "deep": b"[" * 3000, "scalar": b"7", "anchor": b"a: &a [*a]"}[what]
+        path.write_bytes(text)
+    assert main(["serve", "--config", str(path)]) == 2
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_second_signal_ends_at_once(tmp_path):

@@ -7,19 +7,14 @@ change nothing, and all their problems are printed here.
 from __future__ import annotations
 
 import json
-import os
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from calltable.control.unix import ControlError, ask
-from calltable.tools import OK, PROBLEMS, UsageError
+from calltable.tools import OK, PROBLEMS
+from calltable.tools.asking import asked, control
 
 if TYPE_CHECKING:
     import argparse
-
-VARIABLE = "CALLTABLE_CONTROL"
-
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -30,12 +25,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     control(parser)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.set_defaults(run=run)
-
-
-def control(parser: argparse.ArgumentParser) -> None:
-    """The option that says which server."""
-    parser.add_argument("--control", metavar="SOCKET", type=Path,
-                        help=f"the server's control socket; default: the environment's {VARIABLE}")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -55,15 +44,3 @@ def run(options: argparse.Namespace) -> int:
         calls = found["calls"]
         print(f"generation {found['generation']} takes new calls; {calls} call{'' if calls == 1 else 's'} that were up keep their tables")
     return PROBLEMS if "problems" in found else OK
-
-
-def asked(options: argparse.Namespace, command: str, **more: Any) -> dict[str, Any]:
-    """What the server answers. Raises UsageError."""
-    path = options.control or os.environ.get(VARIABLE)
-    if not path:
-        raise UsageError(f"which server? Give --control SOCKET, as serve was given, or set {VARIABLE}")
-    try:
-        answer: dict[str, Any] = ask(Path(path), command, **more)
-    except ControlError as error:
-        raise UsageError(str(error)) from None
-    return answer

@@ -15,7 +15,7 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.sip.transport.interface import TransportError
 from calltable.b2bua.routes import Route, RouteError
@@ -26,8 +26,11 @@ from calltable.engine.observe.hits import CoverageError
 from calltable.observe.logs import FORMATS, LEVELS, set_up
 from calltable.server.config import Config, ConfigError, every_problem, read_config
 from calltable.server.server import Server
-from calltable.tools import OK, PROBLEMS, USAGE, UsageError, folder_of
+from calltable.tools import OK, PROBLEMS, USAGE, UsageError, folder_of, why
 from calltable.tools.screen import address, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 log = logging.getLogger("calltable.serve")
 
@@ -61,7 +64,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--trace", metavar="FILE", type=Path, help="write every message and step there, for calltable ladder")
     parser.add_argument("--coverage", metavar="FILE", type=Path, help="add which rows were reached there, for calltable coverage")
     parser.add_argument("--shadow", metavar="PATH", type=Path, help="candidate tables, or an overlay: see calltable shadow")
-    parser.add_argument("--control", metavar="SOCKET", type=Path, help="a Unix socket for calltable status")
+    parser.add_argument("--control", metavar="SOCKET", type=Path, help="a Unix socket for calltable status, calls, hangup, reload and shadow")
     parser.set_defaults(run=run)
 
 
@@ -77,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{count} problem{'s' if count > 1 else ''}; nothing was started", file=sys.stderr)
         return PROBLEMS if options.check else USAGE
     except OSError as error:
-        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from None
+        raise UsageError(f"cannot read {error.filename}: {why(error)}") from None
     for path, what in (
         (config.trace, f"cannot open {config.trace}"), (config.control, f"cannot open the control socket {config.control}"),
         (options.coverage, f"--coverage {options.coverage}"),
@@ -143,6 +146,27 @@ def configure(options: argparse.Namespace) -> Config:
     return config
 
 
+def plan(config: Config) -> Iterator[str]:
+    """What a server does by its configuration, in plain words, a line each."""
+    for number, route in enumerate(config.routes, 1):
+        conditions = [f"{name} matches {pattern}" for name, pattern in (("Request-URI", route.uri), ("source", route.source)) if pattern]
+        if route.header is not None:
+            conditions.append(f"{route.header[0]} matches {route.header[1]}")
+        where = f"goes to {route.target}" if route.target is not None else f"is answered {route.reject}"
+        yield f"route {route.name or number}: a call {'whose ' + ' and whose '.join(conditions) if conditions else 'of any kind'} {where}"
+    if not any(route.open for route in config.routes):
+        yield "a call that no route takes is answered 404"
+    yield f"at most {config.max_calls} calls at once; more are answered 503"
+    named = [f"tables {', '.join(map(str, config.tables))}"] if config.tables else ["the shipped tables"]
+    if config.overlays:
+        named.append(f"with the overlays {', '.join(map(str, config.overlays))}")
+    yield f"calls run by {' '.join(named)}"
+    if config.trace is not None:
+        yield f"every message and step is traced to {config.trace}"
+    if config.control is not None:
+        yield f"commands are taken on {config.control}"
+
+
 async def serve(server: Server, shadow: Path | None = None) -> int:
     """Serve until a signal; ``shadow`` are candidate tables to compare with."""
     loop = asyncio.get_running_loop()
@@ -151,7 +175,7 @@ async def serve(server: Server, shadow: Path | None = None) -> int:
     except (TransportError, ControlError) as error:
         raise UsageError(str(error)) from None
     except OSError as error:
-        raise UsageError(f"cannot open {error.filename}: {error.strerror}") from None
+        raise UsageError(f"cannot open {error.filename}: {why(error)}" if error.filename else why(error)) from None
     stop, again = asyncio.Event(), asyncio.Event()
 
     def signalled() -> None:
@@ -172,6 +196,8 @@ async def serve(server: Server, shadow: Path | None = None) -> int:
         await server.close()
         raise UsageError(f"--shadow {shadow} does not load:\n" + "\n".join(problems))
     server.settle()
+    for line in plan(server.config):
+        log.info("%s", line)
     log.info("serving", extra={"parts": {"listen": ",".join(map(str, server.listeners))}})
     await stop.wait()
     log.info("draining", extra={"parts": {"calls": len(server.b2bua.calls), "seconds": server.config.drain}})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from calltable.tools import OK, PROBLEMS, UsageError
-from calltable.tools.commands.reload import asked, control
+from calltable.tools.asking import asked, control
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calltable.control.unix import ControlError, ask
-from calltable.tools import OK, UsageError
+from calltable.tools import OK
+from calltable.tools.asking import asked, control
+from calltable.tools.terminal import visible
 
 if TYPE_CHECKING:
     import argparse
-
-VARIABLE = "CALLTABLE_CONTROL"
-
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
@@ -22,22 +18,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "status", help="the calls, sessions and counters of a running server",
         description="Print the calls, sessions, timers, transactions, dialogs and counters of a running server.",
     )  # fmt: skip
-    parser.add_argument("--control", metavar="SOCKET", type=Path,
-                        help=f"the server's control socket; default: the environment's {VARIABLE}")  # fmt: skip
+    control(parser)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Ask and print. Raises UsageError where nobody answers."""
-    path = options.control or os.environ.get(VARIABLE)
-    if not path:
-        raise UsageError(f"which server? Give --control SOCKET, as serve was given, or set {VARIABLE}")
-    try:
-        found = ask(Path(path), "status")
-    except ControlError as error:
-        raise UsageError(str(error)) from None
-    print(json.dumps(found) if options.json else "\n".join(lines(found)))
+    found = asked(options, "status")
+    print(json.dumps(found) if options.json else "\n".join(map(visible, lines(found))))
     return OK
 
 

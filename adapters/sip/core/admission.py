@@ -36,6 +36,11 @@ if TYPE_CHECKING:
 class Source(Account, Protocol):
     """What a policy keeps of one source of messages."""
 
+    shut: bool
+    """Something of it goes unheard now, or did a moment ago: a look at the bytes may save reading them."""
+    known: bool
+    """It has proved that it is there."""
+
     def proved(self) -> None:
         """It has sent what only a receiver of our messages can know: it is where it says it is."""
 
@@ -92,6 +97,8 @@ class Gate:
         By its bytes it is a new request, of a source that is not even refused any more; or a response to nothing, of one that has sent
         too many of those. What is not plainly one (no To, or one with a tag; an ACK, a CANCEL) is read.
         """
+        if not source.shut:
+            return False
         if data.startswith(b"SIP/2.0 "):
             branch, cseq = _branch.search(data), _cseq.search(data)
             if branch is None or cseq is None:
@@ -117,7 +124,8 @@ class Gate:
     def _response(self, response: Response, source: Source) -> Rejection | None:
         if f"{response.via.branch}|{response.cseq.method}" not in self._transactions.clients:
             return self.stray(source)
-        source.proved()
+        if not source.known:
+            source.proved()
         return None
 
     def _request(self, request: Request, source: Source) -> Rejection | None:
@@ -133,7 +141,8 @@ class Gate:
         if tag is not None:
             if self._legs.find(request.call_id, tag, request.from_tag) is None:
                 return self.stray(source)
-            source.proved()
+            if not source.known:
+                source.proved()
             return None
         rejection = source.admits(request)
         return rejection if rejection is None or source.replies() else DROPPED

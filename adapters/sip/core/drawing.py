@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.translation import shown_to
-from calltable.adapters.sip.dialog.dialog import TARGET_REFRESH, Dialog
+from calltable.adapters.sip.dialog.dialog import Dialog, request_target
 from calltable.adapters.sip.dialog.dialogs import Dialogs
 from calltable.adapters.sip.message.headers import BRANCH_COOKIE
 from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message.methods import TARGET_REFRESH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,7 +131,7 @@ class Drawing:
     def invite(self, session: Session, p: Mapping[str, Any], value: Any) -> tuple[Any, Drawn]:
         """The dialog of a new leg (§13.2.1), and the number of its INVITE."""
         if value is None:
-            sender, target = self._sender, p["target"]
+            sender, target = self._sender, request_target(p["target"])
             value = Dialogs(Dialog(f"{sender.token()}@{sender.host}", "", sender.token(), f"<{target}>", target))
         return self.within(session, p, value)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.headers import NameAddr, parse_name_addr
 from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.message.methods import WITH_CONTACT
 from calltable.adapters.sip.message.uri import parse_uri
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transport.address import Address
 
 MAX_FORWARDS: Final = 70
-WITH_CONTACT: Final = frozenset({"INVITE", "ACK", "OPTIONS", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
-"""Requests that carry a Contact; MESSAGE must not (RFC 3428 §4), INFO and BYE have no use for one."""
-TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
-"""Methods whose requests and 2xx responses carry a Contact and may move the remote target (RFC 3261 §12.2, RFC 3311, RFC 6665)."""
 
 
 class Dialog(NamedTuple):
@@ -51,7 +48,7 @@ class Dialog(NamedTuple):
         """The dialog that ``request`` asks for, at the side that answers (§12.1.1). Raises MessageError."""
         return cls(
             request.call_id, _untagged(request.get("to") or ""), local_tag, _untagged(request.get("from") or ""),
-            _target(request.contact_uri or request.from_.uri), request.from_tag or "",
+            request_target(request.contact_uri or request.from_.uri), request.from_tag or "",
             tuple(request.record_routes), 0, request.cseq.number, False, contact, source,
         )  # fmt: skip
 
@@ -67,7 +64,7 @@ class Dialog(NamedTuple):
         contact = response.contact_uri
         return self._replace(
             remote_tag=response.to_tag or "", route_set=tuple(reversed(response.record_routes)), confirmed=success,
-            target=_target(contact) if contact and contact != "*" else self.target,
+            target=request_target(contact) if contact and contact != "*" else self.target,
         )  # fmt: skip
 
     def refreshed(self, message: Message) -> Dialog:
@@ -75,7 +72,7 @@ class Dialog(NamedTuple):
         contact = message.contact_uri
         if not contact or contact == "*":
             return self
-        target = _target(contact)
+        target = request_target(contact)
         return self if target == self.target else self._replace(target=target)
 
     def next_hop(self) -> str:
@@ -108,8 +105,8 @@ class Dialog(NamedTuple):
         return Request(method, uri, lines, body)
 
 
-def _target(uri: str) -> str:
-    """A Contact's URI as it may stand in a Request-URI: without headers and method (RFC 3261 §19.1.1, table 1)."""
+def request_target(uri: str) -> str:
+    """A URI that is called as it may stand in a Request-URI and in To: without headers and method (RFC 3261 §19.1.1, table 1)."""
     if "?" not in uri and ";method=" not in uri.lower():
         return uri
     try:

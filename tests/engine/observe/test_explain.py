@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from calltable.engine.language.load import load_tables
-from calltable.engine.model.text import show
+from calltable.engine.model.text import format_expression
 from calltable.engine.observe.explain import explain, why_not
 
 CATALOGUE = """\
@@ -27,7 +27,7 @@ variables: {held: {type: bool}, tries: int, mood: {type: enum, values: [good, ba
 states: {idle: {}, active: {lasts: for ever}, over: {final: true}}
 rows:
   - {id: start, state: idle, event: engine.started, next_state: active}
-  - {id: narrow, state: active, event: peer.info, guards: [held, "event.code in [1, 2]", mood == bad or tries > 3], overrides: [wide, rest], next_state: over}
+  - {id: narrow, state: active, event: peer.info, guards: [held, "event.code in [1, 2]", mood == 'bad' or tries > 3], overrides: [wide, rest], next_state: over}
   - {id: wide, state: any, event: peer.info, guards: ["event.code < 100", event.text is not null], ignore: late}
   - {id: rest, state: any, event: peer.info, guards: [otherwise], ignore: late}
   - {id: other, state: any, event: peer.other, ignore: late}
@@ -52,7 +52,7 @@ def test_the_row_whose_guard_holds_is_taken_and_the_wider_ones_are_not_asked(mac
 
 def test_only_the_parts_of_a_guard_that_failed_are_named(machine):
     found = told(machine, {"held": True, "tries": 3, "mood": "good"}, code=7, text=None)
-    assert found["narrow"] == ("failed", ("event.code in [1, 2]", "mood == bad or tries > 3"))
+    assert found["narrow"] == ("failed", ("event.code in [1, 2]", "mood == 'bad' or tries > 3"))
     assert found["wide"] == ("failed", ("event.text is not null",))
     assert found["rest"] == ("taken", ())
 
@@ -71,4 +71,4 @@ def test_a_row_of_another_state_or_event_says_so(machine):
 
 
 def test_guards_are_shown_as_tables_write_them(machine):
-    assert show(machine.rows["narrow"].guard) == "held and event.code in [1, 2] and (mood == bad or tries > 3)"
+    assert format_expression(machine.rows["narrow"].guard) == "held and event.code in [1, 2] and (mood == 'bad' or tries > 3)"

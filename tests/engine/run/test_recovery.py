@@ -159,5 +159,5 @@ def test_timers_that_came_up_meanwhile_fire_at_once_and_new_sessions_get_new_key
     other.clock.run(other.clock.time())
     assert sorted(other.notes()) == ["after", "t", "u"]
     assert other.start("m").id == session.id + 1
-    with pytest.raises(ValueError, match="a session 1 lives already"):
+    with pytest.raises(ValueError, match="a session 1 is alive already"):
         other.executor.recover([record_of(session, 0.0)])
