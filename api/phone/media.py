@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from calltable.engine.run.executor import Executor
     from calltable.engine.run.session import Session
 
-    Done = Callable[[bytes | None, str], None]
+    Done = Callable[[bytes | None, str], bool]
 
 
 class Media(Protocol):
     """One call's side of offer and answer. ``host`` is the address to name; ``done`` is called once, now or later.
 
-    ``done`` takes the description, or None and the reason why there is none.
+    ``done`` takes the description, or None and the reason why there is none. It answers whether anybody still waited for it.
     """
 
     def offer(self, host: str, done: Done, *, held: bool) -> None:
@@ -121,14 +121,15 @@ class MediaActions:
         """What the media is to call: it posts the outcome, unless it was dropped or asked for anew in the meantime."""
         mark = call.asked[key] = object()
 
-        def done(body: bytes | None, reason: str) -> None:
+        def done(body: bytes | None, reason: str) -> bool:
             if call.asked.get(key) is not mark:
-                return
+                return False
             del call.asked[key]
             if body is None:
                 self.executor.post(session, failed, {**back, "reason": reason})
             else:
                 headers = lends.headers if lends is not None else ()
                 self.executor.post(session, described, {**back, "message": Content(body, SDP, headers)})
+            return True
 
         return done

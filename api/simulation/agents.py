@@ -293,8 +293,8 @@ class AgentMedia:
             if call.ended:
                 return
             described = call.reply(offer) if offer is not None else call.describe()
-            call.answered_by_media(described, offer)
-            done(described, "")
+            if done(described, ""):
+                call.answered_by_media(described, offer)
 
         # what was asked for is published after this step; only then is it known what it is for
         clock.call_soon(lambda: clock.call_later(call.thinks, describe))

@@ -14,6 +14,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from calltable.engine.model.machine import STARTED
+from calltable.engine.model.problems import suggestion
 from calltable.engine.run.children import NOBODY, Children
 from calltable.engine.run.given import refuse_async
 from calltable.engine.run.recording import record_of
@@ -152,7 +153,7 @@ class Registry(ABC):
         family = owner.machine.family if isinstance(owner, Session) else None
         compiled = (family or self.machines).get(machine)
         if compiled is None:
-            msg = f"no machine {machine!r}; there are {', '.join(sorted(self.machines))}"
+            msg = f"no machine {machine!r}; {suggestion(machine, family or self.machines, 'machine')}"
             raise LookupError(msg)
         self._number += 1
         session: Session = compiled.session(self._number, name, prefix, owner)

@@ -162,3 +162,15 @@ def test_an_action_that_draws_has_no_parameter_of_that_name(world):
     other = compile_machine(load_tables(texts={"small.yaml": catalogue, "m.yaml": text}).machines["m"], {})
     with pytest.raises(LookupError, match=r"drawing draws, .* so it cannot have a parameter of that name \(row go\)"):
         at.executor.add(other)
+
+
+def test_the_failure_row_of_a_session_whose_commit_is_refused_draws_too(world):
+    """What settles the call is not committed any more, but its handlers get what they are promised."""
+    store = Records()
+    at = world(changed(*ROWS, durable=True), store=store)
+    at.executor.draws["note"] = lambda session, parameters, value: (value, "a number")
+    session = at.start("m")
+    store.kept[session.id]["version"] = 9
+    at.give(session, "user.hangup")
+    [note] = [entry for entry in at.log if entry[0] == "note"]
+    assert note[-1] == "a number"
