@@ -1,10 +1,10 @@
-"""Gates 4 and 5: nobody waits in vain, and what is owed is paid once.
+"""Static checks 4 and 5: nobody waits in vain, and what is owed is paid once.
 
-Gate 4 looks at each row's actions and at the state the row leads to. That an outcome which may come has a row at
+Static check 4 looks at each row's actions and at the state the row leads to. That an outcome which may come has a row at
 all, gate 2 has seen to; here, the state must want it: an action whose last outcome is told to a session that
 is over, or ignored as «late» in the very state that waits for it, is one whose fate nobody learns.
 
-Gate 5 follows what is *owed*. The catalogue says which events and actions open a debt (``acquires``) and which settle
+Static check 5 follows what is *owed*. The catalogue says which events and actions open a debt (``acquires``) and which settle
 one (``releases``): a request that came owes a response, what was opened must be closed. The walk visits every state with everything
 that may be owed there, row by row, and tells
 
