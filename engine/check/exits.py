@@ -167,10 +167,10 @@ def _waiting(
         if path is not None:
             shown = path if len(path) <= SHOWN else [*path[:2], f"… {len(path) - SHOWN + 1} more …", *path[3 - SHOWN :]]
             way = f"after {_rows(shown, ' → ')} nothing is" if path else "nothing is"
-            message = f"a session can wait for ever in state {state.name}: {way} on its way that must come"
+            message = f"a session can wait for ever in state {state.name}: {way} pending that must arrive"
         elif state.name in circling:
             events = _or(sorted({edge.event for edge in driven[state.name]}))
-            message = f"a session can go round for ever from state {state.name}: {events} leads to no final state"
+            message = f"a session can loop for ever from state {state.name}: {events} leads to no final state"
         else:
             continue
         yield _at(

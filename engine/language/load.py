@@ -239,7 +239,7 @@ class _Loader:
                     whole = [*path, name]
                     circle = " → ".join([*whole[whole.index(item.text) :], item.text])
                     hint = "a catalogue cannot contain itself; remove one include:"
-                    message = f"includes go round in a circle: {circle}"
+                    message = f"includes form a cycle: {circle}"
                     self.report.within(table=name).add(item.position, message, code="include-cycle", hint=hint)
                 elif item.text not in done:
                     follow(item.text, [*path, name])

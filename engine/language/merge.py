@@ -89,7 +89,7 @@ def _include(
         if name in path:
             circle = " → ".join([*path[path.index(name) :], name])
             hint = "a fragment cannot contain itself; remove one include:"
-            report.add(item.position, f"includes go round in a circle: {circle}", code="include-cycle", hint=hint)
+            report.add(item.position, f"includes form a cycle: {circle}", code="include-cycle", hint=hint)
             continue
         if name in done:
             continue
