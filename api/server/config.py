@@ -251,7 +251,11 @@ class _Reader:
             return None
 
     def _transport(self) -> Limits:
-        found = {"tcp_connections": self._plain("limits", "tcp_connections"), "tcp_idle_timeout": self._time("limits", "tcp_idle")}
+        found = {
+            "tcp_connections": self._plain("limits", "tcp_connections"),
+            "tcp_connections_per_source": self._plain("limits", "tcp_connections_per_source"),
+            "tcp_idle_timeout": self._time("limits", "tcp_idle"),
+        }
         return Limits(**{name: value for name, value in found.items() if value is not None})
 
     def _sources(self) -> Plan | None:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calltable.adapters.sip.message.redact import mask
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.commands.coverage import place
 from calltable.tools.commands.replay import load, one_of, read, shared
@@ -100,7 +101,7 @@ def _step(result: Replayed, step: Walked) -> Iterator[str]:
     yield f"  {step.machine} {step.session}: {step.event} in {step.before}{goes}"
     fields = ", ".join(f"{name} = {show_value(value)}" for name, value in step.payload.items())
     if fields:
-        yield f"      event     {visible(fields)}"
+        yield f"      event     {visible(mask(fields))}"
     considered = explain(
         machine, step.before, step.event, step.values, step.payload, counts=step.counts, config=result.tables.config
     )

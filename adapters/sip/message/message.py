@@ -38,6 +38,7 @@ from calltable.adapters.sip.message.headers import (
     split_list,
 )
 from calltable.adapters.sip.message.names import LIST_HEADERS, canonical, canonical_names, display_name
+from calltable.adapters.sip.message.redact import mask
 from calltable.adapters.sip.message.uri import parse_uri
 
 if TYPE_CHECKING:
@@ -329,7 +330,7 @@ class Message:
 
     def __repr__(self) -> str:
         """Show the start line and what identifies the message, for logs."""
-        return f"<{self.start_line} · {self.get('cseq')} · {self.get('call-id')}>"
+        return f"<{mask(self.start_line)} · {self.get('cseq')} · {self.get('call-id')}>"
 
     def _index(self) -> dict[str, str]:
         names = canonical_names
