@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.transport.address import Address
 from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Route, Router
 from calltable.observe.calls import CallLog, Cause
@@ -109,6 +110,23 @@ def test_secrets_never_reach_the_log(form):
         logger.exception("it failed")
     logger.handlers[:], logger.level, logger.propagate = before
     assert "hidden" not in stream.getvalue().replace('Digest hidden")', "")
+
+
+def test_a_stranger_cannot_fill_the_log_with_malformed_messages(world, caplog):
+    logger = logging.getLogger("calltable")
+    propagates, logger.propagate = logger.propagate, True
+    caplog.set_level("INFO", "calltable")
+    engine = world.engine("udp:10.0.0.3:5060")
+    stranger = world.network.attach("udp:10.0.0.9:5060")
+    for number in range(500):
+        stranger.send(f"INVITE broken {number}".encode(), Address("udp", "10.0.0.3", 5060))
+        stranger.send(f"OPTIONS sip:a SIP/2.0\r\nTo: {number}\r\n\r\n".encode(), Address("udp", "10.0.0.3", 5060))
+    world.clock.advance(60)
+    logger.propagate = propagates
+    assert engine.executor.counters["malformed"] == 1000
+    lines = [record for record in caplog.records if record.name == "calltable.sip"]
+    assert len(lines) <= 24, "of each kind some lines, and one with the count"
+    assert sum(record.parts.get("repeated") or 1 for record in lines) >= 1000
 
 
 def test_queued_lines_keep_their_order_and_none_is_lost():
