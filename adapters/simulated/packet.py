@@ -28,10 +28,10 @@ class LinkProfile:
     reorder: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no profile."""
+        """Refuse an invalid profile."""
         low, high = self.delay
         if not 0 <= low <= high:
-            raise ValueError(f"delay {self.delay} is no range of seconds: write (least, most), both from 0 up")
+            raise ValueError(f"delay {self.delay} is not a range of seconds: write (least, most), both at least 0")
         for name in ("loss", "duplicate", "reorder"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
