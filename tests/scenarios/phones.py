@@ -219,7 +219,7 @@ def idle_phones(sim: Simulation) -> None:
 @in_both_roles
 def phone_fails(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: RawCall) -> None:
     call.executor.dispatch(call.session, "engine.failed", {"reason": "a test"})
-    assert call.heard[-1] == "hungup"
+    assert call.heard[-1] == "hung_up"
     assert call.ended
     dialog.respond(peer.expect_request("BYE"), 200)
 
@@ -250,11 +250,12 @@ def phone_gives_up_too_late(sim: Simulation) -> None:
 def phone_answers_too_late(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: RawCall) -> None:
     call.answers_after = 1.0
     held = call.local, call.remote
-    dialog.request("INVITE", body=OTHER)
-    sim.run(0.2)
-    dialog.cancel()
-    peer.expect(200, "CANCEL")
-    dialog.ack(peer.expect_response(487, "INVITE"))
+    for body in (OTHER, ANSWER):
+        dialog.request("INVITE", body=body)
+        sim.run(0.2)
+        dialog.cancel()
+        peer.expect(200, "CANCEL")
+        dialog.ack(peer.expect_response(487, "INVITE"))
     sim.run(2)
     assert (call.local, call.remote) == held
     assert "command_refused" not in call.heard
