@@ -134,7 +134,7 @@ class Config:
             found += error.problems
         if not self.timers and not self.settings and tables is not None:
             return tables
-        # where the tables do not load, values are still checked against the shipped catalogue, so that all is told at once
+        # where the tables do not load, values are still checked against the shipped catalogue, so that all is reported at once
         report = Report()
         catalogue = tables.library.catalogue if tables is not None else _shipped_catalogue()
         settings = typed(self.timers, self.settings, catalogue.config, self.places, report)
@@ -251,7 +251,11 @@ class _Reader:
             return None
 
     def _transport(self) -> Limits:
-        found = {"tcp_connections": self._plain("limits", "tcp_connections"), "tcp_idle_timeout": self._time("limits", "tcp_idle")}
+        found = {
+            "tcp_connections": self._plain("limits", "tcp_connections"),
+            "tcp_connections_per_source": self._plain("limits", "tcp_connections_per_source"),
+            "tcp_idle_timeout": self._time("limits", "tcp_idle"),
+        }
         return Limits(**{name: value for name, value in found.items() if value is not None})
 
     def _sources(self) -> Plan | None:

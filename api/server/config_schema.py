@@ -58,6 +58,7 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
                 "retry_after": _time("The Retry-After of that 503. Default 5s.", written=written),
                 "drain": _time("How long calls may continue after SIGTERM before they are hung up. Default 30s.", written=written),
                 "tcp_connections": _count("Open TCP connections. Default 10000."),
+                "tcp_connections_per_source": _count("Open TCP connections from one source (an IPv4 address, the /64 of an IPv6 address). Default 1000."),
                 "tcp_idle": _time("A TCP connection is closed after this long without a message or keep-alive. Default 15m.", written=written),
                 "default": _object("What one source (an IPv4 address, the /64 of an IPv6 address) may ask for.", _figures()),
                 "sources": _list(_object("Figures of their own for some sources; what is left out is that of `default`.", {
@@ -91,7 +92,7 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
 def _figures() -> Schema:
     return {
         "rate": _count("New requests a second. Default 20."),
-        "burst": _count("New requests at once after a quiet time. Default 60."),
+        "burst": _count("New requests at once after a quiet time. Default 40."),
         "early": _count("Calls without a final response. Default 100."),
         "calls": _count("Calls in all. Default 1000."),
         "transactions": _count("Server transactions. Default 1000."),

@@ -12,7 +12,7 @@ A script is text, one step a line, as the explorer found them::
 ``A -> B`` delivers a message (with the number of its CSeq) that A has sent before; ``A -x B`` loses it with all its repetitions.
 Anything else is done at one party: ``call``, ``call without offer``, a command of its owner, or a timer that fires now. Messages wait
 in the network until the script delivers them, so that every crossing happens as written; when the script is over, all go on. A message that
-was not sent, or a command that is refused, is passed over: on tables that were mended since, the call goes another way.
+was not sent, or a command that is refused, is passed over: on tables that were fixed since, the call goes another way.
 """
 
 from __future__ import annotations

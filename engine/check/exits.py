@@ -1,4 +1,4 @@
-"""Gate 3: nothing in a table is out of reach, and no session can wait for ever.
+"""Static check 3: nothing in a table is out of reach, and no session can wait for ever.
 
 Some events *must come* sooner or later, whatever the parties do: an ``after`` row's, a running timer's, the
 outcome of an awaited action, the end of a child (its own table is checked too), ``engine.started``; what a child that may
@@ -109,7 +109,7 @@ def dead_rows(flows: Sequence[Reachability]) -> Iterator[Problem]:
             event = row.events[0] if len(row.events) == 1 else ""
             yield Problem(
                 row.position, f"row {row.id} is never taken: {why}", flow.machine.name, row.id, row.state_text, event,
-                "remove the row, or mend what keeps it from being taken", 3, "dead-row",
+                "remove the row, or fix what keeps it from being taken", 3, "dead-row",
             )  # fmt: skip
 
 
@@ -167,10 +167,10 @@ def _waiting(
         if path is not None:
             shown = path if len(path) <= SHOWN else [*path[:2], f"… {len(path) - SHOWN + 1} more …", *path[3 - SHOWN :]]
             way = f"after {_rows(shown, ' → ')} nothing is" if path else "nothing is"
-            message = f"a session can wait for ever in state {state.name}: {way} on its way that must come"
+            message = f"a session can wait for ever in state {state.name}: {way} pending that must arrive"
         elif state.name in circling:
             events = _or(sorted({edge.event for edge in driven[state.name]}))
-            message = f"a session can go round for ever from state {state.name}: {events} leads to no final state"
+            message = f"a session can loop for ever from state {state.name}: {events} leads to no final state"
         else:
             continue
         yield _at(

@@ -1,4 +1,4 @@
-"""The gates' part about time: no session goes round without any time passing, and no two times end as one.
+"""The static checks' part about time: no session goes round without any time passing, and no two times end as one.
 
 An ``after`` of nothing fires at once. Where such rows lead from state to state and back, and no guard on the way can
 change, the session never does anything else again, and with it stands the whole process. The walk takes the rows whose
@@ -129,7 +129,7 @@ def _circle(flow: Reachability, rows: Sequence[Row], how: str) -> Iterator[Probl
             names = " → ".join([start[0], *(state for _, (state, _) in path)])
             ids = ", ".join(dict.fromkeys(row.id for row, _ in path))
             yield Problem(
-                first.position, f"a session goes round without any time passing: {names} ({how} in {ids})",
+                first.position, f"a session loops without any time passing: {names} ({how} in {ids})",
                 flow.machine.name, first.id, start[0], "",
                 "give one of the rows a time, or let it change what its guard asks for", 3, "zero-loop",
             )  # fmt: skip

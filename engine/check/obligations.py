@@ -1,10 +1,10 @@
-"""Gates 4 and 5: nobody waits in vain, and what is owed is paid once.
+"""Static checks 4 and 5: nobody waits in vain, and what is owed is paid once.
 
-Gate 4 looks at each row's actions and at the state the row leads to. That an outcome which may come has a row at
+Static check 4 looks at each row's actions and at the state the row leads to. That an outcome which may come has a row at
 all, gate 2 has seen to; here, the state must want it: an action whose last outcome is told to a session that
 is over, or ignored as «late» in the very state that waits for it, is one whose fate nobody learns.
 
-Gate 5 follows what is *owed*. The catalogue says which events and actions open a debt (``acquires``) and which settle
+Static check 5 follows what is *owed*. The catalogue says which events and actions open a debt (``acquires``) and which settle
 one (``releases``): a request that came owes a response, what was opened must be closed. The walk visits every state with everything
 that may be owed there, row by row, and tells
 
@@ -143,7 +143,7 @@ class _Walk:
             for debt in sorted(owed):
                 if not debt.startswith(CLOSED):
                     wrongs.append(
-                        _Wrong("debt-left", debt, f"the session ends, and {self._words(debt).what} is left", self._words(debt).fix)
+                        _Wrong("unmet-obligation", debt, f"the session ends with an unmet obligation: {self._words(debt).what}", self._words(debt).fix)
                     )
         after = Place(edge.target, owed)
         if after not in self.seen:
@@ -196,7 +196,7 @@ class _Walk:
                 owed.discard(debt)
                 owing = self._words(debt)
                 wrongs.append(_Wrong(
-                    "debt-left", debt, f"{event} asks for {owing.what}, and the row neither answers it nor hands it on", owing.fix,
+                    "unmet-obligation", debt, f"{event} requires {owing.what}, and the row neither sends it nor passes it on", owing.fix,
                 ))  # fmt: skip
         return frozenset(owed), wrongs
 
@@ -278,7 +278,7 @@ class _Walk:
                 owed.add(name)
         elif name in owed:
             wrongs.append(_Wrong(
-                "debt-again", name, f"{action or 'the event'} opens {self._words(name).what} again, before it was settled",
+                "obligation-reopened", name, f"{action or 'the event'} opens {self._words(name).what} again before it was met",
                 "settle it first, or take the event in a state where it is not open",
             ))  # fmt: skip
         else:
@@ -293,7 +293,7 @@ class _Walk:
             owed.discard(name)
         elif not lenient and not debt.endswith("?"):
             wrongs.append(_Wrong(
-                "debt-unknown", name, f"{action} settles {self._words(name).what}, which is not owed here",
+                "no-obligation", name, f"{action} meets {self._words(name).what}, which is not due here",
                 f"leave {action} out of row {row.id}, or find the row before it that settles it already",
             ))  # fmt: skip
         if once:

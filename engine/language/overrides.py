@@ -78,10 +78,10 @@ def check_overrides(rows: Mapping[str, Row], entries: Mapping[str, Entry], lost:
             state, event = places[name, other]
             wide = next(one for one in rows.values() if base(one.id) == other)
             message = (
-                f"row {name} ({row.state_text}) beats the wider row {other} ({wide.state_text}, {wide.position}) "
+                f"row {name} ({row.state_text}) overrides the broader row {other} ({wide.state_text}, {wide.position}) "
                 f"without saying so"
             )
-            hint = f"if that is meant, add «overrides: {_listed([*row.overrides, *sorted(missing)])}» to {name}"
+            hint = f"if that is intended, add «overrides: {_listed([*row.overrides, *sorted(missing)])}» to {name}"
             report.within(row=name, state=state, event=event).add(
                 entries[name].position, message, code="overrides", hint=hint
             )
@@ -162,8 +162,8 @@ def _check_named(
         hint = suggestion(other, [one for one in entries if one != name], "row")
         inside.add(position, f"overrides names no row: {other!r}", code="unknown-row", hint=hint)
     elif other in beaten:
-        hint = "the two share no state and event, or it is no wider: remove it from overrides:"
-        inside.add(position, f"row {name} does not beat {other}", code="overrides", hint=hint)
+        hint = "the two share no state and event, or it is not broader: remove it from overrides:"
+        inside.add(position, f"row {name} does not override {other}", code="overrides", hint=hint)
 
 
 def _events(entry: Entry) -> list[str]:

@@ -211,8 +211,8 @@ class RowReader:
                 self._unknown_event(item, report)
             return False
         if known.must_take and kind in ("ignore", "refuse"):
-            hint = "give it a row that acts on it, or «defer: true» if a later state takes it"
-            report.add(item.position, f"{known.name} must be taken: it cannot be {kind}d", code="must-take", hint=hint)
+            hint = "give it a row that acts on it, or «defer: true» if a later state handles it"
+            report.add(item.position, f"{known.name} must be handled: it cannot be {kind}d", code="must-take", hint=hint)
             return False
         if kind == "refuse" and not known.command:
             hint = "only commands can be refused (events of an interface with `commands: true`); write `ignore: late`, or act on it"

@@ -219,7 +219,7 @@ def idle_phones(sim: Simulation) -> None:
 @in_both_roles
 def phone_fails(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: RawCall) -> None:
     call.executor.dispatch(call.session, "engine.failed", {"reason": "a test"})
-    assert call.heard[-1] == "hungup"
+    assert call.heard[-1] == "hung_up"
     assert call.ended
     dialog.respond(peer.expect_request("BYE"), 200)
 

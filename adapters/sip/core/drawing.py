@@ -54,7 +54,7 @@ class Drawing:
         self._transactions = transactions
         self._index = index
         self._bounds = bounds
-        executor.draws.update({
+        executor.draw({
             "sip.attach": self.attach,
             "sip.respond": self.respond,
             "sip.accept": self.accept,

@@ -285,7 +285,7 @@ class Stack:
         self.transactions.failed(data, reason)
 
     def connection_closed(self, flow: Flow) -> None:
-        """A connection is gone; transactions that sent on it will be told when they send again."""
+        """A connection is gone. What was lost with it goes on a new one, or comes back by ``transport_failed``."""
 
     def compact(self) -> None:
         """Give back the room that dictionaries keep of their largest day; those that are empty now."""

@@ -53,7 +53,7 @@ def test_at_info_the_life_of_a_call_is_told(logged):
     assert (started["to"], started["source"]) == ("sip:bob@10.0.0.3", "udp:10.0.0.1:5060")
     assert routed["target"] == "sip:bob@10.0.0.2"
     assert len({line["call"] for line in lines}) == 1
-    assert ended["cause"] == "a.hungup"
+    assert ended["cause"] == "a.hung_up"
     assert ended["connected"] < ended["lasted"]
     assert connected["after"] == pytest.approx(0.06, abs=0.02)
 
@@ -78,9 +78,9 @@ def test_the_reason_that_came_with_the_end_is_told():
     session = SimpleNamespace(machine=SimpleNamespace(model=SimpleNamespace(children={"b": SimpleNamespace(machine="leg/uac")})))
     bye = Request("BYE", "sip:a", [("Reason", 'Q.850;cause=16;text="done"')])
     cause = Cause()
-    cause.learn(session, "b.hungup", {"message": bye})
+    cause.learn(session, "b.hung_up", {"message": bye})
     cause.learn(session, "b.ended", {})
-    assert (cause.event, cause.by, cause.reason) == ("b.hungup", "callee", 'Q.850;cause=16;text="done"')
+    assert (cause.event, cause.by, cause.reason) == ("b.hung_up", "callee", 'Q.850;cause=16;text="done"')
     cause.learn(session, "user.hangup", {})
     assert (cause.by, cause.reason) == ("operator", "")
     cause.learn(session, "after.ringing", {})

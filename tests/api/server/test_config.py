@@ -25,7 +25,7 @@ routes:
   - {name: nobody, reject: 403}
 timers: {t1: 250ms, no_answer: 30s}
 settings: {closing: 1m}
-limits: {calls: 20, retry_after: 7s, drain: 2.5s, tcp_connections: 9, tcp_idle: 1m}
+limits: {calls: 20, retry_after: 7s, drain: 2.5s, tcp_connections: 9, tcp_connections_per_source: 3, tcp_idle: 1m}
 log: {level: debug, format: json}
 trace: calls.jsonl
 control: control.sock
@@ -48,6 +48,7 @@ def test_a_whole_configuration_is_read(tmp_path):
     assert config.timers == {"t1": 0.25, "no_answer": 30.0}
     assert (config.max_calls, config.retry_after, config.drain) == (20, 7.0, 2.5)
     assert (config.transport.tcp_connections, config.transport.tcp_idle_timeout) == (9, 60.0)
+    assert config.transport.tcp_connections_per_source == 3
     assert (config.log_level, config.log_format) == ("debug", "json")
     assert (config.trace, config.control) == (tmp_path / "calls.jsonl", tmp_path / "control.sock")
 

@@ -147,7 +147,7 @@ def test_one_way_in_without_the_timer_is_enough_to_wait_for_ever(tmp_path):
                     "event: peer.bye, next_state: ending}\n  - {id: phone.ending.done"))  # fmt: skip
     [problem] = found(tmp_path, text)
     assert told([problem]) == [("waits-for-ever", line_of(text, "  ending: {"), "ending", "")]
-    assert problem.message.endswith("after rows phone.start → phone.opening.ready → phone.active.bye nothing is on its way that must come")
+    assert problem.message.endswith("after rows phone.start → phone.opening.ready → phone.active.bye nothing is pending that must arrive")
 
 
 def test_an_after_row_is_a_way_out_unless_its_guards_may_keep_it_from_being_armed(tmp_path):
@@ -174,7 +174,7 @@ def test_a_circle_of_timers_is_no_way_out(tmp_path):
                     "event: timer.patience, actions: [timer.start: {name: patience, after: 1}]"))  # fmt: skip
     [problem] = found(tmp_path, text)
     assert told([problem]) == [("waits-for-ever", line_of(text, "  ending: {"), "ending", "")]
-    assert "round for ever" in problem.message
+    assert "loop for ever" in problem.message
 
 
 def test_a_repeating_timer_that_never_leads_out_does_not_count(tmp_path):
@@ -407,6 +407,6 @@ def test_catalogues_do_not_include_each_other_in_a_circle():
     with pytest.raises(TableError) as error:
         load_tables(texts=texts)
     [problem] = error.value.problems
-    assert (problem.code, problem.message) == ("include-cycle", "includes go round in a circle: c/a → c/b → c/c → c/a")
+    assert (problem.code, problem.message) == ("include-cycle", "includes form a cycle: c/a → c/b → c/c → c/a")
     once = {**texts, "c.yaml": "calltable: 1\ncatalogue: c/c\n", "a.yaml": "calltable: 1\ncatalogue: c/a\ninclude: [c/b, c/c]\n"}
     assert load_tables(texts=once).machines == {}

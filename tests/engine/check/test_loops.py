@@ -18,14 +18,14 @@ def test_a_time_of_nothing_that_leads_to_its_own_state_is_a_loop(tmp_path, time)
     text = with_rows(f"{{id: phone.again, state: active, after: {time}, next_state: active}}")
     text = text.replace("  tries: {type: int}\n", "  tries: {type: int}\n  pause: {type: duration}\n")
     [problem] = [p for p in found(tmp_path, text) if p.code == "zero-loop"]
-    assert problem.message == "a session goes round without any time passing: active → active (after: 0s in phone.again)"
+    assert problem.message == "a session loops without any time passing: active → active (after: 0s in phone.again)"
     assert (problem.gate, problem.position.line) == (3, line_of(text, "phone.again"))
 
 
 def test_a_circle_of_states_is_named(tmp_path):
     rows = ("{id: phone.to, state: active, after: 0s, next_state: opening}", "{id: phone.fro, state: opening, after: 0s, next_state: active}")
     assert loops(tmp_path, *rows) == [
-        ("phone.to", "a session goes round without any time passing: active → opening → active (after: 0s in phone.to, phone.fro)")
+        ("phone.to", "a session loops without any time passing: active → opening → active (after: 0s in phone.to, phone.fro)")
     ]
     assert loops(tmp_path, rows[0], rows[1].replace("0s", "1s")) == []
 

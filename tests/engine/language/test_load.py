@@ -326,7 +326,7 @@ DOOR_ERRORS = [
     ("event", "after: $wait", "⟦after: $wait, event: wire.knock", "both event: and after:", ""),
     ("event", "{id: door.leave, state: any, event: user.leave", "{id: ⟦door.leave, state: any", "neither event: nor after:", ""),
     ("refuse", "event: bolt.stuck, ignore: late", "event: ⟦bolt.stuck, refuse: no", "is not a command", "ignore: late"),
-    ("must-take", "event: user.leave, next_state: gone", "event: ⟦user.leave, refuse: stay", "must be taken: it cannot be refused",
+    ("must-take", "event: user.leave, next_state: gone", "event: ⟦user.leave, refuse: stay", "must be handled: it cannot be refused",
      "defer: true"),
     ("wildcard", "event: bolt.stuck, ignore: late", "event: ⟦wire.*, ignore: late", "'wire.*' cannot stand here", "name the events"),
     ("wildcard", "state: any, event: user.*, refuse: not now", "state: any, event: ⟦user.*, ignore: late", "cannot stand here", ""),
@@ -340,7 +340,7 @@ DOOR_ERRORS = [
     ("reserved", "  live: [moving, passable]", "  live: [moving, passable]\n  ⟦any: [moving]", "nothing can be named 'any'", ""),
     ("reserved", "shut_again: {}\n", "shut_again: {}\n  ⟦ended: {}\n", "cannot be named 'ended'", ""),
     ("reserved", "ready: bool\n", "ready: bool\n  ⟦count: int\n", "cannot be named 'count'", "guards"),
-    ("group-cycle", "passable: [open, held]", "passable: [open, held, ⟦passable]", "in a circle", ""),
+    ("group-cycle", "passable: [open, held]", "passable: [open, held, ⟦passable]", "form a cycle", ""),
     ("initial", "initial: shut", "initial: ⟦gone", "the initial state 'gone' is final", ""),
     ("child-machine", "{name: guest*, machine: test/lamp,", "{name: guest*, machine: ⟦test/door,", "child guest* runs test/lamp", ""),
     ("unknown-event", "{to: guest*, event: user.open,", "{to: guest*, event: ⟦user.opn,", "test/lamp receives no event", "user.open?"),
@@ -349,7 +349,7 @@ DOOR_ERRORS = [
      "[child.end: {name: ⟦guest*}], set: {name: $event.child}", "a whole set", "child.tell"),
     # standing
     ("overrides", "next_state: held}\n  - {id: door.nag", "next_state: held, overrides: ⟦door.nag}\n  - {id: door.nag",
-     "row door.held.nag does not beat door.nag", ""),
+     "row door.held.nag does not override door.nag", ""),
 ]  # fmt: skip
 
 
@@ -373,7 +373,7 @@ def test_a_mistake_in_a_machine(code: str, old: str, new: str, message: str, hin
 def test_a_row_that_beats_another_without_saying_so_names_both():
     found = problems(texts(door=("    overrides: [door.live.knock, door.live.soft]\n", "")))
     assert [one.code for one in found] == ["overrides", "overrides"]
-    assert "row door.held.knock (held) beats the wider row door.live.knock (live, door.yaml:" in found[0].message
+    assert "row door.held.knock (held) overrides the broader row door.live.knock (live, door.yaml:" in found[0].message
     assert "overrides: [door.live.knock, door.live.soft]" in found[0].hint
     assert (found[0].row, found[0].state, found[0].event) == ("door.held.knock", "held", "wire.knock")
 
@@ -474,7 +474,7 @@ def test_a_file_that_is_no_table(text: str, code: str, place: str, message: str)
     ("old", "new", "code", "message"),
     [
         ("[bolt.moved, {event", "[⟦bolt.movd, {event", "unknown-outcome", "unknown outcome 'bolt.movd'"),
-        ("acquires: ['bolt:{direction}']", "acquires: [⟦'bolt:{dir}']", "unknown-parameter", "{dir} is no parameter"),
+        ("acquires: ['bolt:{direction}']", "acquires: [⟦'bolt:{dir}']", "unknown-parameter", "{dir} is not a parameter"),
         ("  bolt.moved: {fields", "  ⟦timer.moved: {fields", "reserved", "cannot be named 'timer.moved'"),
         ("speed: {type: int, default: 1}", "speed: {type: int, default: ⟦fast}", "type", "'fast' where an int"),
         ("tries: {type: int,", "tries: {type: ⟦integer,", "unknown-type", "unknown type 'integer'"),

@@ -84,7 +84,7 @@ def test_only_overlays_are_given_as_overlays():
         ("states: {shut: {}}", "duplicate", "3:10", "state 'shut' is defined twice", "door.yaml:25:3"),
         ("variables: {ready: int}", "duplicate", "3:13", "variable 'ready' is defined twice", "door.yaml:"),
         ("rows: []", "unknown-key", "3:1", "no key 'rows'", ""),
-        ("add: [{id: a, state: shut, event: wire.scratch, set: {ready: true}}]", "overrides", "3:12", "beats the wider row bell.scratch",
+        ("add: [{id: a, state: shut, event: wire.scratch, set: {ready: true}}]", "overrides", "3:12", "overrides the broader row bell.scratch",
          "overrides: bell.scratch"),
         ("remove: [door.nag, door.nag]", "overlay-conflict", "3:20", "changed by o0.yaml already", "once"),
     ],
@@ -129,7 +129,7 @@ def test_the_target_must_be_there_and_be_a_machine():
 
 
 @pytest.mark.parametrize(("machine", "row"), [
-    ("b2bua/bridge", "bridge.a.request_early"), ("b2bua/bridge", "bridge.b.hungup"), ("b2bua/bridge", "bridge.unanswered.answered"),
+    ("b2bua/bridge", "bridge.a.request_early"), ("b2bua/bridge", "bridge.b.hung_up"), ("b2bua/bridge", "bridge.unanswered.answered"),
     ("b2bua/bridge", "bridge.late"), ("leg/uac", "uac.cancelling.failure"), ("leg/uac", "leg.reanswered.hangup"), ("leg/uas", "uas.waiting.hangup"),
 ])  # fmt: skip
 def test_what_is_suggested_for_a_removed_row_loads_when_it_is_pasted(tmp_path, machine, row):
@@ -158,8 +158,8 @@ def test_what_is_suggested_for_a_removed_row_loads_when_it_is_pasted(tmp_path, m
 def test_a_suggestion_says_what_it_overrides(tmp_path):
     overlay = tmp_path / "o.yaml"
     overlay.write_text(
-        "calltable: 1\noverlay: b2bua/bridge\nreplace:\n  - {id: bridge.b.hungup, state: any, event: b.hungup, guards: [a_ended], next_state: closing}\n"
+        "calltable: 1\noverlay: b2bua/bridge\nreplace:\n  - {id: bridge.b.hung_up, state: any, event: b.hung_up, guards: [a_ended], next_state: closing}\n"
     )
     hints = [problem.hint for problem in check(load_tables(overlays=[overlay])) if problem.code == "hole"]
     assert hints
-    assert all("overrides: bridge.b.hungup\n" in hint for hint in hints)
+    assert all("overrides: bridge.b.hung_up\n" in hint for hint in hints)
