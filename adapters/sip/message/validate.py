@@ -114,7 +114,7 @@ def _check_common(message: Request | Response) -> None:
             msg = (
                 f"Content-Length {excerpt(length)} is above the {size} bytes of the body"
                 if length.isdecimal()
-                else f"Content-Length {excerpt(length)} is no number"
+                else f"Content-Length {excerpt(length)} is not a number"
             )
             raise HeaderError(msg)
 
