@@ -28,10 +28,10 @@ class LinkProfile:
     reorder: float = 0.0
 
     def __post_init__(self) -> None:
-        """Refuse an invalid profile."""
+        """Refuse what is no profile."""
         low, high = self.delay
         if not 0 <= low <= high:
-            raise ValueError(f"delay {self.delay} is not a range of seconds: write (least, most), both at least 0")
+            raise ValueError(f"delay {self.delay} is not a range of seconds: write (least, most), both from 0 up")
         for name in ("loss", "duplicate", "reorder"):
             share = getattr(self, name)
             if not 0 <= share <= 1:

@@ -134,7 +134,7 @@ class Config:
             found += error.problems
         if not self.timers and not self.settings and tables is not None:
             return tables
-        # where the tables do not load, values are still checked against the shipped catalogue, so that all is told at once
+        # where the tables do not load, values are still checked against the shipped catalogue, so that all is reported at once
         report = Report()
         catalogue = tables.library.catalogue if tables is not None else _shipped_catalogue()
         settings = typed(self.timers, self.settings, catalogue.config, self.places, report)

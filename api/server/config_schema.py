@@ -92,7 +92,7 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
 def _figures() -> Schema:
     return {
         "rate": _count("New requests a second. Default 20."),
-        "burst": _count("New requests at once after a quiet time. Default 60."),
+        "burst": _count("New requests at once after a quiet time. Default 40."),
         "early": _count("Calls without a final response. Default 100."),
         "calls": _count("Calls in all. Default 1000."),
         "transactions": _count("Server transactions. Default 1000."),

@@ -313,7 +313,7 @@ class _Literal:
             return
         literal = canonical_ip(host)
         if literal is None:
-            done((), f"{host} is no address of the simulation")
+            done((), f"{host} is not an address of the simulation")
         else:
             transport = transport or "udp"
             done([Address(transport, literal, port or default_port(transport))], "")

@@ -1,4 +1,4 @@
-"""Gate 3: nothing in a table is out of reach, and no session can wait for ever.
+"""Static check 3: nothing in a table is out of reach, and no session can wait for ever.
 
 Some events *must come* sooner or later, whatever the parties do: an ``after`` row's, a running timer's, the
 outcome of an awaited action, the end of a child (its own table is checked too), ``engine.started``; what a child that may
@@ -109,7 +109,7 @@ def dead_rows(flows: Sequence[Reachability]) -> Iterator[Problem]:
             event = row.events[0] if len(row.events) == 1 else ""
             yield Problem(
                 row.position, f"row {row.id} is never taken: {why}", flow.machine.name, row.id, row.state_text, event,
-                "remove the row, or mend what keeps it from being taken", 3, "dead-row",
+                "remove the row, or fix what keeps it from being taken", 3, "dead-row",
             )  # fmt: skip
 
 

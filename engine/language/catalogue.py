@@ -197,7 +197,7 @@ class _Builder:
             for name in _PLACEHOLDER.findall(item.text):
                 if name not in parameters:
                     hint = suggestion(name, parameters, "parameter")
-                    message = f"{{{name}}} is no parameter of {action}"
+                    message = f"{{{name}}} is not a parameter of {action}"
                     report.add(item.position, message, code="unknown-parameter", hint=hint)
 
     def _predicate(self, name: str, node: Node, _: Position, report: Report) -> Predicate | None:

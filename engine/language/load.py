@@ -1,4 +1,4 @@
-"""Loading tables: from files to machines that are named and typed. The first of the gates.
+"""Loading tables: from files to machines that are named and typed. The first of the static checks.
 
 The steps, each in a module of its own: read the YAML with positions (``source``), check its shape (``shape``),
 build the catalogue (``catalogue``), put each machine together with its fragments and overlays (``merge``),
@@ -188,7 +188,7 @@ class _Loader:
         wanted = [name for kind, name in self.given if kind == "machine"]
         catalogue = self._catalogue()
         if any(not one.sound for (kind, _), one in self.given.items() if kind == "catalogue"):
-            # every name of it would be unknown: its own problems are what is to be mended first
+            # every name of it would be unknown: its own problems are what has to be fixed first
             raise TableError(unique(self.report.problems))
         declared = self._declare([*wanted, *self.overlays], catalogue)
         machines = {}

@@ -1,7 +1,7 @@
 """Putting a table together: a machine, the fragments it includes, the overlays that change it.
 
 What comes out is still YAML nodes, each with its own position and the name of the file it came from, so that
-every later complaint points into the file that is to be mended. Nothing is redefined on the way: a name
+every later complaint points into the file that has to be fixed. Nothing is redefined on the way: a name
 that two of the parts define is an error, except ``receives``, which is a set. An overlay changes rows by their
 id, and two overlays cannot touch one row, because then their order would matter.
 """

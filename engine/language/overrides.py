@@ -162,7 +162,7 @@ def _check_named(
         hint = suggestion(other, [one for one in entries if one != name], "row")
         inside.add(position, f"overrides names no row: {other!r}", code="unknown-row", hint=hint)
     elif other in beaten:
-        hint = "the two share no state and event, or it is no wider: remove it from overrides:"
+        hint = "the two share no state and event, or it is not broader: remove it from overrides:"
         inside.add(position, f"row {name} does not override {other}", code="overrides", hint=hint)
 
 

@@ -298,7 +298,7 @@ class Message:
             return None
         result = number(value, MAX_FORWARDS)
         if result is None and self._needs("max-forwards"):
-            msg = f"Max-Forwards {excerpt(value)} is not a number in 0..{MAX_FORWARDS}"
+            msg = f"Max-Forwards {excerpt(value)} is not a number from 0 to {MAX_FORWARDS}"
             raise HeaderError(msg)
         return result
 

@@ -474,7 +474,7 @@ def test_a_file_that_is_no_table(text: str, code: str, place: str, message: str)
     ("old", "new", "code", "message"),
     [
         ("[bolt.moved, {event", "[⟦bolt.movd, {event", "unknown-outcome", "unknown outcome 'bolt.movd'"),
-        ("acquires: ['bolt:{direction}']", "acquires: [⟦'bolt:{dir}']", "unknown-parameter", "{dir} is no parameter"),
+        ("acquires: ['bolt:{direction}']", "acquires: [⟦'bolt:{dir}']", "unknown-parameter", "{dir} is not a parameter"),
         ("  bolt.moved: {fields", "  ⟦timer.moved: {fields", "reserved", "cannot be named 'timer.moved'"),
         ("speed: {type: int, default: 1}", "speed: {type: int, default: ⟦fast}", "type", "'fast' where an int"),
         ("tries: {type: int,", "tries: {type: ⟦integer,", "unknown-type", "unknown type 'integer'"),
