@@ -73,8 +73,8 @@ def gate_four(flow: Reachability) -> Iterator[Problem]:
             if row.next_state is not None and machine.states[row.next_state].final:
                 yield _problem(
                     machine, row, "outcome-lost",
-                    f"{action.name} answers with {_or(last)}, but the row ends the session",
-                    "lead to a state that waits for it, and end there", gate=4, state=row.next_state,
+                    f"{action.name} leads to {_or(last)}, but this row ends the session",
+                    "go to a state that waits for it, and end the session there", gate=4, state=row.next_state,
                 )  # fmt: skip
                 continue
             for state in (row.next_state,) if row.next_state is not None else row.states:
@@ -83,8 +83,8 @@ def gate_four(flow: Reachability) -> Iterator[Problem]:
                     if rows and all(one.kind == "ignore" for one in rows):
                         yield _problem(
                             machine, row, "outcome-ignored",
-                            f"{action.name} answers with {event}, but state {state} ignores it (row {rows[0].id})",
-                            f"give {event} a row in state {state} that does something, or leave the action out",
+                            f"{action.name} leads to {event}, but state {state} ignores it (row {rows[0].id})",
+                            f"add a row for {event} in state {state} that does something, or remove the action",
                             gate=4, state=state, event=event,
                         )  # fmt: skip
 
@@ -143,7 +143,7 @@ class _Walk:
             for debt in sorted(owed):
                 if not debt.startswith(CLOSED):
                     wrongs.append(
-                        _Wrong("debt-left", debt, f"the session ends, and {self._words(debt).what} is left", self._words(debt).fix)
+                        _Wrong("unmet-obligation", debt, f"the session ends with an unmet obligation: {self._words(debt).what}", self._words(debt).fix)
                     )
         after = Place(edge.target, owed)
         if after not in self.seen:
@@ -196,7 +196,7 @@ class _Walk:
                 owed.discard(debt)
                 owing = self._words(debt)
                 wrongs.append(_Wrong(
-                    "debt-left", debt, f"{event} asks for {owing.what}, and the row neither answers it nor hands it on", owing.fix,
+                    "unmet-obligation", debt, f"{event} requires {owing.what}, and the row neither sends it nor passes the obligation on", owing.fix,
                 ))  # fmt: skip
         return frozenset(owed), wrongs
 
@@ -278,8 +278,8 @@ class _Walk:
                 owed.add(name)
         elif name in owed:
             wrongs.append(_Wrong(
-                "debt-again", name, f"{action or 'the event'} opens {self._words(name).what} again, before it was settled",
-                "settle it first, or take the event in a state where it is not open",
+                "repeated-obligation", name, f"{action or 'the event'} creates the same obligation again before it was met: {self._words(name).what}",
+                "meet it first, or handle the event in a state where it is not outstanding",
             ))  # fmt: skip
         else:
             owed.add(name)
@@ -293,8 +293,8 @@ class _Walk:
             owed.discard(name)
         elif not lenient and not debt.endswith("?"):
             wrongs.append(_Wrong(
-                "debt-unknown", name, f"{action} settles {self._words(name).what}, which is not owed here",
-                f"leave {action} out of row {row.id}, or find the row before it that settles it already",
+                "no-such-obligation", name, f"{action} meets an obligation that is not outstanding here: {self._words(name).what}",
+                f"remove {action} from row {row.id}, or find the earlier row that already meets it",
             ))  # fmt: skip
         if once:
             owed.add(CLOSED + name)

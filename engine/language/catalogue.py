@@ -111,7 +111,7 @@ class _Builder:
         for name, node in nodes.mapping.items():
             position = nodes.keys[name]
             if name in into:
-                hint = f"it is defined at {self.places[what, name]} already"
+                hint = f"it is already defined at {self.places[what, name]}"
                 report.add(position, f"{what} {name!r} is defined twice", code="duplicate", hint=hint)
                 continue
             made = read(name, node, position, report)
@@ -197,7 +197,7 @@ class _Builder:
             for name in _PLACEHOLDER.findall(item.text):
                 if name not in parameters:
                     hint = suggestion(name, parameters, "parameter")
-                    message = f"{{{name}}} is no parameter of {action}"
+                    message = f"{{{name}}} is not a parameter of {action}"
                     report.add(item.position, message, code="unknown-parameter", hint=hint)
 
     def _predicate(self, name: str, node: Node, _: Position, report: Report) -> Predicate | None:

@@ -148,12 +148,12 @@ def _members(
             if tell:
                 hint = "a group cannot hold itself, nor a group that holds it"
                 circle = " → ".join([*path, name, member])
-                report.add(item.position, f"groups go round in a circle: {circle}", code="group-cycle", hint=hint)
+                report.add(item.position, f"groups contain each other: {circle}", code="group-cycle", hint=hint)
         elif member in entries:
             found += _members(member, entries, states, [*path, name], report, tell=tell and member == name)
             if tell and _circular(member, name, entries, set()):
                 hint = "a group cannot hold itself, nor a group that holds it"
-                message = f"groups go round in a circle: {name} → … → {name}"
+                message = f"groups contain each other: {name} → … → {name}"
                 report.add(item.position, message, code="group-cycle", hint=hint)
         elif tell:
             report.unknown(item.position, "state", member, [*states, *entries])
@@ -231,7 +231,7 @@ def _initial(merged: Merged, states: Mapping[str, State], report: Report) -> str
     if node is not None and merged.complete and initial not in states:
         report.unknown(node.position, "state", initial, states)
     elif node is not None and initial in states and states[initial].final:
-        hint = "a session that begins at its end does nothing"
+        hint = "a session that starts in a final state does nothing"
         report.add(node.position, f"the initial state {initial!r} is final", code="initial", hint=hint)
     if merged.complete and not any(state.final for state in states.values()):
         hint = "add «terminated: {final: true}» to states:"

@@ -104,7 +104,7 @@ class RowReader:
         if following is not None and following.text not in self.own.states:
             report.unknown(following.position, "state", following.text, self.own.states)
         if kind == "row" and not any(key in node.mapping for key in (*_DOING, "doc")):
-            hint = "say «ignore: late» or «ignore: retransmission», or tell in doc: why nothing has to be done"
+            hint = "write «ignore: late» or «ignore: retransmission», or explain in doc: why nothing needs to be done"
             report.add(entry.position, "the row does nothing", code="does-nothing", hint=hint)
         if len(report.problems) > before or not states:
             return None
@@ -211,8 +211,8 @@ class RowReader:
                 self._unknown_event(item, report)
             return False
         if known.must_take and kind in ("ignore", "refuse"):
-            hint = "give it a row that acts on it, or «defer: true» if a later state takes it"
-            report.add(item.position, f"{known.name} must be taken: it cannot be {kind}d", code="must-take", hint=hint)
+            hint = "add a row that acts on it, or «defer: true» if a later state handles it"
+            report.add(item.position, f"{known.name} must be handled: it cannot be {kind}d", code="must-take", hint=hint)
             return False
         if kind == "refuse" and not known.command:
             hint = "only commands can be refused (events of an interface with `commands: true`); write `ignore: late`, or act on it"

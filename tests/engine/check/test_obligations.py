@@ -70,14 +70,14 @@ def test_a_forgotten_action_leaves_a_debt_and_the_path_is_shown(library, problem
 def test_answering_twice_is_told(library, problems):
     of = library.machines["leg/uas"].rows["uas.waiting.reject"].actions
     found = problems("leg/uas", "uas.waiting.reject", actions=of + of)
-    assert [one.code for one in found] == ["debt-unknown"]
-    assert "settles the final response to the INVITE, which is not owed here" in found[0].message
+    assert [one.code for one in found] == ["no-such-obligation"]
+    assert "meets an obligation that is not outstanding here: the final response to the INVITE" in found[0].message
 
 
 def test_a_second_bye_is_told(library, problems):
     position = library.machines["leg/uac"].rows["leg.over.hangup"].position
     found = problems("leg/uac", "leg.over.hangup", actions=(Action("sip.bye", {}, position),))
-    assert "debt-unknown" in {one.code for one in found}
+    assert "no-such-obligation" in {one.code for one in found}
 
 
 def test_a_provisional_response_settles_nothing(library, problems):
@@ -86,25 +86,25 @@ def test_a_provisional_response_settles_nothing(library, problems):
     assert problems("leg/uas", "uas.waiting.progress", actions=(action,)) == []
     final = dataclasses.replace(action, parameters=literal | {"code": x.Literal(486)})
     found = problems("leg/uas", "uas.waiting.progress", actions=(final,))
-    assert {one.code for one in found} == {"debt-unknown"}  # whatever answers next answers for the second time
+    assert {one.code for one in found} == {"no-such-obligation"}  # whatever answers next answers for the second time
 
 
 def test_a_request_that_nobody_answers_nor_hands_on_is_told(problems):
     found = problems("leg/uac", "leg.confirmed.request", publish=())
     assert found
-    assert {one.code for one in found} == {"debt-left"}
-    assert "neither answers it nor hands it on" in found[0].message
+    assert {one.code for one in found} == {"unmet-obligation"}
+    assert "neither sends it nor passes the obligation on" in found[0].message
 
 
 def test_a_b2bua_has_to_carry_on_what_a_leg_hands_it(problems):
     found = problems("b2bua/bridge", "bridge.a.request", actions=())
-    assert {(one.gate, one.code) for one in found} == {(5, "debt-left")}
+    assert {(one.gate, one.code) for one in found} == {(5, "unmet-obligation")}
 
 
 def test_a_session_does_not_end_before_the_outcome_of_its_last_action(problems):
     found = [one for one in problems("leg/uac", "leg.active.hangup", next_state="terminated") if one.gate == 4]
     assert [one.code for one in found] == ["outcome-lost"]
-    assert "sip.bye answers with sip.bye.final, but the row ends the session" in found[0].message
+    assert "sip.bye leads to sip.bye.final, but this row ends the session" in found[0].message
 
 
 def test_an_outcome_is_not_ignored_where_it_is_awaited(library, problems):

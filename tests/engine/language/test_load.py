@@ -273,9 +273,9 @@ DOOR_ERRORS = [
     ("unknown-interface", "receives: [user.door]", "receives: [user.door, ⟦user.doors]", "unknown interface", "user.door?"),
     ("unknown-fragment", "include: [test/bell]", "include: [⟦test/ball]", "unknown fragment", "did you mean test/bell?"),
     ("include", "include: [test/bell]", "include: [⟦test/lamp]", "is a machine", "fragment:"),
-    ("unknown-value", "'holder in [nobody, owner]'", "'holder in [nobody, ⟦ownr]'", "'ownr' is none of", "owner?"),
+    ("unknown-value", "'holder in [nobody, owner]'", "'holder in [nobody, ⟦ownr]'", "'ownr' is not one of", "owner?"),
     ("unknown-row", "overrides: [door.live.knock, door.live.soft]", "overrides: ⟦[door.live.knock, door.live.soft, door.liv]",
-     "overrides names no row: 'door.liv'", "did you mean"),
+     "overrides: unknown row 'door.liv'", "did you mean"),
     # types
     ("unknown-type", "ready: bool", "ready: ⟦boolean", "unknown type 'boolean'", "did you mean bool?"),
     ("type", "holder: {type: enum, values: [nobody, owner, guard], doc: Who holds the key.}", "holder: {type: ⟦enum}",
@@ -283,14 +283,14 @@ DOOR_ERRORS = [
     ("type", "wait: {type: duration, default: 500ms}", "wait: {type: duration, default: ⟦fast}",
      "'fast' where a duration is needed", "500ms"),
     ("type", "key: handle?", "⟦key: handle", "a handle has no natural default", "handle?"),
-    ("type", "set: {holder: guard", "set: {holder: ⟦gaurd", "'gaurd' is none of nobody, owner, guard", "guard?"),
+    ("type", "set: {holder: guard", "set: {holder: ⟦gaurd", "'gaurd' is not one of nobody, owner, guard", "guard?"),
     ("type", "knocks: 0}", "knocks: ⟦many}", "'many' where an int is needed", "whole number"),
     ("type", "knocks: 0}", "knocks: ⟦$name}", "$name is a string where an int is needed", ""),
     ("type", "set: {name: $event.owner,", "set: {name: ⟦$event.colour,", "$event.colour may be null where a string is needed",
      "guard the row with «event.colour is not null»"),
     ("type", "set: {name: $event.owner,", "set: {name: ⟦$note,", "$note may be null", "note is not null"),
     ("type", "set: {name: $event.owner,", "set: {name: ⟦7,", "'7' where a string is needed", "put it in quotes"),
-    ("type", "direction: out", "direction: ⟦up", "'up' is none of in, out", "known: in, out"),
+    ("type", "direction: out", "direction: ⟦up", "'up' is not one of in, out", "known: in, out"),
     ("type", "with: {colour: red}", "with: {colour: ⟦[red]}", "a list where a string is needed", ""),
     ("type", "with: {colour: red}", "with: ⟦red", "with: is 'red', not a mapping", "with: {name: value}"),
     ("type", "repeat: {factor: 2, max: 1m}", "repeat: {factor: ⟦0, max: 1m}", "factor is '0'", "at least 1"),
@@ -304,7 +304,7 @@ DOOR_ERRORS = [
     ("type", "event.by != ''", "⟦knocks == null", "an int is never null", "optional"),
     ("type", "[strong(event.force)", "[strong(⟦event.mark)", "strong takes an int, not a string?", ""),
     ("type", "[strong(event.force) or event.mark is not null]", "['⟦strong(1, 2)']", "strong takes 1 arguments, not 2", "(int)"),
-    ("unknown-value", "[strong(event.force)", "[side(⟦top)", "'top' is none of front, back", ""),
+    ("unknown-value", "[strong(event.force)", "[side(⟦top)", "'top' is not one of front, back", ""),
     ("type", "tags: [a, 1]", "tags: [a, ⟦$name]", "'$name' in a list", "constants"),
     ("between", "{between: [2.1s, 4s]}", "{between: ⟦[4s, 2.1s]}", "4s is more than 2.1s", "smaller first"),
     ("between", "{between: [2.1s, 4s]}", "{between: ⟦[4s]}", "takes two durations", "[2.1s, 4s]"),
@@ -326,7 +326,7 @@ DOOR_ERRORS = [
     ("event", "after: $wait", "⟦after: $wait, event: wire.knock", "both event: and after:", ""),
     ("event", "{id: door.leave, state: any, event: user.leave", "{id: ⟦door.leave, state: any", "neither event: nor after:", ""),
     ("refuse", "event: bolt.stuck, ignore: late", "event: ⟦bolt.stuck, refuse: no", "is not a command", "ignore: late"),
-    ("must-take", "event: user.leave, next_state: gone", "event: ⟦user.leave, refuse: stay", "must be taken: it cannot be refused",
+    ("must-take", "event: user.leave, next_state: gone", "event: ⟦user.leave, refuse: stay", "must be handled: it cannot be refused",
      "defer: true"),
     ("wildcard", "event: bolt.stuck, ignore: late", "event: ⟦wire.*, ignore: late", "'wire.*' cannot stand here", "name the events"),
     ("wildcard", "state: any, event: user.*, refuse: not now", "state: any, event: ⟦user.*, ignore: late", "cannot stand here", ""),
@@ -340,7 +340,7 @@ DOOR_ERRORS = [
     ("reserved", "  live: [moving, passable]", "  live: [moving, passable]\n  ⟦any: [moving]", "nothing can be named 'any'", ""),
     ("reserved", "shut_again: {}\n", "shut_again: {}\n  ⟦ended: {}\n", "cannot be named 'ended'", ""),
     ("reserved", "ready: bool\n", "ready: bool\n  ⟦count: int\n", "cannot be named 'count'", "guards"),
-    ("group-cycle", "passable: [open, held]", "passable: [open, held, ⟦passable]", "in a circle", ""),
+    ("group-cycle", "passable: [open, held]", "passable: [open, held, ⟦passable]", "contain each other", ""),
     ("initial", "initial: shut", "initial: ⟦gone", "the initial state 'gone' is final", ""),
     ("child-machine", "{name: guest*, machine: test/lamp,", "{name: guest*, machine: ⟦test/door,", "child guest* runs test/lamp", ""),
     ("unknown-event", "{to: guest*, event: user.open,", "{to: guest*, event: ⟦user.opn,", "test/lamp receives no event", "user.open?"),
@@ -349,7 +349,7 @@ DOOR_ERRORS = [
      "[child.end: {name: ⟦guest*}], set: {name: $event.child}", "a whole set", "child.tell"),
     # standing
     ("overrides", "next_state: held}\n  - {id: door.nag", "next_state: held, overrides: ⟦door.nag}\n  - {id: door.nag",
-     "row door.held.nag does not beat door.nag", ""),
+     "row door.held.nag does not override door.nag", ""),
 ]  # fmt: skip
 
 
@@ -373,7 +373,7 @@ def test_a_mistake_in_a_machine(code: str, old: str, new: str, message: str, hin
 def test_a_row_that_beats_another_without_saying_so_names_both():
     found = problems(texts(door=("    overrides: [door.live.knock, door.live.soft]\n", "")))
     assert [one.code for one in found] == ["overrides", "overrides"]
-    assert "row door.held.knock (held) beats the wider row door.live.knock (live, door.yaml:" in found[0].message
+    assert "row door.held.knock (held) overrides the broader row door.live.knock (live, door.yaml:" in found[0].message
     assert "overrides: [door.live.knock, door.live.soft]" in found[0].hint
     assert (found[0].row, found[0].state, found[0].event) == ("door.held.knock", "held", "wire.knock")
 
@@ -474,7 +474,7 @@ def test_a_file_that_is_no_table(text: str, code: str, place: str, message: str)
     ("old", "new", "code", "message"),
     [
         ("[bolt.moved, {event", "[⟦bolt.movd, {event", "unknown-outcome", "unknown outcome 'bolt.movd'"),
-        ("acquires: ['bolt:{direction}']", "acquires: [⟦'bolt:{dir}']", "unknown-parameter", "{dir} is no parameter"),
+        ("acquires: ['bolt:{direction}']", "acquires: [⟦'bolt:{dir}']", "unknown-parameter", "{dir} is not a parameter"),
         ("  bolt.moved: {fields", "  ⟦timer.moved: {fields", "reserved", "cannot be named 'timer.moved'"),
         ("speed: {type: int, default: 1}", "speed: {type: int, default: ⟦fast}", "type", "'fast' where an int"),
         ("tries: {type: int,", "tries: {type: ⟦integer,", "unknown-type", "unknown type 'integer'"),
