@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from calltable.engine.run.records import Outcome
     from calltable.engine.run.session import Owner, Session
     from calltable.engine.run.store import MemoryStore, Store
+    from calltable.limits.admission import SourceAdmission
+    from calltable.limits.figures import Figures, Plan, networks
+    from calltable.limits.overload import Overload
     from calltable.loading import Tables
     from calltable.observe.entry import Entry
     from calltable.observe.file import TraceFile
@@ -57,11 +60,14 @@ __all__ = [
     "Engine",
     "Entry",
     "Executor",
+    "Figures",
     "Finder",
     "Lookup",
     "MemoryStore",
     "Outcome",
+    "Overload",
     "Owner",
+    "Plan",
     "Problem",
     "Queue",
     "Refused",
@@ -77,6 +83,7 @@ __all__ = [
     "SimulationError",
     "SocketTransport",
     "Softphone",
+    "SourceAdmission",
     "Step",
     "Store",
     "TableError",
@@ -85,6 +92,7 @@ __all__ = [
     "Tracer",
     "TransportError",
     "__version__",
+    "networks",
     "parse_uri",
     "read_config",
     "session_description",
@@ -107,6 +115,9 @@ _HOMES = {
     "engine.run.records": ("Outcome",),
     "engine.run.session": ("Owner", "Session"),
     "engine.run.store": ("MemoryStore", "Store"),
+    "limits.admission": ("SourceAdmission",),
+    "limits.figures": ("Figures", "Plan", "networks"),
+    "limits.overload": ("Overload",),
     "loading": ("Tables",),
     "observe.entry": ("Entry",),
     "observe.file": ("TraceFile",),

@@ -42,7 +42,8 @@ class Engine:
     """An executor and a SIP stack that run the same tables.
 
     ``admission`` limits what each source may ask (``calltable.limits``); without it there are no such limits. ``trust`` says whose statements of identity
-    pass (RFC 3325); without it all do.
+    pass (RFC 3325); without it all do. ``bounds`` limits what one call can make grow. ``accepts`` names the machine that takes a request outside any
+    dialog, by its method (``{"MESSAGE": "service/message"}``): it is started with ``transaction`` and ``message``, and answers with ``sip.respond``.
     ``rng`` seeds everything that is random (back-off, tags, branches); leave it out for names nobody can guess.
     """
 
@@ -61,13 +62,14 @@ class Engine:
         rng: random.Random | None = None,
         host: str = "",
         bounds: Bounds | None = None,
+        accepts: Mapping[str, str] | None = None,
     ) -> None:
         self.tables = tables
         self.executor = Executor(scheduler, store=store, rng=rng)
         watch(self.executor, tables.library.catalogue)
         self.stack = Stack(
             self.executor, transport, resolver, application=application, screening=screening, admission=admission, trust=trust, rng=rng,
-            host=host, bounds=bounds,
+            host=host, bounds=bounds, accepts=accepts,
         )
 
     def run(self, *, handlers: Mapping[str, Any] | None = None) -> None:

@@ -48,7 +48,7 @@ def asked(options: argparse.Namespace, command: str, **more: Any) -> dict[str, A
     """What the server answers. Raises UsageError."""
     path = options.control or os.environ.get(VARIABLE)
     if not path:
-        raise UsageError(f"which server? Give --control SOCKET, as serve was given, or set {VARIABLE}")
+        raise UsageError(f"no server given: use --control SOCKET, as given to serve, or set {VARIABLE}")
     try:
         answer: dict[str, Any] = ask(Path(path), command, **more)
     except ControlError as error:

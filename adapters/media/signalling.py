@@ -123,7 +123,7 @@ def _sections(body: bytes) -> tuple[list[str], list[list[str]]]:
     lines = body.decode("utf-8", "replace").replace("\r\n", "\n").split("\n")
     lines = [line for line in lines if line]
     if not lines or lines[0] != "v=0":
-        raise ValueError("the body is no session description: it does not begin with v=0 (RFC 8866 §5.1)")
+        raise ValueError("the body is not a session description: it does not begin with v=0 (RFC 8866 §5.1)")
     whole: list[str] = []
     sections: list[list[str]] = []
     for line in lines:

@@ -31,7 +31,7 @@ class LinkProfile:
         """Refuse what is no profile."""
         low, high = self.delay
         if not 0 <= low <= high:
-            raise ValueError(f"delay {self.delay} is no range of seconds: write (least, most), both from 0 up")
+            raise ValueError(f"delay {self.delay} is not a range of seconds: write (least, most), both from 0 up")
         for name in ("loss", "duplicate", "reorder"):
             share = getattr(self, name)
             if not 0 <= share <= 1:

@@ -144,7 +144,7 @@ def problems(target: str | None = None, uri: str | None = None, source: str | No
     """All that is wrong with the parts of a route. ``whole=False`` where some of them could not be read."""
     label = f"route {name}" if name else "a route"
     if whole and (target is None) == (reject is None):
-        yield RouteError(f"{label}: give either a target or a status to reject with")
+        yield RouteError(f"{label}: give either target or reject")
     if reject is not None and not 300 <= reject <= 699:
         yield RouteError(f"{label}: reject takes a status from 300 to 699, not {reject}", "reject")
     groups, sound = {USER: ""}, whole
@@ -176,14 +176,14 @@ def _wrong_target(label: str, text: str, groups: set[str] | None) -> Iterator[Ro
     for name in _PLACEHOLDER.findall(text):
         if groups is not None and name not in groups:
             close = close_matches(name, groups)
-            hint = f"did you mean {{{close[0]}}}?" if close else "write {user} for the dialled user, or name a group of a pattern so"
+            hint = f"did you mean {{{close[0]}}}?" if close else "write {user} for the dialled user, or add a group (?P<name>…) to a pattern"
             yield RouteError(f"{label} uses {{{name}}}, but no pattern has a group (?P<{name}>…)", "target", hint)
             return
     filled = _PLACEHOLDER.sub(_SOMETHING, text)
     if "{" in filled or "}" in filled:
         shown = _BRACES.search(text)
         hint = "write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"
-        yield RouteError(f"{label} {text!r}: {shown[0] if shown else 'a brace'} stands for nothing", "target", hint)
+        yield RouteError(f"{label} {text!r}: {shown[0] if shown else 'a brace'} is not a placeholder", "target", hint)
         return
     try:
         uri = parse_uri(filled)
@@ -198,10 +198,10 @@ def _unusable(label: str, text: str, uri: Uri) -> Iterator[RouteError]:
     if not uri.is_sip:
         yield RouteError(f"{label} {text!r} is not a sip: URI", "target", _HOW)
     elif uri.scheme == "sips":
-        yield RouteError(f"{label} {text!r}: there is no TLS yet", "target", "write sip: where the way there is safe without")
+        yield RouteError(f"{label} {text!r}: TLS is not supported yet", "target", "write sip: if the network on the way is trusted")
     elif uri.transport not in (None, _SOMETHING, *KINDS):
         message = f"{label} {text!r}: transport {uri.transport!r} is not supported"
-        yield RouteError(message, "target", f"there are {', '.join(KINDS)}")
+        yield RouteError(message, "target", f"supported: {', '.join(KINDS)}")
     else:
         try:
             Template(text)

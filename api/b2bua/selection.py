@@ -77,7 +77,7 @@ def select(b2bua: B2BUA, selection: Selection) -> list[CallRecord]:
     if selection.call is not None and not any(selection.call in (call.number, call.call_id) for call in b2bua.records.values()):
         numbers = [call.number for call in b2bua.records.values()]
         up = ", ".join(numbers[:20]) + (f" and {len(numbers) - 20} more" if len(numbers) > 20 else "")
-        raise SelectionError(f"no call {selection.call} is up; {'there is ' + up if numbers else 'there is none'}")
+        raise SelectionError(f"no active call {selection.call}; {'active: ' + up if numbers else 'there are none'}")
     return found
 
 

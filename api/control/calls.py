@@ -41,7 +41,7 @@ def hang_up(b2bua: B2BUA, request: Mapping[str, Any]) -> dict[str, Any]:
         raise ControlError("reason must be a text of printable characters")
     selection = _selection(request)
     if selection.everything and request.get("all") is not True:
-        raise ControlError('say which calls: a number, a condition, or "all": true')
+        raise ControlError('no calls selected: give a number, a condition, or "all": true')
     found = _found(b2bua, selection)
     told = [brief(b2bua, one) for one in found[:MOST]]
     b2bua.hangup(reason or _REASON, [one.session for one in found], cause=_CAUSE)

@@ -63,14 +63,14 @@ class Control:
         except FileNotFoundError:
             return
         if not stat.S_ISSOCK(mode):
-            raise ControlError(f"{self.path} exists and is no socket; choose another path for the control socket")
+            raise ControlError(f"{self.path} exists and is not a socket; choose another path for the control socket")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             try:
                 probe.connect(str(self.path))
             except ConnectionRefusedError:
                 self.path.unlink()
                 return
-        raise ControlError(f"another server answers on {self.path}; stop it or choose another path")
+        raise ControlError(f"another server uses {self.path}; stop it or choose another path")
 
     async def close(self) -> None:
         """Close the socket, its connections, and remove it."""
@@ -94,7 +94,7 @@ class Control:
                 writer.write(json.dumps(await self.answer(line), default=str).encode() + b"\n")
                 await writer.drain()
         except (OSError, ValueError, asyncio.LimitOverrunError):
-            log.info("a control client was cut off", exc_info=True)
+            log.info("a control connection was closed", exc_info=True)
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -107,10 +107,10 @@ class Control:
         try:
             request = json.loads(line)
         except ValueError as error:
-            return {"ok": False, "error": f"not a line of JSON: {error}"}
+            return {"ok": False, "error": f"invalid JSON: {error}"}
         name = request.get("command") if isinstance(request, dict) else None
         if not isinstance(name, str):
-            return {"ok": False, "error": 'write {"command": "status"}'}
+            return {"ok": False, "error": 'no command: write {"command": "status"}'}
         command = self.commands.get(name)
         if command is None:
             return {"ok": False, "error": f"unknown command {name!r}: {suggestion(name, self.commands, 'command')}"}
@@ -139,9 +139,9 @@ def ask(path: Path, command: str, **parameters: Any) -> Any:
                 line += data
         reply = json.loads(line)
     except FileNotFoundError:
-        raise ControlError(f"there is no {path}: is the server running, with --control {path}?") from None
+        raise ControlError(f"no control socket at {path}: is the server running with --control {path}?") from None
     except ConnectionRefusedError:
-        raise ControlError(f"nobody answers on {path}: the server has ended") from None
+        raise ControlError(f"no answer on {path}: the server has stopped") from None
     except (OSError, ValueError) as error:
         raise ControlError(f"{path}: {error}") from error
     if not reply["ok"]:

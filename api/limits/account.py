@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Final, Protocol
 from calltable.limits.buckets import Bucket
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from calltable.adapters.sip.message.message import Request
     from calltable.adapters.sip.message.validate import Rejection
-    from calltable.limits.figures import Figures
+    from calltable.limits.figures import Plan
 
 MINUTE: Final = 60.0
 PAUSE: Final = 0.05
@@ -55,13 +57,15 @@ class SourceAccount:
 
     __slots__ = (
         "_bytes_in", "_bytes_out", "_closed", "_deaf", "_emergencies", "_grace", "_graced", "_keeper", "_minute", "_replies", "_requests", "_strays", "calls",
-        "early", "figures", "key", "known", "refused", "shut", "told", "transactions", "why",
+        "early", "figures", "key", "known", "plan", "refused", "shut", "told", "transactions", "why",
     )  # fmt: skip
 
-    def __init__(self, keeper: Keeper, key: str, figures: Figures, now: float) -> None:
+    def __init__(self, keeper: Keeper, key: str, plan: Plan, own: Iterable[str], now: float) -> None:
+        """``own`` are the sources that are this machine."""
         self._keeper = keeper
         self.key = key
-        self.figures = figures
+        self.plan = plan
+        self.figures = figures = plan.figures(key, own)
         self.known = figures.exempt
         """It has proved itself."""
         self.transactions = self.early = self.calls = 0

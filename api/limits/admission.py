@@ -87,10 +87,6 @@ class SourceAdmission:
         self._urgent = _words(plan)
         if self.overload is not None:
             self.overload.shed = plan.shed
-        own = tuple(self._own())
-        for table in (self._strangers, self._known):
-            for account in table.values():
-                account.figures = plan.figures(account.key, own)
 
     # -- sources
     def source(self, address: Address, size: int) -> SourceAccount | None:
@@ -99,6 +95,8 @@ class SourceAdmission:
         account = self._known.get(key)
         if account is not None:
             self._known.move_to_end(key)
+            if account.plan is not self.plan:
+                self._update(account)
             return None if account.figures.exempt else account
         account = self._strangers.get(key)
         if account is None:
@@ -107,6 +105,8 @@ class SourceAdmission:
                 return None
         else:
             self._strangers.move_to_end(key)
+            if account.plan is not self.plan:
+                self._update(account)
         if address.reliable:
             account.proved()  # by the handshake
         else:
@@ -130,6 +130,11 @@ class SourceAdmission:
         """How many sources are remembered."""
         return len(self._strangers) + len(self._known)
 
+    def _update(self, account: SourceAccount) -> None:
+        """Go by the present plan; done when a source is next heard, since there may be 40,000 of them."""
+        account.plan = self.plan
+        account.figures = self.plan.figures(account.key, self._own())
+
     def _key(self, host: str) -> str:
         key = self._keys.get(host)
         if key is None:
@@ -139,7 +144,7 @@ class SourceAdmission:
         return key
 
     def _open(self, key: str) -> SourceAccount:
-        account = SourceAccount(self, key, self.plan.figures(key, self._own()), self.now())
+        account = SourceAccount(self, key, self.plan, self._own(), self.now())
         self._keep(self._known if account.known else self._strangers, account)
         return account
 
@@ -218,6 +223,6 @@ class SourceAdmission:
 
     def _vouch(self, account: SourceAccount | None, key: str) -> None:
         if account is None:
-            account = SourceAccount(self, key, self.plan.figures(key, self._own()), self.now())
+            account = SourceAccount(self, key, self.plan, self._own(), self.now())
         account.known = True
         self.promote(account)

@@ -27,7 +27,7 @@ class Figures:
 
     rate: float = 20.0
     """New requests a second: outside any dialog, and not seen before."""
-    burst: int = 60
+    burst: int = 40
     """So many of them at once after a quiet time."""
     early: int = 100
     """Calls that wait for their final response."""

@@ -122,7 +122,7 @@ class Cause:
             self.code = _CANCELLED
         self.event, self.by = event, _who(session, child, event)
         self.reason = ""
-        if message is not None and what in ("hungup", "cancelled", "failed"):
+        if message is not None and what in ("hung_up", "cancelled", "failed"):
             self.reason = ", ".join(message.all("reason"))
 
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST: Final = 20_000
 """Lines that wait to be written."""
+_GATHER: Final = 0.2
+"""Seconds that a line may wait: a person notices no less."""
 LEVELS: Final = ("debug", "info", "warning", "error")
 FORMATS: Final = ("text", "json")
 LOGGERS: Final = {
@@ -65,7 +67,7 @@ class Lines(logging.Handler):
         self.stream = stream
         self.lost = 0
         """Lines that found the queue full."""
-        self._writer = Writer(self._write, MOST, "calltable-log") if queued else None
+        self._writer = Writer(self._write, MOST, "calltable-log", _GATHER) if queued else None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write or queue one record."""

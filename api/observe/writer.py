@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-GATHER: Final = 0.05
-"""Seconds for which items are gathered before they are written."""
+GATHER: Final = 0.1
+"""Seconds for which items are gathered before they are written: every waking costs the processor's caches."""
 AT_ONCE: Final = 500
 """Items that are written at once: the loop's thread gets its turn in between."""
 
@@ -24,12 +24,13 @@ AT_ONCE: Final = 500
 class Writer(Generic[T]):
     """Gives what is ``put`` to ``write``, in order, at most ``AT_ONCE`` items a time, in a thread of its own.
 
-    ``most`` bounds the items that wait. ``write`` is never called twice at once; what it raises ends the thread, so it must not.
+    ``most`` bounds the items that wait; they are gathered for ``gather`` seconds. ``write`` is never called twice at once; what it raises ends the thread, so it must not.
     """
 
-    def __init__(self, write: Callable[[list[T]], None], most: int, name: str) -> None:
+    def __init__(self, write: Callable[[list[T]], None], most: int, name: str, gather: float = GATHER) -> None:
         self._write = write
         self._most = most
+        self._gather = gather
         self._waiting: deque[T] = deque()
         self._some = threading.Event()
         self._turn = threading.Lock()
@@ -64,7 +65,7 @@ class Writer(Generic[T]):
         while not self._closing:
             self._some.wait()
             if not self._closing:
-                pause.wait(GATHER)
+                pause.wait(self._gather)
             self._some.clear()
             self.flush()
 

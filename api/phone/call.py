@@ -161,7 +161,7 @@ class Call(LegOwner):
             await self._next(None)
 
     def _failure(self) -> CallFailed:
-        why = self.event("failed", "cancelled", "hungup")
+        why = self.event("failed", "cancelled", "hung_up")
         if why is None:
             return CallFailed(0, "the call was given up")
         return CallFailed(why.code, why.reason or why.name)

@@ -4,7 +4,7 @@
         call = await endpoint.phone.call("sip:bob@127.0.0.1:5060")
         ...
 
-Leaving the block hangs up, waits a moment for the ends of the calls, and closes the sockets. ``endpoint = await Endpoint.open(…)`` with
+Leaving the block hangs up, waits briefly for the calls to end, and closes the sockets. ``endpoint = await Endpoint.open(…)`` with
 ``await endpoint.close()`` does the same in two steps.
 """
 
@@ -97,7 +97,7 @@ class Endpoint:
                 await transport.close()
                 raise
             if not transport.listeners:
-                raise TransportError("not one port could be opened; say which with --listen udp:host:port")
+                raise TransportError("no port could be opened; name one with --listen udp:host:port")
             lookup.serve(transport.listeners)
             return cls(engine, transport, lookup, phone)
 

@@ -1,7 +1,7 @@
-"""Header fields and bodies that a program adds to a call's messages, looked at before anything is sent.
+"""Header fields and bodies that a program adds to a call's messages, checked before anything is sent.
 
-A program may say what it likes to the other end. What names a dialog, a transaction or a hop is written by the stack, and a value
-that holds a line end would be another header field (RFC 3261 §7.3.1): both are refused with ValueError where they are given.
+A program may send the other end any header field, except those that identify a dialog, a transaction or a hop: the stack sets these. A value
+with a line break in it would start another header field (RFC 3261 §7.3.1). Both raise ValueError where they are given.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ WRITTEN_BY_THE_STACK: Final = frozenset({
     "via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "route", "record-route", "content-length", "content-type",
     "allow", "supported", "user-agent",
 })  # fmt: skip
-"""Header fields that a program cannot give: they name dialogs and hops, or say what the phone is."""
+"""Header fields that a program cannot give: they identify dialogs and hops, or describe the phone."""
 _NAME: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]+")
 _VALUE: Final = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 def header_fields(given: Headers) -> Iterator[tuple[str, str]]:
-    """The pairs of ``given``. Raises ValueError for a name or value that must not stand in a message."""
+    """The pairs of ``given``. Raises ValueError for a name or value that is not allowed in a message."""
     pairs: Iterable[tuple[str, str]] = given.items() if isinstance(given, Mapping) else given
     for name, value in pairs:
         if _NAME.fullmatch(name) is None:
-            raise ValueError(f"{name!r} is no name of a header field")
+            raise ValueError(f"invalid header field name {name!r}")
         if canonical_names[name] in WRITTEN_BY_THE_STACK:
-            raise ValueError(f"the header field {name} is written by the stack: it cannot be given")
+            raise ValueError(f"header field {name} is set by the stack and cannot be given")
         if _VALUE.fullmatch(value) is None:
-            raise ValueError(f"the value of the header field {name} holds a line end or another control character")
+            raise ValueError(f"header field {name}: the value contains a line break or another control character")
         yield name, value
 
 

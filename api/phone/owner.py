@@ -1,10 +1,10 @@
-"""Whoever owns a leg: holds its session, gives it commands, keeps what it says.
+"""The owner of a leg: holds its session, gives it commands, keeps its events.
 
-A ``LegOwner`` decides nothing. It owns one root session: a leg by itself (``leg/uac``, ``leg/uas``), or a call of a phone
-(``phone/caller``, ``phone/callee``), whose child ``leg`` is the leg. A command goes to the session's table; where the table refuses it, or
-the leg behind it does, ``Refused`` is raised with the reason that the row gives. So a refused command never looks like success.
+A ``LegOwner`` makes no decisions. It owns one root session: either a leg (``leg/uac``, ``leg/uas``), or a phone's call
+(``phone/caller``, ``phone/callee``), whose child ``leg`` is the leg. A command goes to the session's table. If that table or the leg's
+refuses it, ``Refused`` is raised with the reason given in the row, so a refused command never looks like success.
 
-Commands that are given while the engine is at work (from ``on_event``, for example) are taken in turn; a refusal then comes as the
+Commands given in the middle of a step (from ``on_event``, for example) are queued; a refusal then arrives as the
 event ``command_refused``.
 """
 
@@ -126,7 +126,7 @@ class LegOwner:
         finally:
             self._commanding = False
         if not outcome.ok:
-            raise Refused(event, state, "the call is over" if outcome.kind == ENDED else outcome.detail or "no row takes it")
+            raise Refused(event, state, "the call is over" if outcome.kind == ENDED else outcome.detail or "no row handles it")
         refusal, self._refusal = self._refusal, None
         if refusal is not None:
             raise Refused(refusal.fields["event"], state, refusal.reason)

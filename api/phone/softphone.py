@@ -50,13 +50,13 @@ CALLER, CALLEE = "phone/caller", "phone/callee"
 class Softphone:
     """A user agent on an engine of its own.
 
-    ``identity`` is the URI it calls from; its host may be an IP address, which is then replaced by that of the listener.
-    ``on_incoming`` is called with each incoming call, which waits (``ring``, ``answer``, ``reject``); without it calls
-    get 480. It may be a coroutine function: then it runs as a task. Where it raises, that is logged and the call gets 500. More than
-    ``max_calls`` at once get 486. ``direction`` is what its descriptions ask for. ``attended`` calls leave re-INVITEs and other
-    requests to the program.
+    ``identity`` is the caller's URI; an IP address as its host is replaced by that of the listener.
+    ``on_incoming`` is called with each incoming call, which then waits for ``ring``, ``answer`` or ``reject``; without it calls
+    get 480. A coroutine function runs as a task. If it raises, the error is logged and the caller gets 500. Calls beyond
+    ``max_calls`` get 486. ``direction`` is the media direction to ask for. Re-INVITEs and other requests in ``attended`` calls
+    are left to the program.
 
-    Raises ValueError for an identity that cannot call, LookupError where the engine's tables have no phone.
+    Raises ValueError for an identity that is not a SIP URI, LookupError if the engine's tables contain no phone.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Softphone:
         engine.run(handlers=MediaActions(engine.executor).handlers)
         missing = [name for name in (CALLER, CALLEE) if name not in engine.executor.machines]
         if missing:
-            raise LookupError(f"no table {missing[0]}: a catalogue of your own includes «phone», or its tables have no phones")
+            raise LookupError(f"no table {missing[0]}: if tables bring their own catalogue, it must include «phone» for phones to run")
 
     @property
     def host(self) -> str:
@@ -106,10 +106,10 @@ class Softphone:
 
     # -- out
     def call(self, uri: str, *, identity: str = "", headers: Headers = (), sdp: bytes | str | None = None) -> Call:
-        """Place a call; ``await`` it to wait until it is answered.
+        """Place a call; ``await`` the result to wait for the answer.
 
-        ``headers`` go into the INVITE. ``sdp`` is the offer in place of what the media describes; an empty one leaves the offer to the
-        other side (RFC 3261 §13.2.1). Raises ValueError for a URI one cannot call, and for headers or descriptions that cannot be sent.
+        ``headers`` are added to the INVITE. ``sdp`` replaces the offer of the media; an empty one leaves the offer to the
+        other side (RFC 3261 §13.2.1). Raises ValueError for a URI that cannot be called, and for headers or descriptions that cannot be sent.
         """
         sip_uri(uri, "cannot be called")
         if identity:

@@ -81,7 +81,7 @@ def read_capture(path: Path) -> Capture:
         except TraceError as error:
             raise CaptureError(str(error)) from error
     raise CaptureError(
-        f"{path}: this is no trace (JSON lines of `calltable serve --trace`), no pcap or pcapng file, and no HEP3 packets"
+        f"{path}: this is not a trace (JSON lines of `calltable serve --trace`), a pcap or pcapng file, or HEP3 packets"
     )
 
 

@@ -62,7 +62,7 @@ def wrong_host(text: str) -> str:
     literal = canonical_ip(text)
     if literal is not None:
         return f"an IPv6 address stands in brackets: '[{literal}]'" if ":" in literal and text[0] != "[" else ""
-    return "" if len(text) <= 253 and _NAME.fullmatch(text) else f"{text!r} is no host name"
+    return "" if len(text) <= 253 and _NAME.fullmatch(text) else f"invalid host name {text!r}"
 
 
 class ConfigError(TableError):
@@ -134,7 +134,7 @@ class Config:
             found += error.problems
         if not self.timers and not self.settings and tables is not None:
             return tables
-        # where the tables do not load, values are still checked against the shipped catalogue, so that all is told at once
+        # where the tables do not load, values are still checked against the shipped catalogue, so that all is reported at once
         report = Report()
         catalogue = tables.library.catalogue if tables is not None else _shipped_catalogue()
         settings = typed(self.timers, self.settings, catalogue.config, self.places, report)
@@ -251,7 +251,11 @@ class _Reader:
             return None
 
     def _transport(self) -> Limits:
-        found = {"tcp_connections": self._plain("limits", "tcp_connections"), "tcp_idle_timeout": self._time("limits", "tcp_idle")}
+        found = {
+            "tcp_connections": self._plain("limits", "tcp_connections"),
+            "tcp_connections_per_source": self._plain("limits", "tcp_connections_per_source"),
+            "tcp_idle_timeout": self._time("limits", "tcp_idle"),
+        }
         return Limits(**{name: value for name, value in found.items() if value is not None})
 
     def _sources(self) -> Plan | None:
@@ -272,7 +276,7 @@ class _Reader:
         for item in node.items if node is not None else ():
             path = self.folder / item.text
             if isinstance(item.value, str) and not path.exists():
-                hint = f"relative paths begin at {self.folder.resolve()}"
+                hint = f"relative paths start at {self.folder.resolve()}"
                 self.report.add(item.position, f"there is no {path}", code="missing-file", hint=hint)
             found.append(path)
         return tuple(found)
@@ -320,7 +324,7 @@ class _Reader:
                 self.report.add(item.position, str(error), code="value")
                 continue
             if address.transport not in KINDS:
-                hint = f"there are {', '.join(KINDS)}"
+                hint = f"supported: {', '.join(KINDS)}"
                 self.report.add(item.position, f"transport {address.transport!r} is not supported", code="value", hint=hint)
             elif address in found and address.port:
                 self.report.add(item.position, f"{address} is listed twice", code="value", hint="list it once")

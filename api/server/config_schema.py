@@ -47,18 +47,19 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
                 {"type": "string", "description": "transport:host:port"},
                 "Where to listen, such as udp:127.0.0.1:5060, tcp:0.0.0.0:5060, 'udp:[::1]:5060'.",
             ),
-            "host": _text("The name that stands in Call-IDs; none shows an address."),
+            "host": _text("The host part of Call-IDs, so that they show no address."),
             "routes": _list(_route(), "Where calls go: the first route that matches takes the call; without one, 404."),
-            "tables": _list(_text("A file or folder."), "Tables that stand in place of the shipped ones of the same names."),
+            "tables": _list(_text("A file or folder."), "Tables that replace the shipped ones of the same names."),
             "overlays": _list(_text("A file or folder."), "Overlays: rows added to tables, replaced or removed."),
             "timers": timers,
             "settings": settings,
             "limits": _object("Bounds.", {
-                "calls": _count("Calls that are up at once; more get 503. Default 10000."),
+                "calls": _count("Concurrent calls; more get 503. Default 10000."),
                 "retry_after": _time("The Retry-After of that 503. Default 5s.", written=written),
-                "drain": _time("After SIGTERM, calls may go on so long; then they are hung up. Default 30s.", written=written),
+                "drain": _time("How long calls may continue after SIGTERM before they are hung up. Default 30s.", written=written),
                 "tcp_connections": _count("Open TCP connections. Default 10000."),
-                "tcp_idle": _time("A TCP connection without a message or keep-alive is closed after that. Default 15m.", written=written),
+                "tcp_connections_per_source": _count("Open TCP connections from one source (an IPv4 address, the /64 of an IPv6 address). Default 1000."),
+                "tcp_idle": _time("A TCP connection is closed after this long without a message or keep-alive. Default 15m.", written=written),
                 "default": _object("What one source (an IPv4 address, the /64 of an IPv6 address) may ask for.", _figures()),
                 "sources": _list(_object("Figures of their own for some sources; what is left out is that of `default`.", {
                     "match": {
@@ -82,7 +83,7 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
             }),
             "trusted": _list(_text("An IP address or network."),
                              "Whose statements of identity (P-Asserted-Identity, RFC 3325) pass. Default none."),
-            "trace": _text("A file for every message and step, as JSON lines: `calltable ladder` draws calls from it."),
+            "trace": _text("Write every message and step to this file, as JSON lines: `calltable ladder` draws calls from it."),
             "control": _text("A Unix socket for `calltable status`, `calls`, `hangup`, `reload` and `shadow`."),
         }),
     }  # fmt: skip
@@ -91,7 +92,7 @@ def config_schema(catalogue: Catalogue | None = None) -> Schema:
 def _figures() -> Schema:
     return {
         "rate": _count("New requests a second. Default 20."),
-        "burst": _count("New requests at once after a quiet time. Default 60."),
+        "burst": _count("New requests at once after a quiet time. Default 40."),
         "early": _count("Calls without a final response. Default 100."),
         "calls": _count("Calls in all. Default 1000."),
         "transactions": _count("Server transactions. Default 1000."),

@@ -159,7 +159,7 @@ def free_listeners(port: int = PORT) -> tuple[Address, ...]:
     for number in range(port, port + 2 * _TRIES, 2):
         if all(_free(transport, host, number) for transport, host in wanted):
             return tuple(Address(transport, host, number) for transport, host in wanted)
-    raise OSError(errno.EADDRINUSE, f"ports {port} to {port + 2 * _TRIES - 2} are all in use; say where with --listen")
+    raise OSError(errno.EADDRINUSE, f"ports {port} to {port + 2 * _TRIES - 2} are all in use; choose another with --listen")
 
 
 def _free(transport: str, host: str, port: int) -> bool:

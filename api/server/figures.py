@@ -37,7 +37,7 @@ def read_plan(limits: Node, bad: Collection[int], shed: float | None, report: Re
                 report.add(item.position, "a source says which one it is", code="value", hint="write match: 10.0.0.0/8")
             continue
         figures = _figures(item, plan.default, bad)
-        found += [(network, figures) for network in read_networks(match, bad, report)]
+        found += [(_source(network), figures) for network in read_networks(match, bad, report)]
     if found:
         given["sources"] = tuple(found)
     share = limits.get("share")
@@ -62,6 +62,11 @@ def read_networks(node: Node, bad: Collection[int], report: Report) -> tuple[Net
         except ValueError as error:
             report.add(item.position, str(error), code="value", hint="write 10.0.0.0/8, 192.0.2.1 or '2001:db8::/32'")
     return tuple(found)
+
+
+def _source(network: Network) -> Network:
+    """The network as sources are counted: an IPv6 address stands for the /64 that it is in."""
+    return network.supernet(new_prefix=64) if network.version == 6 and network.prefixlen > 64 else network
 
 
 def _figures(node: Node, default: Figures, bad: Collection[int]) -> Figures:

@@ -177,7 +177,7 @@ class Server:
             except (TableError, OSError, ValueError) as error:
                 counters["reloads refused"] += 1
                 refused = _problems(error)
-                log.warning("reload refused, nothing has changed: %s", "; ".join(refused))
+                log.warning("reload refused, nothing changed: %s", "; ".join(refused))
                 return {"problems": refused}
             self.config, self.tables = config, tables
             self.b2bua.router = Router(config.routes)
@@ -187,7 +187,7 @@ class Server:
             self.admission.renew(config.sources, capacity=config.max_calls, retry_after=round(config.retry_after))
             counters["reloads"] += 1
             changes = "; ".join(f"{name}: {what}" for name, what in renewal.tables.items())
-            log.info("reloaded, generation %d: %s", renewal.generation, changes or "no table has changed")
+            log.info("reloaded, generation %d: %s", renewal.generation, changes or "no table changed")
             return renewal.as_json()
 
     def _read_again(self) -> tuple[Config, Tables]:
@@ -226,7 +226,7 @@ class Server:
         if do == "start":
             return await self.shadow(Path(str(request.get("tables"))))
         if self._shadow is None:
-            raise ControlError("nothing is shadowed: calltable shadow start, or serve --shadow")
+            raise ControlError("no candidate is shadowed; start one with calltable shadow start, or serve --shadow")
         report = self._shadow.report()
         if do == "stop":
             self._shadow.stop()

@@ -51,7 +51,7 @@ def typed(
             elif key == "timers" and setting.type.kind != "duration":
                 report.add(where, f"{name} is not a time: it is of type {setting.type}", code="value", hint="write it under «settings:»")
             elif name in found:
-                report.add(where, f"{name} is set twice, under «timers:» too", code="value", hint="keep one of the two")
+                report.add(where, f"{name} is also set under «timers:»", code="value", hint="keep one of the two")
             elif key == "settings" and f"settings/{name}=" in places and setting.type.kind == "duration" and without_unit(value):
                 hint = f"write {value}ms or {value}s"
                 report.add(places[f"settings/{name}="], f"«{name}»: {value} has no unit", code="unit", hint=hint)

@@ -12,7 +12,7 @@ A script is text, one step a line, as the explorer found them::
 ``A -> B`` delivers a message (with the number of its CSeq) that A has sent before; ``A -x B`` loses it with all its repetitions.
 Anything else is done at one party: ``call``, ``call without offer``, a command of its owner, or a timer that fires now. Messages wait
 in the network until the script delivers them, so that every crossing happens as written; when the script is over, all go on. A message that
-was not sent, or a command that is refused, is passed over: on tables that were mended since, the call goes another way.
+was not sent, or a command that is refused, is passed over: on tables that were fixed since, the call goes another way.
 """
 
 from __future__ import annotations
@@ -147,10 +147,10 @@ class Retrace:
                 found.append(f"{name}: a request was never answered")
         for agent in self.simulation.agents.values():
             if over:
-                found += [f"{agent.name}: {call} goes on, though it was hung up" for call in agent.calls if not call.ended]
+                found += [f"{agent.name}: {call} is still up, though it was hung up" for call in agent.calls if not call.ended]
             wanted = heard.get(agent.name)
             if wanted and not any(set(wanted) & set(call.heard) for call in agent.calls):
-                found.append(f"{agent.name}: nobody was told ({' or '.join(wanted)})")
+                found.append(f"{agent.name}: its owner was never told ({' or '.join(wanted)})")
         return found
 
     def _deliver(self, source: str, target: str, label: str, *, lost: bool) -> None:

@@ -153,13 +153,13 @@ class Simulation:
 
     def engine(self, name: str, address: str = "", *, tables: Tables | None = None,
                screening: Screening | None = None, sources: Plan | None = None, capacity: int = 10_000,
-               trust: Trust | None = None) -> Engine:
+               trust: Trust | None = None, accepts: Mapping[str, str] | None = None) -> Engine:
         """An engine on an address of its own; ``address`` may name several, separated by spaces. ``capacity`` in calls."""
         transport = self._attach(name, address)
         admission = None if sources is None else SourceAdmission(sources, self.clock.time, capacity=capacity, overload=Overload(self.clock, sources.shed))
         engine = Engine(
             tables or self.tables, self.clock, transport, _Literal(), screening=screening, admission=admission, trust=trust, rng=self.random(name),
-            store=None if self.stores is None else self.stores(name),
+            store=None if self.stores is None else self.stores(name), accepts=accepts,
         )  # fmt: skip
         self.engines[name] = engine
         if self.tracing:
@@ -313,7 +313,7 @@ class _Literal:
             return
         literal = canonical_ip(host)
         if literal is None:
-            done((), f"{host} is no address of the simulation")
+            done((), f"{host} is not an address of the simulation")
         else:
             transport = transport or "udp"
             done([Address(transport, literal, port or default_port(transport))], "")

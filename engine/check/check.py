@@ -2,9 +2,9 @@
 
 What is left of gate 1 comes first, in ``nulls.py``: variables that may be null where a value is needed.
 
-Gate 2, here: every event that can arrive in a state has a row for every valuation (no *hole*), and no two rows
-of equal standing can both want it (no *overlap*). Gate 3, in ``exits.py``: every state can be reached, every
-row can be taken, every state has a way out, and no session can wait for ever (or, ``loops.py``, go round in no time). Gates 4 and 5, in ``obligations.py``:
+Static check 2, here: every event that can arrive in a state has a row for every valuation (no *hole*), and no two rows
+of equal standing can both want it (no *overlap*). Static check 3, in ``exits.py``: every state can be reached, every
+row can be taken, every state has a way out, and no session can wait for ever (or, ``loops.py``, go round in no time). Static checks 4 and 5, in ``obligations.py``:
 outcomes are waited for, and what is owed (responses, ACKs, BYEs) is settled once.
 
 Both read a ``flow.Reachability``, which knows what may arrive where. All problems of all machines are returned at
@@ -47,7 +47,7 @@ class Tables(Protocol):
 
 
 def check(library: Tables) -> list[Problem]:
-    """Every problem that the gates behind loading find, in file order; an empty list is a clean bill."""
+    """Every problem that the static checks after loading find, in file order; an empty list is a clean bill."""
     flows = [analyse(machine, library.catalogue, library.machines) for machine in library.machines.values()]
     taken: set[str] = set()
     problems = []

@@ -1,4 +1,4 @@
-"""Gate 3: nothing in a table is out of reach, and no session can wait for ever.
+"""Static check 3: nothing in a table is out of reach, and no session can wait for ever.
 
 Some events *must come* sooner or later, whatever the parties do: an ``after`` row's, a running timer's, the
 outcome of an awaited action, the end of a child (its own table is checked too), ``engine.started``; what a child that may

@@ -1,4 +1,4 @@
-"""Gate 2, holes: events that can arrive in a state, and no row handles them there.
+"""Static check 2, holes: events that can arrive in a state, and no row handles them there.
 
 Holes that one row fixes are told as one problem: an event in several states, or several events of one sort in the same states. An
 event that must be taken, and a hole between guards, get a row of their own.

@@ -1,4 +1,4 @@
-"""The gates' part about time: no session goes round without any time passing, and no two times end as one.
+"""The static checks' part about time: no session goes round without any time passing, and no two times end as one.
 
 An ``after`` of nothing fires at once. Where such rows lead from state to state and back, and no guard on the way can
 change, the session never does anything else again, and with it stands the whole process. The walk takes the rows whose

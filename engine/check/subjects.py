@@ -322,7 +322,7 @@ def comparison_of(node: x.Expression, index: Mapping[str, int]) -> Comparison:
             some = [comparison_of(one, index) for one in items]
             return lambda v: any(test(v) for test in some)
         case _:
-            msg = f"{type(node).__name__} is no part of a guard"
+            msg = f"{type(node).__name__} is not part of a guard"
             raise TypeError(msg)
 
 

@@ -1,7 +1,7 @@
 """What predicates answer while tables are explored: everything they might, one after the other.
 
 A predicate is the application's, and what it says is not known here. So a call of one is a choice. While one cell is decided, the
-same call has the same answer; each combination of answers is a branch of its own, as in the truth tables of the gates.
+same call has the same answer; each combination of answers is a branch of its own, as in the truth tables of the static checks.
 (``office_hours(event.flat)`` and ``office_hours(flat)`` are two calls, whatever their arguments are.)
 
 An element works an input out again for each branch: ``Choices.again`` goes on to the next one.

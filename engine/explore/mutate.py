@@ -2,7 +2,7 @@
 
 A *mutant* is the shipped tables with one thing wrong in one row: the row is gone, an action is forgotten or done twice, a
 message goes to the wrong side, a guard says the opposite, the next state is another, a variable is not set, the owner
-is not told. Each is given to the gates first, then to the explorer with its quick bounds.
+is not told. Each is given to the static checks first, then to the explorer with its quick bounds.
 
 A mutant that nobody notices is one of three: its row is not *reached* within the bounds; or it changes *nothing
 observable* there (walked side by side with the tables it was made from, it says the same to everyone); or it is *missed*.
@@ -162,7 +162,7 @@ def _call(action: Action) -> str:
 
 
 class Judge:
-    """Gives mutants to the gates and to the explorer. The tables themselves have to be clean."""
+    """Gives mutants to the static checks and to the explorer. The tables themselves have to be clean."""
 
     def __init__(self, library: Library, compositions: Sequence[Composition]) -> None:
         self.library = library

@@ -148,12 +148,12 @@ def _members(
             if tell:
                 hint = "a group cannot hold itself, nor a group that holds it"
                 circle = " → ".join([*path, name, member])
-                report.add(item.position, f"groups contain each other: {circle}", code="group-cycle", hint=hint)
+                report.add(item.position, f"groups form a cycle: {circle}", code="group-cycle", hint=hint)
         elif member in entries:
             found += _members(member, entries, states, [*path, name], report, tell=tell and member == name)
             if tell and _circular(member, name, entries, set()):
                 hint = "a group cannot hold itself, nor a group that holds it"
-                message = f"groups contain each other: {name} → … → {name}"
+                message = f"groups form a cycle: {name} → … → {name}"
                 report.add(item.position, message, code="group-cycle", hint=hint)
         elif tell:
             report.unknown(item.position, "state", member, [*states, *entries])

@@ -53,7 +53,7 @@ MAX_DEPTH = 40
 
 
 class GuardError(ValueError):
-    """A guard that cannot be read: where, why, and how to mend it."""
+    """A guard that cannot be read: where, why, and how to fix it."""
 
     def __init__(self, position: Position, message: str, hint: str = "") -> None:
         super().__init__(f"{position}: {message}")

@@ -1,4 +1,4 @@
-"""Loading tables: from files to machines that are named and typed. The first of the gates.
+"""Loading tables: from files to machines that are named and typed. The first of the static checks.
 
 The steps, each in a module of its own: read the YAML with positions (``source``), check its shape (``shape``),
 build the catalogue (``catalogue``), put each machine together with its fragments and overlays (``merge``),
@@ -188,7 +188,7 @@ class _Loader:
         wanted = [name for kind, name in self.given if kind == "machine"]
         catalogue = self._catalogue()
         if any(not one.sound for (kind, _), one in self.given.items() if kind == "catalogue"):
-            # every name of it would be unknown: its own problems are what is to be mended first
+            # every name of it would be unknown: its own problems are what has to be fixed first
             raise TableError(unique(self.report.problems))
         declared = self._declare([*wanted, *self.overlays], catalogue)
         machines = {}
@@ -239,7 +239,7 @@ class _Loader:
                     whole = [*path, name]
                     circle = " → ".join([*whole[whole.index(item.text) :], item.text])
                     hint = "a catalogue cannot contain itself; remove one include:"
-                    message = f"catalogues include each other: {circle}"
+                    message = f"includes form a cycle: {circle}"
                     self.report.within(table=name).add(item.position, message, code="include-cycle", hint=hint)
                 elif item.text not in done:
                     follow(item.text, [*path, name])

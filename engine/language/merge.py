@@ -1,7 +1,7 @@
 """Putting a table together: a machine, the fragments it includes, the overlays that change it.
 
 What comes out is still YAML nodes, each with its own position and the name of the file it came from, so that
-every later complaint points into the file that is to be mended. Nothing is redefined on the way: a name
+every later complaint points into the file that has to be fixed. Nothing is redefined on the way: a name
 that two of the parts define is an error, except ``receives``, which is a set. An overlay changes rows by their
 id, and two overlays cannot touch one row, because then their order would matter.
 """
@@ -89,7 +89,7 @@ def _include(
         if name in path:
             circle = " → ".join([*path[path.index(name) :], name])
             hint = "a fragment cannot contain itself; remove one include:"
-            report.add(item.position, f"catalogues include each other: {circle}", code="include-cycle", hint=hint)
+            report.add(item.position, f"includes form a cycle: {circle}", code="include-cycle", hint=hint)
             continue
         if name in done:
             continue

@@ -79,9 +79,9 @@ def check_overrides(rows: Mapping[str, Row], entries: Mapping[str, Entry], lost:
             wide = next(one for one in rows.values() if base(one.id) == other)
             message = (
                 f"row {name} ({row.state_text}) overrides the broader row {other} ({wide.state_text}, {wide.position}) "
-                f"without declaring it"
+                f"without saying so"
             )
-            hint = f"if intended, add «overrides: {_listed([*row.overrides, *sorted(missing)])}» to {name}"
+            hint = f"if that is intended, add «overrides: {_listed([*row.overrides, *sorted(missing)])}» to {name}"
             report.within(row=name, state=state, event=event).add(
                 entries[name].position, message, code="overrides", hint=hint
             )
@@ -162,7 +162,7 @@ def _check_named(
         hint = suggestion(other, [one for one in entries if one != name], "row")
         inside.add(position, f"overrides: unknown row {other!r}", code="unknown-row", hint=hint)
     elif other in beaten:
-        hint = "they share no state and event, or it is not broader: remove it from overrides:"
+        hint = "the two share no state and event, or it is not broader: remove it from overrides:"
         inside.add(position, f"row {name} does not override {other}", code="overrides", hint=hint)
 
 

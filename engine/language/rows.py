@@ -211,7 +211,7 @@ class RowReader:
                 self._unknown_event(item, report)
             return False
         if known.must_take and kind in ("ignore", "refuse"):
-            hint = "add a row that acts on it, or «defer: true» if a later state handles it"
+            hint = "give it a row that acts on it, or «defer: true» if a later state handles it"
             report.add(item.position, f"{known.name} must be handled: it cannot be {kind}d", code="must-take", hint=hint)
             return False
         if kind == "refuse" and not known.command:

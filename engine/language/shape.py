@@ -1,7 +1,7 @@
 """The first half of the first gate: whether a file has the shape of a table.
 
 jsonschema finds what is wrong; its words are for people who think in schemas, so every finding is said again
-in words that tell how to mend it, at the position of the very key or value. A row with a wrong shape is set
+in words that tell how to fix it, at the position of the very key or value. A row with a wrong shape is set
 aside and the rest of the table is still checked, so that one slip does not hide the others.
 """
 

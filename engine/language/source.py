@@ -7,7 +7,7 @@ point at the very word. Three things differ from plain PyYAML, all in favour of 
 - scalars follow YAML 1.2: only ``true`` and ``false`` are booleans, so ``on``, ``off``, ``yes`` and ``no``
   stay words, and ``1:30`` is not a number in base 60;
 - a key written twice in one mapping is an error, not a silent last-one-wins;
-- what is wrong with broken YAML is said in words that tell how to mend it.
+- what is wrong with broken YAML is said in words that tell how to fix it.
 
 Anchors and aliases work; a file that unfolds through them to more than ``MAX_NODES`` nodes is refused, and
 so is one that contains itself.

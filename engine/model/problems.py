@@ -94,7 +94,7 @@ NOWHERE = Position("<built-in>", 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a table: where, in what, and how to mend it."""
+    """One thing wrong with a table: where, in what, and how to fix it."""
 
     position: Position
     message: str

@@ -70,7 +70,7 @@ class Hits:
                     for case, count in cell.get("cases", {}).items():
                         found.cases[*key, case] += int(count)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CoverageError(f"{name}: this is no coverage file ({str(error) or type(error).__name__})") from error
+            raise CoverageError(f"{name}: this is not a coverage file ({str(error) or type(error).__name__})") from error
         if version != VERSION:
             raise CoverageError(f"{name}: written by another version of calltable")
         return found

@@ -190,7 +190,7 @@ class Executor(Recovery):
         if taken is None:
             return self._missing(session, event, payload)
         row: RowCode = taken[0]
-        if row.kind != ROW or change is not None or (taken[2] and self.draws):
+        if change is not None or not row.plain:
             return self._consider(session, event, payload, origin, change, taken)
         if row.durable and self._keeps:
             return self._commit(session, event, payload, taken, session.value)

@@ -54,6 +54,10 @@ class Failures(Registry):
                armed: tuple[tuple[str, float], ...] | None) -> None:
         """Make a row true."""
 
+    @abstractmethod
+    def _draw(self, session: Session, taken: Any, value: Any) -> tuple[Any, Any]:
+        """Let the row's effects draw what they need."""
+
     def _note(self, error: BaseException) -> None:
         """An error has been dealt with; one that is meant for the whole process is raised again when the step is complete."""
         if isinstance(error, KeyboardInterrupt | SystemExit):
@@ -100,6 +104,7 @@ class Failures(Registry):
             cell = session.cells.get(FAILED)
             taken = cell(session, failed) if cell is not None else None
             if taken is not None and taken[0].kind == ROW:
+                taken, session.value = self._draw(session, taken, session.value)
                 self._apply(session, FAILED, failed, taken, None, None)
                 outcome = taken[0].outcome
         except BaseException as second:

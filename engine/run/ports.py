@@ -9,7 +9,7 @@ record and changes in two ways only, so that it is never ahead of or behind what
 * An event may carry a ``Change``: a function of the value, because the value may have changed by the time the event is handled. Its result is committed
   with the row that handles the event. An event that is ignored, refused or deferred has still arrived, so its change is applied then (and not again
   when a deferred event is handled); in a durable session that is a commit of its own. An event without a row, or one that fails, changes nothing.
-* An action may have a ``Draw`` beside its handler (``executor.draws[action]``). It takes from the value, or from a random source, what the effect
+* An action may have a ``Draw`` beside its handler (``executor.draw({action: draw})``). It takes from the value, or from a random source, what the effect
   needs: a sequence number, a branch, a tag. It is called before the commit, for each effect of the row in order, with the value that the previous one
   left. What was drawn is part of the commit, and the handler gets it afterwards as the parameter ``drawn``. So the effect can be repeated after
   a crash and is still the same request.

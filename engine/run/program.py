@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from calltable.engine.run.records import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from calltable.engine.model.machine import Machine, Row
 
@@ -41,7 +41,8 @@ class RowCode:
     """What the executor needs of a row, with all lookups done."""
 
     __slots__ = (
-        "arms", "durable", "enter", "final", "id", "kind", "model", "named", "next_state", "outcome", "plans", "variables",
+        "arms", "durable", "enter", "final", "id", "kind", "model", "named", "next_state", "outcome", "plain", "plans",
+        "variables",
     )  # fmt: skip
 
     def __init__(self, row: Row) -> None:
@@ -54,6 +55,8 @@ class RowCode:
         self.final = False
         self.arms: tuple[Arm, ...] = ()
         self.durable = False
+        self.plain = self.kind == ROW
+        """Whether it is taken without drawing anything; an executor clears it whose adapters draw for one of the row's actions."""
         self.plans = False
         """Whether a commit needs preparation: the row starts a timer or a child, ends a child, or enters a state with ``after`` rows."""
         self.enter: Callable[[Any, tuple[Any, ...]], bool] = _nothing_entered
@@ -100,6 +103,12 @@ class CompiledMachine:
         """Gives a new session's variables their defaults."""
         self.session: type[Any] = object
         """The class of its sessions, which ``session.py`` makes: with a slot for each variable."""
+
+    def draw(self, actions: Container[str]) -> None:
+        """Mark the rows that ask for one of these actions: their effects draw before the commit."""
+        for row in self.rows.values():
+            if any(action.name in actions for action in row.model.actions):
+                row.plain = False
 
     def __repr__(self) -> str:
         return f"<machine {self.name} {self.digest[:8]}>"

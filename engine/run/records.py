@@ -151,7 +151,7 @@ def plain(value: Any, encode: Callable[[Any], Any] | None = None, where: str = "
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                msg = f"{where}: the key {key!r} is no string"
+                msg = f"{where}: the key {key!r} is not a string"
                 raise TypeError(msg)
         return {key: plain(one, encode, f"{where}.{key}") for key, one in value.items()}
     if type(value) in (list, tuple):

@@ -105,6 +105,12 @@ class Registry(ABC):
         self._thread = get_ident()
 
     # -- machines
+    def draw(self, draws: Mapping[str, Draw[Session]]) -> None:
+        """Let these actions draw before the commit of the row that asks for them; see ``ports.py``."""
+        self.draws.update(draws)
+        for machine in self.machines.values():
+            machine.draw(self.draws)
+
     def add(self, *machines: CompiledMachine) -> None:
         """Let new sessions run these machines; running ones keep theirs.
 
@@ -124,6 +130,8 @@ class Registry(ABC):
                             f"(row {row.id})"
                         )
                         raise LookupError(msg)
+        for machine in machines:
+            machine.draw(self.draws)
         self.machines.update({machine.name: machine for machine in machines})
 
     # -- sessions

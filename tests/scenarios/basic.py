@@ -20,7 +20,7 @@ def successful_call(sim: Simulation) -> None:
     agree(call, bob.last)
     bob.last.hangup()
     sim.run(1)
-    assert call.heard == ["progress", "answered", "hungup"]
+    assert call.heard == ["progress", "answered", "hung_up"]
     assert bob.last.heard == ["incoming", "confirmed"]
 
 
@@ -179,7 +179,7 @@ def trying_for_ever(sim: Simulation) -> None:
 def nobody_looks(sim: Simulation) -> None:
     alice, dialog, call = they_call(sim)
     dialog.ack(alice.expect(480, within=300))
-    assert call.last("cancelled").fields["by"] == "undecided"
+    assert call.last("cancelled").fields["by"] == "unanswered"
 
 
 @scenario("RFC 3665 §3.9", "The callee is busy: 486 with its reason and its header fields reaches the caller")

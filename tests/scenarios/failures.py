@@ -267,7 +267,7 @@ def reinvite_refused_inside(sim: Simulation) -> None:
 
 
 @scenario("RFC 3264 §8", "The sides can no longer agree (a withdrawn re-INVITE is accepted after all): the call is ended",
-          config={"undecided": 10.0}, slow=True)  # fmt: skip
+          config={"unanswered_timeout": 10.0}, slow=True)  # fmt: skip
 def sides_cannot_agree(sim: Simulation) -> None:
     for side, sub in variants(sim, ("a", "b")):
         bridge = joined(sub)

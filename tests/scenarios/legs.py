@@ -188,7 +188,7 @@ def bye_while_acknowledging(sim: Simulation, call: AgentCall, peer: RawPeer, dia
     dialog.request("BYE")
     peer.expect(200, "BYE")
     peer.expect("ACK")
-    assert call.last("hungup").fields["by"] == "remote"
+    assert call.last("hung_up").fields["by"] == "remote"
 
 
 @scenario("RFC 3261 §13.2.2.4", "The owner never gives the answer for the ACK: after 32 s ACK and BYE")
@@ -199,7 +199,7 @@ def answer_for_ack_never_comes(sim: Simulation, call: AgentCall, peer: RawPeer, 
     dialog.respond(peer.expect_request("INVITE"), 200, body=OFFER)
     peer.expect("ACK")
     dialog.respond(peer.expect_request("BYE"), 200)
-    assert call.last("hungup").fields["by"] == "unacknowledged"
+    assert call.last("hung_up").fields["by"] == "unacknowledged"
 
 
 @scenario("RFC 5407 §3.2.3", "Hanging up while our re-INVITE is open, whatever its end: 200, 487, 491, or nothing for 32 s")
@@ -344,7 +344,7 @@ def reinvite_cancelled(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: 
 def reinvite_unacknowledged(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: RawCall) -> None:
     dialog.request("INVITE", body=OTHER)
     dialog.respond(peer.expect_request("BYE"), 200)
-    assert call.last("hungup").fields["by"] == "unacknowledged"
+    assert call.last("hung_up").fields["by"] == "unacknowledged"
 
 
 @scenario("RFC 3261 §14.2", "A re-INVITE that nobody answers is refused with 480 after four minutes; the call stays")
@@ -435,7 +435,7 @@ def reinvite_gets_481(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: R
     dialog.respond(peer.expect_request("INVITE"), 481)
     peer.expect("ACK")
     dialog.respond(peer.expect_request("BYE"), 481)
-    assert call.last("hungup").fields["by"] == "failure"
+    assert call.last("hung_up").fields["by"] == "failure"
 
 
 @scenario("RFC 3261 §12.2.1.1", "A peer whose Contact is no address: requests to it fail with 503 here, and nothing hangs")

@@ -38,7 +38,7 @@ def liveness_silent(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: Raw
     dialog.respond(bye, 200)
     sim.run(0.1)
     assert call.ended
-    assert call.last("hungup").fields["by"] == "failure"
+    assert call.last("hung_up").fields["by"] == "failure"
 
 
 @scenario("RFC 3261 §12.2.1.2", "481 or 408 to OPTIONS in the dialog: it is gone, and gets a BYE", config=CHECKED)

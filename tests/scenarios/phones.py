@@ -219,7 +219,7 @@ def idle_phones(sim: Simulation) -> None:
 @in_both_roles
 def phone_fails(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: RawCall) -> None:
     call.executor.dispatch(call.session, "engine.failed", {"reason": "a test"})
-    assert call.heard[-1] == "hungup"
+    assert call.heard[-1] == "hung_up"
     assert call.ended
     dialog.respond(peer.expect_request("BYE"), 200)
 
@@ -243,3 +243,20 @@ def phone_gives_up_too_late(sim: Simulation) -> None:
     bob.expect("ACK")
     dialog.respond(bob.expect_request("BYE"), 200)
     assert "answered" not in call.heard
+
+
+@scenario("RFC 3261 §9.2", "A re-INVITE is cancelled while the media still looks for an answer: what comes too late is dropped, and the session stays as it was")
+@in_both_roles
+def phone_answers_too_late(sim: Simulation, call: AgentCall, peer: RawPeer, dialog: RawCall) -> None:
+    call.answers_after = 1.0
+    held = call.local, call.remote
+    for body in (OTHER, ANSWER):
+        dialog.request("INVITE", body=body)
+        sim.run(0.2)
+        dialog.cancel()
+        peer.expect(200, "CANCEL")
+        dialog.ack(peer.expect_response(487, "INVITE"))
+    sim.run(2)
+    assert (call.local, call.remote) == held
+    assert "command_refused" not in call.heard
+    over(sim, call, peer, dialog)

@@ -225,7 +225,7 @@ def bye_is_answered_by_a_row(sim: Simulation) -> None:
 def reload_leaves_running_calls(sim: Simulation) -> None:
     alice, dialog, call = they_call(sim)
     engine, machine = sim.engines["bob"], call.leg.machine
-    engine.tables = configured(undecided=5.0)
+    engine.tables = configured(unanswered_timeout=5.0)
     engine.run()
     second = alice.call("bob")
     second.request("INVITE", body=OFFER)

@@ -109,7 +109,7 @@ def cancel_crosses_200_callee(sim: Simulation) -> None:
     dialog.ack(alice.expect(200, "INVITE"))
     dialog.request("BYE")
     alice.expect(200, "BYE")
-    assert call.heard == ["incoming", "confirmed", "hungup"]
+    assert call.heard == ["incoming", "confirmed", "hung_up"]
 
 
 @scenario("RFC 5407 §3.1.2", "Through a B2BUA, the CANCEL comes after the 200 passed: caller ACKs and hangs up, the callee hears it")
@@ -156,7 +156,7 @@ def early_bye_crosses_200_callee(sim: Simulation) -> None:
     sim.run(5)
     assert len(alice.arrivals(200, "INVITE")) == 1
     assert bye.cseq.number == 2
-    assert call.heard == ["incoming", "hungup"]
+    assert call.heard == ["incoming", "hung_up"]
 
 
 @scenario("RFC 5407 §3.1.3", "The callee hangs up before its 200 reached us: BYE gets 200, the late 200 is acknowledged, no call begins")
@@ -329,7 +329,7 @@ def bye_after_lost_ack_callee(sim: Simulation) -> None:
     dialog.ack(success)
     sim.run(20)
     assert len(alice.arrivals(200, "INVITE")) == 2
-    assert call.heard == ["incoming", "hungup"]
+    assert call.heard == ["incoming", "hung_up"]
 
 
 @scenario("RFC 5407 §3.1.6", "Our ACK was lost and we hang up: the repeated 200 is acknowledged though the dialog is over")

@@ -104,7 +104,7 @@ def our_reinvite_meets_bye_caller(sim: Simulation) -> None:
     bob.expect("ACK")
     sim.run(0.1)
     assert call.ended
-    assert call.heard == ["answered", "reinvite_failed", "hungup"]
+    assert call.heard == ["answered", "reinvite_failed", "hung_up"]
 
 
 @scenario("RFC 5407 §3.2.2", "Our re-INVITE meets the peer's BYE and is never answered: the leg does not wait for ever (we were called)")
@@ -199,7 +199,7 @@ def ack_meets_bye_caller(sim: Simulation) -> None:
     dialog.request("BYE")
     bob.expect("ACK")
     bob.expect(200, "BYE")
-    assert call.heard == ["answered", "hungup"]
+    assert call.heard == ["answered", "hung_up"]
 
 
 @scenario("RFC 5407 §3.2.4", "Hanging up before the ACK waits for it: no BYE crosses an ACK that is under way")
@@ -253,7 +253,7 @@ def bye_answered_before_reinvite_callee(sim: Simulation) -> None:
         call.hangup()
         dialog.respond(alice.expect("BYE"), 200)
         sub.run(0.1)
-        assert call.state == "mortal"
+        assert call.state == "lingering"
         dialog.respond(again, 100)
         dialog.respond(again, final)
         alice.expect("ACK")
@@ -270,7 +270,7 @@ def peer_bye_overlaps_reinvite_callee(sim: Simulation) -> None:
     dialog.request("BYE")
     alice.expect(200, "BYE")
     dialog.ack(alice.expect(487))
-    assert call.heard[-2:] == ["reinvite_cancelled", "hungup"]
+    assert call.heard[-2:] == ["reinvite_cancelled", "hung_up"]
 
 
 @scenario("RFC 5407 appendix B", "The same where we placed the call")

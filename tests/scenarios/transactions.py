@@ -264,7 +264,7 @@ def success_unacknowledged(sim: Simulation) -> None:
     assert sim.now == pytest.approx(32)
     assert bye.to_tag == call.local_tag
     alice.respond(bye, 200)
-    assert bob.last.last("hungup").fields["by"] == "unacknowledged"
+    assert bob.last.last("hung_up").fields["by"] == "unacknowledged"
 
 
 @scenario("RFC 6026 §8.7", "Timer L: for 32 s after a 2xx a repeated INVITE is absorbed, then it would be a new one", **INSTANT)
@@ -309,7 +309,7 @@ def caller_dies_before_ack(sim: Simulation) -> None:
     sim.run(31)
     assert bob.last.state == "answering"
     sim.run(2)
-    assert bob.last.last("hungup").fields["by"] == "unacknowledged"
+    assert bob.last.last("hung_up").fields["by"] == "unacknowledged"
 
 
 @scenario("RFC 3261 §17.2.1", "An ACK to nothing that was answered changes nothing", **INSTANT)

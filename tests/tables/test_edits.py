@@ -211,7 +211,7 @@ def test_an_overlay_changes_what_calls_do(tmp_path: Path, *, busy: bool) -> None
     assert bob.last.heard == (["incoming"] if busy else ["incoming", "cancelled"])
     call.hangup()
     sim.finish()
-    assert carol.last.heard[-1] == "hungup"
+    assert carol.last.heard[-1] == "hung_up"
 
 
 def test_without_the_overlay_it_rings_on() -> None:

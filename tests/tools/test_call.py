@@ -126,7 +126,7 @@ def test_what_cannot_be_is_told(capsys, arguments, told):
         (["answer", "--calls", "0"], "invalid number of calls '0': give 1 or more"),
         (["answer", "--after", "-5s"], "invalid time '-5s': write seconds, or 500ms, 2.1s, 3m, 1h"),
         (["answer", "--reject", "200"], "invalid status '200' for a rejection: give 300 to 699"),
-        (["answer", "--listen", "5060"], "'5060' is no listener address"),
+        (["answer", "--listen", "5060"], "'5060' is not a listener address"),
     ],
 )
 def test_a_malformed_argument_is_told(capsys, arguments, told):

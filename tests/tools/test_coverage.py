@@ -65,7 +65,7 @@ def test_what_cannot_be_read_exits_2(tmp_path, capsys):
     wrong = tmp_path / "wrong.json"
     wrong.write_text("{}")
     assert main(["coverage", str(wrong)]) == 2
-    assert "no coverage file" in capsys.readouterr().err
+    assert "not a coverage file" in capsys.readouterr().err
     assert main(["coverage", str(tmp_path / "none.json")]) == 2
 
 

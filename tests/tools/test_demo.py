@@ -16,7 +16,7 @@ def test_once_shows_the_ladder_with_its_rows_and_ends_well():
     code, text = run("demo", "--once", "--listen", "udp:127.0.0.1:0")
     assert code == 0
     assert ["alice", "calltable", "bob"] in [line.split() for line in text.splitlines()]
-    for shown in ("─ INVITE", "180 Ringing (INVITE)", "200 OK (BYE)", "uac.unanswered.success", "bridge.a.hungup"):
+    for shown in ("─ INVITE", "180 Ringing (INVITE)", "200 OK (BYE)", "uac.unanswered.success", "bridge.a.hung_up"):
         assert shown in text
     assert text.endswith("the call was answered, and hung up on both sides")
 

@@ -13,6 +13,7 @@ from calltable.tools.commands.ladder import register
 from calltable.tools.ladder.model import ladder
 from calltable.tools.ladder.page import ladder_html
 from calltable.tools.ladder.text import ladder_text
+from calltable.tools.main import main
 from calltable.tools.terminal import cells, columns
 
 TRACE = Path(__file__).parent / "traces" / "basic_call.jsonl"
@@ -306,3 +307,25 @@ def test_the_command_can_show_one_call_id_alone(capsys):
 def test_the_command_says_what_is_wrong(arguments, message):
     with pytest.raises(UsageError, match=re.escape(message)):
         command(*arguments)
+
+
+def test_a_call_that_is_not_there_is_an_error_that_lists_what_there_is(tmp_path, capsys):
+    path = tmp_path / "t.jsonl"
+    records = [message(call=number, call_id=f"id-{number}", summary=f"INVITE sip:bob:hidden@h{number}") for number in ("3", "4")]
+    path.write_text("".join(dump(one) + "\n" for one in records), encoding="utf-8")
+    assert main(["ladder", str(path), "--call", "9"]) == 2
+    error = capsys.readouterr().err
+    assert "has no call 9; there are\n  3. INVITE sip:bob:***@h3  id-3\n  4. INVITE sip:bob:***@h4  id-4\n" in error
+    assert main(["ladder", str(path), "--call", "4"]) == 0
+    assert "h4" in capsys.readouterr().out
+
+
+def test_secrets_are_drawn_in_no_ladder():
+    entries = [message(summary="INVITE sip:bob:sesame@b", text="INVITE sip:bob:sesame@b SIP/2.0\r\nAuthorization: Basic sesame\r\n\r\n")]
+    assert "sesame" not in ladder_text(entries)
+    assert "sesame" not in ladder_html(entries)
+
+
+def test_a_gap_in_the_trace_is_shown():
+    gap = Entry(0.5, "gap", event="7 records lost before this one")
+    assert "● 7 records lost before this one" in ladder_text([message(), gap])

@@ -108,7 +108,7 @@ def test_what_is_no_capture_exits_2(tmp_path, capsys):
     assert main(["replay", str(tmp_path / "none")]) == 2
     (tmp_path / "text").write_text("hello")
     assert main(["replay", str(tmp_path / "text")]) == 2
-    assert "this is no trace" in capsys.readouterr().err
+    assert "this is not a trace" in capsys.readouterr().err
 
 
 # --------------------------------------------------------------------------- why

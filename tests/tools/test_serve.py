@@ -58,14 +58,14 @@ def test_check_tells_all_problems_of_a_configuration_and_starts_nothing(tmp_path
     error = capsys.readouterr().err
     assert f"{path}:1:10: 'udp:x'" in error
     assert f"{path}:2:1: the configuration has no key 'timer'\n    did you mean timers?" in error
-    assert "2 problems; nothing was started" in error
+    assert "2 problems; not started" in error
 
 
 def test_a_configuration_at_fault_is_exit_code_2_without_check(tmp_path, capsys):
     path = tmp_path / "c.yaml"
     path.write_text("routes: [{target: sip:a}]\ntimers: {t1: 500}\n", encoding="utf-8")
     assert main(["serve", "--config", str(path)]) == 2
-    assert capsys.readouterr().err == f"{path}:2:14: «t1»: 500 has no unit\n    write 500ms or 500s\n1 problem; nothing was started\n"
+    assert capsys.readouterr().err == f"{path}:2:14: «t1»: 500 has no unit\n    write 500ms or 500s\n1 problem; not started\n"
 
 
 def test_check_tells_the_problems_of_an_overlay(tmp_path, capsys, config):
@@ -77,7 +77,7 @@ def test_check_tells_the_problems_of_an_overlay(tmp_path, capsys, config):
 
 def test_check_says_when_all_is_well(capsys, config):
     assert main(["serve", "--config", str(config), "--check"]) == 0
-    assert capsys.readouterr().out.startswith("all is well: 1 route, ")
+    assert capsys.readouterr().out.startswith("no problems: 1 route, ")
 
 
 RACE = """\
@@ -93,7 +93,7 @@ def test_check_says_that_races_were_not_looked_at(tmp_path, capsys, config):
     overlay = tmp_path / "my overlay.yaml"
     overlay.write_text(OVERLAY, encoding="utf-8")
     assert main(["serve", "--config", str(config), "--overlay", str(overlay), "--check", "--no-explore"]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["races were not looked at (--no-explore)"]
+    assert capsys.readouterr().out.splitlines()[1:] == ["races were not checked (--no-explore)"]
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ def test_check_looks_for_the_folders_of_files(capsys, config, option, told):
 def test_a_candidate_that_is_not_there_is_told(capsys, config):
     assert main(["shadow", "start", "nosuch", "--control", "s"]) == 2
     assert main(["serve", "--config", str(config), "--shadow", "nosuch"]) == 2
-    assert capsys.readouterr().err == "calltable shadow: there is no nosuch\ncalltable serve: --shadow nosuch: there is no such file or folder\n"
+    assert capsys.readouterr().err == "calltable shadow: there is no nosuch\ncalltable serve: --shadow nosuch: no such file or folder\n"
 
 
 def test_a_server_answers_status_and_usr1_and_ends_gently_on_term(tmp_path, config):
@@ -156,11 +156,11 @@ def test_a_server_says_in_plain_words_what_it_does(tmp_path):
     )  # fmt: skip
     assert list(plan(config)) == [
         "route one: a call whose Request-URI matches ^sip:1 and whose X-A matches ^b$ goes to sip:a",
-        "route rest: a call of any kind is answered 403",
-        "at most 7 calls at once; more are answered 503",
-        "calls run by the shipped tables with the overlays o.yaml",
-        "every message and step is traced to t.jsonl",
-        "commands are taken on s",
+        "route rest: a call is answered 403",
+        "at most 7 concurrent calls; more get 503",
+        "tables: the shipped ones, with the overlays o.yaml",
+        "tracing every message and step to t.jsonl",
+        "control socket: s",
     ]
     assert "a call that no route takes is answered 404" in list(plan(Config(routes=(Route(target="sip:a", uri="x"),))))
 

@@ -37,7 +37,7 @@ def test_json_has_the_figures_and_the_rows_that_no_call_reached(capsys: pytest.C
     summary = json.loads(capsys.readouterr().out)
     assert summary["calls"] == 20
     assert summary["failure"] == ""
-    assert "leg/uac: uac.idle.forgotten" in summary["unreached"]
+    assert "leg/uac: uac.idle.stuck" in summary["unreached"]
     assert "leg/uac: uac.start" not in summary["unreached"]
 
 

@@ -134,7 +134,7 @@ def tell(call: Call, screen: Screen) -> int:
         text = f"not answered: {why.code} {why.reason}".rstrip() if why is not None else "not answered: cancelled"
         print(screen.paint(text, "bad"))
         return PROBLEMS
-    hungup = call.event("hungup")
-    by = "this side" if hungup is None else "the other side" if hungup.reason == "remote" else hungup.reason
+    hung_up = call.event("hung_up")
+    by = "this side" if hung_up is None else "the other side" if hung_up.reason == "remote" else hung_up.reason
     print(screen.paint(f"answered, {call.events[-1].time - answered.time:.3f} s, ended by {by}", "good"))
     return OK

@@ -1,9 +1,9 @@
-"""``calltable check``: the gates over tables, their matrix, and the explorer with its quick bounds.
+"""``calltable check``: the static checks of tables, their matrix, and the explorer with its quick bounds.
 
 Gate 1 is loading; its problems end the check, since nothing can be said of a table whose names are wrong.
 Tables that pass every gate are run against each other (``calltable explore``), in seconds.
 Problems are printed like a compiler's, ``file:line:column: message``, the line itself below. Holes that a single
-row would mend are told as one.
+row would fix are reported as one.
 """
 
 from __future__ import annotations

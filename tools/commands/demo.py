@@ -40,7 +40,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--listen", metavar="ADDRESS", type=address, action="append", default=[],
                         help="where the B2BUA listens; default: 127.0.0.1 and ::1, port 5060 or the next free one")  # fmt: skip
     parser.add_argument("--tables", metavar="PATH", action="append", type=Path, default=[],
-                        help="a table, or a folder of them, in place of the shipped ones of the same names")  # fmt: skip
+                        help="a table, or a folder of them, that replaces the shipped tables of the same names")  # fmt: skip
     parser.add_argument("--overlay", metavar="FILE", action="append", type=Path, default=[], help="an overlay of the tables")
     parser.add_argument("--log-level", choices=LEVELS, default="error", help="default: error")
     parser.set_defaults(run=run)

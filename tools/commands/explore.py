@@ -1,7 +1,7 @@
 """``calltable explore``: the compiled tables against each other, in every order that is possible within bounds.
 
 A violation is drawn as a ladder, the shortest that shows it, with the rows behind each message. ``--mutate`` turns the
-question round: it breaks the tables in one place at a time, and tells which breaks the gates and the explorer notice.
+question round: it breaks the tables in one place at a time, and tells which breaks the static checks and the explorer catch.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     conditions(parser)
     parser.add_argument("--all", action="store_true", help="all calls")
     parser.add_argument("--reason", metavar="TEXT", help="what both sides are told; default: ended by the operator")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     control(parser)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.set_defaults(run=run)
@@ -35,11 +35,11 @@ def run(options: argparse.Namespace) -> int:
     """Show, ask, hang up; 1 where no call is meant or the answer is no. Raises UsageError."""
     wanted = selected(options)
     if not wanted and not options.all:
-        raise UsageError("which calls? Give a number, a condition such as --older 2h, or --all")
+        raise UsageError("no calls selected: give a number, a condition such as --older 2h, or --all")
     if not options.yes:
         meant = asked(options, "calls", **wanted)
         if not meant["count"]:
-            print("no call meets that")
+            print("no matching calls")
             return PROBLEMS
         print("\n".join(listed(meant)), flush=True)
         if not _agreed():
@@ -55,6 +55,6 @@ def run(options: argparse.Namespace) -> int:
 def _agreed() -> bool:
     """Whether the person at the terminal says yes. Raises UsageError where there is none."""
     if not sys.stdin.isatty():
-        raise UsageError("there is no terminal to ask on; give --yes")
+        raise UsageError("no terminal to confirm on; use --yes")
     print("Hang up? [y/N] ", end="", flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     parser = subparsers.add_parser(
-        "reload", help="let a running server read its tables again",
-        description="Let a running server read its configuration and tables again. Running calls keep their tables.",
+        "reload", help="make a running server read its tables again",
+        description="Make a running server read its configuration and tables again. Active calls keep their tables.",
     )  # fmt: skip
     control(parser)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
@@ -35,12 +35,12 @@ def run(options: argparse.Namespace) -> int:
     elif "problems" in found:
         print("\n".join(found["problems"]), file=sys.stderr)
         count = len(found["problems"])
-        print(f"{count} problem{'s' if count > 1 else ''}: refused, and nothing was changed", file=sys.stderr)
+        print(f"{count} problem{'s' if count > 1 else ''}: refused; nothing changed", file=sys.stderr)
     elif not found["tables"]:
-        print(f"no table has changed (generation {found['generation']})")
+        print(f"no table changed (generation {found['generation']})")
     else:
         for name, what in found["tables"].items():
             print(f"{name}: {what}")
         calls = found["calls"]
-        print(f"generation {found['generation']} takes new calls; {calls} call{'' if calls == 1 else 's'} that were up keep their tables")
+        print(f"new calls use generation {found['generation']}; {calls} active call{' keeps its' if calls == 1 else 's keep their'} tables")
     return PROBLEMS if "problems" in found else OK

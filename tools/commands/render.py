@@ -16,8 +16,7 @@ from calltable.loading import machines_in
 from calltable.tools import OK, PROBLEMS, UsageError, why
 from calltable.tools.draw.diagram import FOLDED
 from calltable.tools.draw.fragment import fragment
-from calltable.tools.draw.label import DETAILS
-from calltable.tools.draw.options import Options
+from calltable.tools.draw.options import DETAILS, Options
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -27,7 +27,7 @@ EXAMPLES = """\
 examples:
   calltable replay calls.jsonl                           every call of a trace, one line each
   calltable replay monday.pcap --call 3                  one call of a packet capture, row by row
-  calltable replay monday.pcap --overlay mended.yaml     the same calls with an overlay
+  calltable replay monday.pcap --overlay fixed.yaml      the same calls with an overlay
   calltable replay calls.jsonl --call 1 --write-test tests/test_incident.py
 """
 

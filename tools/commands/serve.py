@@ -49,15 +49,15 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Run the B2BUA. Command-line options override the file.",
     )  # fmt: skip
     parser.add_argument("--config", metavar="FILE", type=Path, help="calltable.yaml; tables/schema/config.schema.json describes it")
-    parser.add_argument("--check", action="store_true", help="check the configuration and the tables, and end")
+    parser.add_argument("--check", action="store_true", help="check the configuration and the tables, then exit")
     parser.add_argument("--no-explore", action="store_false", dest="explore",
                         help="with --check: leave out the explorer, which looks for races in tables that are not the shipped ones")  # fmt: skip
     parser.add_argument("--listen", metavar="ADDRESS", type=address, action="append", default=[],
                         help="transport:host:port, such as udp:127.0.0.1:5060 or 'udp:[::1]:5060'; may be repeated")  # fmt: skip
-    parser.add_argument("--next-hop", metavar="URI", help="send every call there, in place of the routes")
+    parser.add_argument("--next-hop", metavar="URI", help="send every call there; replaces the routes of the file")
     parser.add_argument("--tables", metavar="PATH", action="append", type=Path, default=[],
-                        help="a table, or a folder of them, in place of the shipped ones of the same names")  # fmt: skip
-    parser.add_argument("--overlay", metavar="FILE", action="append", type=Path, default=[], help="one more overlay")
+                        help="a table, or a folder of them, that replaces the shipped tables of the same names")  # fmt: skip
+    parser.add_argument("--overlay", metavar="FILE", action="append", type=Path, default=[], help="an overlay, on top of those in the file; may be repeated")
     parser.add_argument("--drain", metavar="TIME", type=seconds, help="how long calls may continue after SIGTERM; default: 30s")
     parser.add_argument("--log-level", choices=LEVELS, help="default: info")
     parser.add_argument("--log-format", choices=FORMATS, help="default: text")
@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         problems = every_problem(error) if isinstance(error, ConfigError) else error.problems
         print("\n".join(map(str, problems)), file=sys.stderr)
         count = len(problems)
-        print(f"{count} problem{'s' if count > 1 else ''}; nothing was started", file=sys.stderr)
+        print(f"{count} problem{'s' if count > 1 else ''}; not started", file=sys.stderr)
         return PROBLEMS if options.check else USAGE
     except OSError as error:
         raise UsageError(f"cannot read {error.filename}: {why(error)}") from None
@@ -91,12 +91,12 @@ def run(options: argparse.Namespace) -> int:
         if options.explore and (found := _races(server, config)) != OK:
             return found
         routes = len(config.routes)
-        print(f"all is well: {routes} route{'s' if routes > 1 else ''}, {len(server.tables.machines)} tables")
+        print(f"no problems: {routes} route{'s' if routes > 1 else ''}, {len(server.tables.machines)} tables")
         if not options.explore:
-            print("races were not looked at (--no-explore)")
+            print("races were not checked (--no-explore)")
         return OK
     if options.shadow is not None and not options.shadow.exists():
-        raise UsageError(f"--shadow {options.shadow}: there is no such file or folder")
+        raise UsageError(f"--shadow {options.shadow}: no such file or folder")
     set_up(config.log_level, config.log_format, queued=True)
     try:
         with recording(options.coverage):
@@ -142,7 +142,7 @@ def configure(options: argparse.Namespace) -> Config:
     if not config.routes:
         place = config.places.get("routes", config.places.get("", options.config))
         where = f"{place}: the file has no routes" if options.config is not None else "there is no --config"
-        raise UsageError(f"where do calls go? {where}; give --next-hop sip:host:port, or routes in a file")
+        raise UsageError(f"no destination for calls: {where}; give --next-hop sip:host:port, or routes in a file")
     return config
 
 
@@ -153,18 +153,18 @@ def plan(config: Config) -> Iterator[str]:
         if route.header is not None:
             conditions.append(f"{route.header[0]} matches {route.header[1]}")
         where = f"goes to {route.target}" if route.target is not None else f"is answered {route.reject}"
-        yield f"route {route.name or number}: a call {'whose ' + ' and whose '.join(conditions) if conditions else 'of any kind'} {where}"
+        yield f"route {route.name or number}: a call {'whose ' + ' and whose '.join(conditions) + ' ' if conditions else ''}{where}"
     if not any(route.open for route in config.routes):
         yield "a call that no route takes is answered 404"
-    yield f"at most {config.max_calls} calls at once; more are answered 503"
-    named = [f"tables {', '.join(map(str, config.tables))}"] if config.tables else ["the shipped tables"]
+    yield f"at most {config.max_calls} concurrent calls; more get 503"
+    named = [f"{', '.join(map(str, config.tables))} and the rest of the shipped ones"] if config.tables else ["the shipped ones"]
     if config.overlays:
         named.append(f"with the overlays {', '.join(map(str, config.overlays))}")
-    yield f"calls run by {' '.join(named)}"
+    yield f"tables: {', '.join(named)}"
     if config.trace is not None:
-        yield f"every message and step is traced to {config.trace}"
+        yield f"tracing every message and step to {config.trace}"
     if config.control is not None:
-        yield f"commands are taken on {config.control}"
+        yield f"control socket: {config.control}"
 
 
 async def serve(server: Server, shadow: Path | None = None) -> int:

@@ -43,7 +43,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(options: argparse.Namespace) -> int:
     """Ask and print; 1 where candidates do not load, or where a report has differences. Raises UsageError."""
     if (options.do == "start") != (options.path is not None):
-        raise UsageError("say what to start with: a folder of tables, or an overlay" if options.do == "start"
+        raise UsageError("no candidate: give a folder of tables, or an overlay" if options.do == "start"
                          else f"{options.do} takes no path")  # fmt: skip
     if options.path is not None and not options.path.exists():
         raise UsageError(f"there is no {options.path}")

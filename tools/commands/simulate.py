@@ -1,4 +1,4 @@
-"""``calltable simulate``: random calls through a B2BUA, on a virtual clock and a network that loses, doubles and reorders.
+"""``calltable simulate``: random calls through a B2BUA, on a virtual clock and a network that drops, duplicates and reorders.
 
 Caller, B2BUA and callee run the tables that are given; nothing real is sent. The same seed gives the same calls, byte for
 byte, so what fails once can be looked at: the first call that fails is drawn as a ladder.

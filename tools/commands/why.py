@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calltable.adapters.sip.message.redact import mask
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.commands.coverage import place
 from calltable.tools.commands.replay import load, one_of, read, shared
@@ -26,7 +27,7 @@ examples:
   calltable why 1 --trace calls.jsonl                   every step of the first call
   calltable why a84b4c76@pc33 BYE --trace calls.jsonl   what the BYE led to
   calltable why 2 '200 (INVITE)' --trace monday.pcap
-  calltable why 1 BYE --row bridge.b.hungup --trace calls.jsonl    why this row was not taken
+  calltable why 1 BYE --row bridge.b.hung_up --trace calls.jsonl    why this row was not taken
 """
 
 
@@ -100,7 +101,7 @@ def _step(result: Replayed, step: Walked) -> Iterator[str]:
     yield f"  {step.machine} {step.session}: {step.event} in {step.before}{goes}"
     fields = ", ".join(f"{name} = {show_value(value)}" for name, value in step.payload.items())
     if fields:
-        yield f"      event     {visible(fields)}"
+        yield f"      event     {visible(mask(fields))}"
     considered = explain(
         machine, step.before, step.event, step.values, step.payload, counts=step.counts, config=result.tables.config
     )
@@ -108,7 +109,7 @@ def _step(result: Replayed, step: Walked) -> Iterator[str]:
         verdict = one.verdict if one.row.id != step.row else ("taken" if one.row.kind == "row" else one.row.kind)
         yield f"      {verdict:<9} {one.row.id}: {visible(str(one))}" + (f"  {_place(one.row)}" if one.row.id == step.row else "")
     if not considered or not step.row:
-        yield f"      {step.outcome}: no row takes {step.event} in {step.before}"
+        yield f"      {step.outcome}: no row handles {step.event} in {step.before}"
 
 
 def _place(row: Row) -> str:

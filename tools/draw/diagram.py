@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from calltable.engine.model.machine import Machine, Row
-    from calltable.tools.draw.label import Detail
+    from calltable.tools.draw.options import Detail
     from calltable.tools.draw.row import Line
 
 FOLDED = ("ignored", "refused", "deferred")

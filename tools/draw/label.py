@@ -11,17 +11,14 @@ machine that draws. Lengths are points (1/72 inch, one unit of the SVG).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from calltable.tools.draw.diagram import Node
+    from calltable.tools.draw.options import Detail
     from calltable.tools.draw.row import Line
-
-Detail = Literal["rows", "events", "states"]
-DETAILS: tuple[Detail, ...] = ("rows", "events", "states")
-"""From the fullest down."""
 
 SIZE = 11.0
 """Font size of the rows."""

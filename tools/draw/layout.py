@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from calltable.tools.draw.diagram import Box, Diagram, Edge, Node
-    from calltable.tools.draw.label import Detail
+    from calltable.tools.draw.options import Detail
 
 Point = tuple[float, float]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from calltable.tools.draw.row import category, overlay
 
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
     from calltable.engine.model.machine import Machine
     from calltable.engine.observe.measure import Measure
-    from calltable.tools.draw.label import Detail
 
+Detail = Literal["rows", "events", "states"]
+"""How much a drawing says: see ``label.py``."""
+DETAILS: tuple[Detail, ...] = ("rows", "events", "states")
+"""From the fullest down."""
 SOURCES = {
     "user": "from the API",
     "sip": "from the network",

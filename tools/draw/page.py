@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calltable.tools.draw.diagram import diagram as arrange
-from calltable.tools.draw.label import DETAILS
 from calltable.tools.draw.layout import layout
-from calltable.tools.draw.options import Options, legend
+from calltable.tools.draw.options import DETAILS, Options, legend
 from calltable.tools.draw.picture import DARK, LIGHT, STYLE, drawing
 from calltable.tools.draw.row import line, overlay
 from calltable.tools.draw.shading import page_rules

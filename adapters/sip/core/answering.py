@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.passing import lent
 from calltable.adapters.sip.core.translation import Translation
-from calltable.adapters.sip.dialog.dialog import TARGET_REFRESH
 from calltable.adapters.sip.message.build import build_response
 from calltable.adapters.sip.message.headers import number, printable
 from calltable.adapters.sip.message.message import Message, Response
+from calltable.adapters.sip.message.methods import TARGET_REFRESH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,9 +56,12 @@ class Answering:
             self.executor.post(session, "sip.expires", {"after": seconds})
 
     def respond(self, session: Session, p: Mapping[str, Any]) -> None:
-        """Answer a request of the peer."""
-        leg: Leg = session.context
+        """Answer a request of the peer: one of a leg, or one outside any dialog that a session was handed (``handed.py``)."""
+        leg = session.context
         to = p["to"]
+        if not isinstance(leg, Leg):
+            self._outside(to, p)
+            return
         transaction = self.drawing.server(leg, to)
         if transaction is None:
             if to in ("invite", "bye", "cancel"):
@@ -66,6 +69,16 @@ class Answering:
                 raise ValueError(msg)
             return  # its transaction is over: nobody waits for the answer any more
         self.answer(leg, transaction, p["code"], p.get("message"), p.get("retry_after"), tags=p.get("drawn"))
+
+    def _outside(self, to: str, p: Mapping[str, Any]) -> None:
+        transaction = self.transactions.servers.get(to)
+        if transaction is None:
+            msg = f"there is no request {to} to respond to"
+            raise ValueError(msg)
+        headers, body = lent(p.get("message"), None, self.bounds)
+        if p.get("retry_after") is not None:
+            headers.append(("Retry-After", str(max(0, round(self.executor.seconds(p["retry_after"]))))))
+        self.port.refuse(transaction, p["code"], None, tuple(headers), body=body)
 
     def accept(self, session: Session, p: Mapping[str, Any]) -> None:
         """Answer the INVITE that waits with 200 (§13.3.1.4)."""

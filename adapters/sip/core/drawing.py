@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.translation import shown_to
-from calltable.adapters.sip.dialog.dialog import TARGET_REFRESH, Dialog, request_target
+from calltable.adapters.sip.dialog.dialog import Dialog, request_target
 from calltable.adapters.sip.dialog.dialogs import Dialogs
 from calltable.adapters.sip.message.headers import BRANCH_COOKIE
 from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message.methods import TARGET_REFRESH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,7 @@ class Drawing:
         self._transactions = transactions
         self._index = index
         self._bounds = bounds
-        executor.draws.update({
+        executor.draw({
             "sip.attach": self.attach,
             "sip.respond": self.respond,
             "sip.accept": self.accept,

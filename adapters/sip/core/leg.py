@@ -29,7 +29,8 @@ class LegPort(Protocol):
     def post(self, session: Session, event: str, payload: Mapping[str, Any] = ..., change: Change | None = None) -> None:
         """Give the leg's session an event, and what it makes of the dialogs."""
 
-    def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None) -> None:
+    def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None,
+               headers: tuple[tuple[str, str], ...] = (), tag: str = "", body: bytes = b"") -> None:
         """Give a request that no leg takes its final response."""
 
     def stray(self, leg: Leg, transaction: ClientTransaction, message: Response) -> None:

@@ -73,11 +73,11 @@ class Legs:
             self.hang_up(session.context, p)
 
     def refuse(self, transaction: ServerTransaction, code: int, reason: str | None = None,
-               headers: tuple[tuple[str, str], ...] = (), tag: str = "") -> None:
+               headers: tuple[tuple[str, str], ...] = (), tag: str = "", body: bytes = b"") -> None:
         """Answer a request that no leg takes, if it has had no final response; with our ``tag`` in To, a new one where there is none."""
         if transaction.request is not None:
             tag = tag or transaction.tag or self.sender.token()
-            response = build_response(transaction.request, code, reason, to_tag=tag, headers=headers)
+            response = build_response(transaction.request, code, reason, to_tag=tag, headers=headers, body=body)
             self.transactions.respond(transaction, response, tag)
 
     def hang_up(self, leg: Leg, p: Mapping[str, Any] = _NOTHING) -> None:

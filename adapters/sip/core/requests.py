@@ -16,8 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.core.drawing import Numbered
-from calltable.adapters.sip.dialog.dialog import TARGET_REFRESH
 from calltable.adapters.sip.message.body import has_offer
+from calltable.adapters.sip.message.methods import TARGET_REFRESH
 from calltable.adapters.sip.message.status import SUCCESS
 from calltable.adapters.sip.transaction.failover import only_here
 from calltable.engine.model.machine import FAILED

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from calltable.adapters.sip.core.capabilities import Capabilities
 from calltable.adapters.sip.core.passing import BETWEEN_ENDS
+from calltable.adapters.sip.message.methods import KNOWN_METHODS, WITHIN
 from calltable.adapters.sip.message.uri import parse_uri
 from calltable.adapters.sip.message.validate import Rejection
 
@@ -16,13 +18,6 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.message.message import Request
 
-KNOWN: Final = frozenset({
-    "INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "PRACK", "SUBSCRIBE", "NOTIFY", "PUBLISH", "INFO",
-    "REFER", "MESSAGE", "UPDATE",
-})  # fmt: skip
-"""Methods that are standard; others are 501, these are 405 where they are not allowed (§8.2.1, §21.5.2)."""
-
-ALLOWED: Final = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "INFO", "UPDATE", "MESSAGE", "REFER", "NOTIFY")
 ACCEPTED: Final = "application/sdp"
 
 
@@ -36,17 +31,20 @@ class Screening:
     def __init__(self, extensions: Iterable[str] = BETWEEN_ENDS, *, any_content: bool = True) -> None:
         self.extensions = frozenset(extensions)
         self.any_content = any_content
-        self._allow = ("Allow", ", ".join(ALLOWED))
+        self.capabilities = Capabilities({}, {})
+        """What the tables take; the stack that it screens for says so."""
 
     def outside(self, request: Request) -> Rejection | None:
         """Why a request outside a dialog is refused; None for an INVITE to take, or an OPTIONS to answer as one (§11.2)."""
         method = request.method
-        if method not in KNOWN:
-            return Rejection(501, "Not Implemented", (self._allow,))
-        if method not in ("INVITE", "OPTIONS"):
-            if method in ("BYE", "NOTIFY", "PRACK", "UPDATE", "INFO"):
+        allow = self.capabilities.allow
+        taken = method in self.capabilities.accepts
+        if method not in ("INVITE", "OPTIONS") and not taken:
+            if method not in KNOWN_METHODS:
+                return Rejection(501, "Not Implemented", (("Allow", ", ".join(allow)),))
+            if method in WITHIN:
                 return Rejection(481, "Call/Transaction Does Not Exist")
-            return Rejection(405, "Method Not Allowed", (("Allow", ", ".join(one for one in ALLOWED if one != method)),))
+            return Rejection(405, "Method Not Allowed", (("Allow", ", ".join(one for one in allow if one != method)),))
         scheme = parse_uri(request.uri).scheme
         if scheme not in ("sip", "tel"):
             # without TLS there is nothing that sips could mean (§26.2.2)
@@ -56,6 +54,8 @@ class Screening:
             return refusal
         if method == "OPTIONS":
             return None  # also with Max-Forwards 0: it is answered here, and goes no further
+        if taken:
+            return None
         if request.max_forwards == 0:
             return Rejection(483, "Too Many Hops")
         contact = request.contact_uri
@@ -81,9 +81,9 @@ class Screening:
                 return Rejection(415, "Unsupported Media Type", (("Accept", ACCEPTED),))
         return None
 
-    def capabilities(self) -> tuple[tuple[str, str], ...]:
+    def described(self) -> tuple[tuple[str, str], ...]:
         """What the answer to an OPTIONS says this element can do (§11.2)."""
-        headers = [self._allow, ("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en")]
+        headers = [("Allow", ", ".join(self.capabilities.allow)), ("Accept", ACCEPTED), ("Accept-Encoding", "identity"), ("Accept-Language", "en")]
         if self.extensions:
             headers.append(("Supported", ", ".join(sorted(self.extensions))))
         return tuple(headers)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from calltable.adapters.sip.core.admission import Gate
 from calltable.adapters.sip.core.bounds import Bounds
+from calltable.adapters.sip.core.capabilities import Capabilities
+from calltable.adapters.sip.core.handed import Handed
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.legs import Legs
 from calltable.adapters.sip.core.requests import deliver
@@ -34,6 +36,7 @@ from calltable.engine.observe.folding import Folding
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Mapping
 
     from calltable.adapters.sip.core.admission import Admission, Source
     from calltable.adapters.sip.core.trust import Trust
@@ -78,11 +81,13 @@ class Stack:
         rng: random.Random | None = None,
         host: str = "",
         bounds: Bounds | None = None,
+        accepts: Mapping[str, str] | None = None,
     ) -> None:
         self.executor = executor
         self.transport = transport
         self.application = application
         self.screening = screening or Screening()
+        self.screening.capabilities = Capabilities(executor.machines, dict(accepts or {}))
         self.counters = executor.counters
         self.log = Folding(_log, executor.scheduler)
         tokens = seeded_tokens(rng) if rng is not None else unguessable_tokens()
@@ -239,7 +244,7 @@ class Stack:
             self.counters["requests above the bound"] += 1
             self.refuse(transaction, 500, "Too Many Requests Wait", (("Retry-After", "1"),))
         elif not deliver(leg, transaction, request, dialog):
-            self.refuse(transaction, 405)
+            self.refuse(transaction, 405, headers=(("Allow", ", ".join(self.screening.capabilities.allow)),))
 
     def _outside(self, request: Request, transaction: ServerTransaction) -> None:
         refusal = self.screening.outside(request)
@@ -247,11 +252,13 @@ class Stack:
             self.refuse(transaction, refusal.status or 500, refusal.reason, refusal.headers)
         elif self.bounds.exceeded(request):
             self.refuse(transaction, 513)
+        elif (machine := self.screening.capabilities.accepts.get(request.method)) is not None:
+            Handed(self.legs, transaction).start(self.executor, machine, request)
         elif self.application is None:
-            self.refuse(transaction, 480, headers=self.screening.capabilities() if request.method == "OPTIONS" else ())
+            self.refuse(transaction, 480, headers=self.screening.described() if request.method == "OPTIONS" else ())
         elif request.method == "OPTIONS":
             status, headers = self.application.availability(request, transaction.source)
-            self.refuse(transaction, status, headers=(*self.screening.capabilities(), *headers))
+            self.refuse(transaction, status, headers=(*self.screening.described(), *headers))
         else:
             self.application.incoming(self, transaction, request, offer=has_offer(request))
 
@@ -278,7 +285,7 @@ class Stack:
         self.transactions.failed(data, reason)
 
     def connection_closed(self, flow: Flow) -> None:
-        """A connection is gone; transactions that sent on it will be told when they send again."""
+        """A connection is gone. What was lost with it goes on a new one, or comes back by ``transport_failed``."""
 
     def compact(self) -> None:
         """Give back the room that dictionaries keep of their largest day; those that are empty now."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.headers import NameAddr, parse_name_addr
 from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.message.methods import WITH_CONTACT
 from calltable.adapters.sip.message.uri import parse_uri
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transport.address import Address
 
 MAX_FORWARDS: Final = 70
-WITH_CONTACT: Final = frozenset({"INVITE", "ACK", "OPTIONS", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
-"""Requests that carry a Contact; MESSAGE must not (RFC 3428 §4), INFO and BYE have no use for one."""
-TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER"})
-"""Methods whose requests and 2xx responses carry a Contact and may move the remote target (RFC 3261 §12.2, RFC 3311, RFC 6665)."""
 
 
 class Dialog(NamedTuple):

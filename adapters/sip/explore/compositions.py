@@ -46,7 +46,7 @@ def _transaction(role: Role) -> Callable[[Catalogue], Transaction]:
 
 
 def _transactions(name: str, request: str, client: str, server: str, *, reliable: bool = False) -> Composition:
-    """A client and a server transaction, over a channel that loses, doubles and reorders, or a reliable one."""
+    """A client and a server transaction, over a channel that drops, duplicates and reorders, or a reliable one."""
     started = {"message": (request,), "reliable": reliable}
     parts = (
         Part("client", _transaction(Role(client, True, request, reliable)), (SLOT, client), (started,)),

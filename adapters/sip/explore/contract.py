@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.explore.dialogs import DialogEnd
     from calltable.engine.explore.scene import Scene, Shown
 
-OVER = frozenset({"failed", "hungup", "cancelled"})
+OVER = frozenset({"failed", "hung_up", "cancelled"})
 """Publications by which a leg says that its call is over."""
 
 ASKED = frozenset({"user.hangup", "user.reject"})
@@ -38,7 +38,7 @@ RELAYS: Mapping[str, tuple[str, ...]] = {
     "progress": ("user.progress",),
     "answered": ("user.answer",),
     "failed": ("user.reject", "user.hangup"),
-    "hungup": ("user.hangup",),
+    "hung_up": ("user.hangup",),
     "cancelled": ("user.hangup",),
     "reinvite": ("user.reinvite",),
     "reinvite_answered": ("user.answer",),

@@ -419,7 +419,7 @@ class Legs:
                 del line.servers[number, method]
                 actor = scene.actor(line.leg)
                 if actor is not None:
-                    self._tell(scene, line, actor, "sip.unacknowledged", {}, ("hungup",))
+                    self._tell(scene, line, actor, "sip.unacknowledged", {}, ("hung_up",))
             case _:
                 raise LookupError(given)
 

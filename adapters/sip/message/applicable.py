@@ -17,12 +17,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-METHODS: Final = (
-    "ACK", "BYE", "CANCEL", "INVITE", "OPTIONS", "REGISTER", "PRACK", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER", "INFO",
-    "MESSAGE", "PUBLISH",
-)  # fmt: skip
-"""The methods that an RFC defines, in the order of the table's columns."""
-KNOWN_METHODS: Final = frozenset(METHODS)
+from calltable.adapters.sip.message.methods import METHODS
 
 
 class Row(NamedTuple):

@@ -38,6 +38,7 @@ from calltable.adapters.sip.message.headers import (
     split_list,
 )
 from calltable.adapters.sip.message.names import LIST_HEADERS, canonical, canonical_names, display_name
+from calltable.adapters.sip.message.redact import mask
 from calltable.adapters.sip.message.uri import parse_uri
 
 if TYPE_CHECKING:
@@ -297,7 +298,7 @@ class Message:
             return None
         result = number(value, MAX_FORWARDS)
         if result is None and self._needs("max-forwards"):
-            msg = f"Max-Forwards {excerpt(value)} is no number in 0..{MAX_FORWARDS}"
+            msg = f"Max-Forwards {excerpt(value)} is not a number from 0 to {MAX_FORWARDS}"
             raise HeaderError(msg)
         return result
 
@@ -329,7 +330,7 @@ class Message:
 
     def __repr__(self) -> str:
         """Show the start line and what identifies the message, for logs."""
-        return f"<{self.start_line} · {self.get('cseq')} · {self.get('call-id')}>"
+        return f"<{mask(self.start_line)} · {self.get('cseq')} · {self.get('call-id')}>"
 
     def _index(self) -> dict[str, str]:
         names = canonical_names

@@ -16,10 +16,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from calltable.adapters.sip.message.applicable import KNOWN_METHODS, needed
+from calltable.adapters.sip.message.applicable import needed
 from calltable.adapters.sip.message.errors import HeaderError, MessageError, UriError, excerpt
 from calltable.adapters.sip.message.headers import BRANCH_COOKIE, is_token, number, parse_name_addr, printable
 from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.message.methods import KNOWN_METHODS
 from calltable.adapters.sip.message.names import display_name
 from calltable.adapters.sip.message.uri import parse_uri
 
@@ -113,7 +114,7 @@ def _check_common(message: Request | Response) -> None:
             msg = (
                 f"Content-Length {excerpt(length)} is above the {size} bytes of the body"
                 if length.isdecimal()
-                else f"Content-Length {excerpt(length)} is no number"
+                else f"Content-Length {excerpt(length)} is not a number"
             )
             raise HeaderError(msg)
 

@@ -56,7 +56,7 @@ class Address(NamedTuple):
         transport, colon, rest = text.strip().partition(":")
         transport = transport.lower()
         if not colon or not transport.isalpha():
-            message = f"{text!r} is no listener address: write transport:host:port, such as udp:127.0.0.1:5060"
+            message = f"{text!r} is not a listener address: write transport:host:port, such as udp:127.0.0.1:5060"
             raise ValueError(message)
         if rest.startswith("["):
             host, bracket, tail = rest[1:].partition("]")

@@ -143,7 +143,7 @@ class Framer:
         elif not found:
             reason = "Missing Content-Length"
         elif size is None:
-            reason = "Content-Length is no number"
+            reason = "Content-Length is not a number"
         elif size > self._max_body:
             raise _fault(head, f"Body above {self._max_body} bytes", 513)
         else:

@@ -16,6 +16,8 @@ Going by RFC 3261 §18:
   sent with the flow of their request: for UDP that makes them leave from the port the request was sent to
   (RFC 3581 §4), for TCP it finds the connection. ``to`` is then the address for the case that the connection
   is gone: the ``received`` host with the port of Via sent-by (§18.2.2).
+* A message that was sent on a connection and lost with it goes on a new connection to ``to``, once; after that, or if
+  the connection had been made for it, it is reported like any other that could not be delivered (§18.4).
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class SocketTransport(SocketBase):
     async def listen(self, address: Address | str) -> Address:
         """Open a listener; port 0 takes a free one. Gives the address it is bound to.
 
-        Raises TransportError with the mend if it cannot be opened, ValueError if ``address`` is malformed.
+        Raises TransportError with a way to fix it if it cannot be opened, ValueError if ``address`` is malformed.
         """
         if isinstance(address, str):
             address = Address.parse(address)

@@ -70,7 +70,7 @@ def test_one_call_is_shown_with_its_legs_states_and_last_rows(scene):
 
 def test_a_call_that_is_not_up_is_an_error_that_says_what_is(scene):
     _, server = scene
-    with pytest.raises(ControlError, match="no call 7 is up; there is 1, 2"):
+    with pytest.raises(ControlError, match="no active call 7; active: 1, 2"):
         list_calls(server, {"call": "7"})
 
 
@@ -94,7 +94,7 @@ def test_a_call_is_ended_by_its_own_rows_with_a_reason_for_both_sides(scene):
     sim.finish()
 
 
-@pytest.mark.parametrize(("request_", "why"), [({}, "say which calls"), ({"call": "1", "reason": "a\r\nX: b"}, "printable")])
+@pytest.mark.parametrize(("request_", "why"), [({}, "no calls selected"), ({"call": "1", "reason": "a\r\nX: b"}, "printable")])
 def test_a_hang_up_without_a_condition_or_with_a_forged_reason_is_refused(scene, request_, why):
     _, server = scene
     with pytest.raises(ControlError, match=why):

@@ -90,7 +90,7 @@ def test_a_living_server_keeps_its_socket(tmp_path):
     async def main():
         first = Control(tmp_path / "s", COMMANDS)
         await first.start()
-        with pytest.raises(ControlError, match="another server answers"):
+        with pytest.raises(ControlError, match="another server uses"):
             await Control(tmp_path / "s", COMMANDS).start()
         await first.close()
 
@@ -101,7 +101,7 @@ def test_a_file_is_never_replaced(tmp_path):
     (tmp_path / "s").write_text("precious", encoding="utf-8")
 
     async def main():
-        with pytest.raises(ControlError, match="is no socket"):
+        with pytest.raises(ControlError, match="is not a socket"):
             await Control(tmp_path / "s", COMMANDS).start()
 
     asyncio.run(main())
@@ -109,7 +109,7 @@ def test_a_file_is_never_replaced(tmp_path):
 
 
 def test_asking_nobody_says_what_to_do(tmp_path):
-    with pytest.raises(ControlError, match="is the server running, with --control"):
+    with pytest.raises(ControlError, match="is the server running with --control"):
         ask(tmp_path / "s", "status")
 
 

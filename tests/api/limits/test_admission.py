@@ -12,7 +12,7 @@ from calltable.adapters.sip.core.admission import Gate
 from calltable.adapters.sip.message.message import Request
 from calltable.adapters.sip.message.parse import parse
 from calltable.adapters.sip.transport.address import Address
-from calltable.limits import Figures, Plan, SourceAdmission, networks
+from calltable.limits import Figures, Overload, Plan, SourceAdmission, networks
 from calltable.limits.account import SourceAccount
 from calltable.simulation import Simulation
 
@@ -262,6 +262,39 @@ def test_what_may_belong_to_a_call_is_read_however_it_is_written(start: bytes):
     assert gate.dismisses(b"INVITE sip:a SIP/2.0\r\nTo: <sip:b>\r\nCall-ID: 1\r\n\r\n", Spent())
 
 
+def test_new_calls_are_shed_while_the_process_is_late_and_everything_else_goes_on():
+    sim = world(replace(SMALL, rate=100, burst=100, early=100), shed=0.5)
+    bob, mallory = sim.peer("bob"), sim.peers["mallory"]
+    behind = [0.0]
+    policy = sim.engines["b2bua"].stack.gate.policy
+    policy.overload = Overload(sim.clock, 0.5, lambda: behind[0])
+    call = ask(sim, "bob")
+    bob.respond(bob.expect_request("INVITE"), 200, to_tag="b", body=b"v=0\r\n")
+    call.ack(mallory.expect_response(200))
+    behind[0] = 2.0
+    ask(sim)
+    sim.run(0.2)
+    mallory.inbox.clear()
+    for method in ("INVITE", "OPTIONS"):
+        ask(sim, method=method)
+    sim.run(0.1)
+    assert statuses(sim) == [503, 503]
+    assert count(sim, "over limit: overload") == 2
+    mallory.inbox.clear()
+    ask(sim, "112")
+    assert bob.expect_request("INVITE")
+    call.request("BYE")
+    mallory.expect(200, "BYE")
+    bob.respond(bob.expect_request("BYE"), 200)
+    behind[0] = 0.0
+    sim.run(1.5)
+    mallory.inbox.clear()
+    ask(sim)
+    sim.run(0.1)
+    assert statuses(sim) == [486]
+    sim.finish()
+
+
 # --------------------------------------------------------------------------- the policy alone
 
 
@@ -306,6 +339,7 @@ def test_a_reload_gives_accounts_their_new_figures():
     account = policy.source(Address("udp", "10.0.0.1", 5060), 500)
     assert isinstance(account, SourceAccount)
     policy.renew(Plan(default=Figures(rate=3)), capacity=50, retry_after=9)
+    assert policy.source(Address("udp", "10.0.0.1", 5060), 500) is account
     assert account.figures.rate == 3
     assert policy.capacity == 50
 

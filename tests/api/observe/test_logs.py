@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.transport.address import Address
 from calltable.b2bua.b2bua import B2BUA
 from calltable.b2bua.routes import Route, Router
 from calltable.observe.calls import CallLog, Cause
@@ -52,7 +53,7 @@ def test_at_info_the_life_of_a_call_is_told(logged):
     assert (started["to"], started["source"]) == ("sip:bob@10.0.0.3", "udp:10.0.0.1:5060")
     assert routed["target"] == "sip:bob@10.0.0.2"
     assert len({line["call"] for line in lines}) == 1
-    assert ended["cause"] == "a.hungup"
+    assert ended["cause"] == "a.hung_up"
     assert ended["connected"] < ended["lasted"]
     assert connected["after"] == pytest.approx(0.06, abs=0.02)
 
@@ -77,9 +78,9 @@ def test_the_reason_that_came_with_the_end_is_told():
     session = SimpleNamespace(machine=SimpleNamespace(model=SimpleNamespace(children={"b": SimpleNamespace(machine="leg/uac")})))
     bye = Request("BYE", "sip:a", [("Reason", 'Q.850;cause=16;text="done"')])
     cause = Cause()
-    cause.learn(session, "b.hungup", {"message": bye})
+    cause.learn(session, "b.hung_up", {"message": bye})
     cause.learn(session, "b.ended", {})
-    assert (cause.event, cause.by, cause.reason) == ("b.hungup", "callee", 'Q.850;cause=16;text="done"')
+    assert (cause.event, cause.by, cause.reason) == ("b.hung_up", "callee", 'Q.850;cause=16;text="done"')
     cause.learn(session, "user.hangup", {})
     assert (cause.by, cause.reason) == ("operator", "")
     cause.learn(session, "after.ringing", {})
@@ -109,6 +110,23 @@ def test_secrets_never_reach_the_log(form):
         logger.exception("it failed")
     logger.handlers[:], logger.level, logger.propagate = before
     assert "hidden" not in stream.getvalue().replace('Digest hidden")', "")
+
+
+def test_a_stranger_cannot_fill_the_log_with_malformed_messages(world, caplog):
+    logger = logging.getLogger("calltable")
+    propagates, logger.propagate = logger.propagate, True
+    caplog.set_level("INFO", "calltable")
+    engine = world.engine("udp:10.0.0.3:5060")
+    stranger = world.network.attach("udp:10.0.0.9:5060")
+    for number in range(500):
+        stranger.send(f"INVITE broken {number}".encode(), Address("udp", "10.0.0.3", 5060))
+        stranger.send(f"OPTIONS sip:a SIP/2.0\r\nTo: {number}\r\n\r\n".encode(), Address("udp", "10.0.0.3", 5060))
+    world.clock.advance(60)
+    logger.propagate = propagates
+    assert engine.executor.counters["malformed"] == 1000
+    lines = [record for record in caplog.records if record.name == "calltable.sip"]
+    assert len(lines) <= 24, "of each kind some lines, and one with the count"
+    assert sum(record.parts.get("repeated") or 1 for record in lines) >= 1000
 
 
 def test_queued_lines_keep_their_order_and_none_is_lost():

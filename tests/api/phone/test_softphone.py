@@ -64,8 +64,8 @@ def test_a_call_is_placed_answered_and_hung_up(world, alice, bob, connected):
     world.clock.advance(0.1)
     assert mine.ended
     assert theirs.ended
-    assert names(theirs)[-2:] == ["hungup", "ended"]
-    assert theirs.event("hungup").reason == "remote"
+    assert names(theirs)[-2:] == ["hung_up", "ended"]
+    assert theirs.event("hung_up").reason == "remote"
     assert quiet(world, alice, bob)
 
 

@@ -25,7 +25,7 @@ routes:
   - {name: nobody, reject: 403}
 timers: {t1: 250ms, no_answer: 30s}
 settings: {closing: 1m}
-limits: {calls: 20, retry_after: 7s, drain: 2.5s, tcp_connections: 9, tcp_idle: 1m}
+limits: {calls: 20, retry_after: 7s, drain: 2.5s, tcp_connections: 9, tcp_connections_per_source: 3, tcp_idle: 1m}
 log: {level: debug, format: json}
 trace: calls.jsonl
 control: control.sock
@@ -48,6 +48,7 @@ def test_a_whole_configuration_is_read(tmp_path):
     assert config.timers == {"t1": 0.25, "no_answer": 30.0}
     assert (config.max_calls, config.retry_after, config.drain) == (20, 7.0, 2.5)
     assert (config.transport.tcp_connections, config.transport.tcp_idle_timeout) == (9, 60.0)
+    assert config.transport.tcp_connections_per_source == 3
     assert (config.log_level, config.log_format) == ("debug", "json")
     assert (config.trace, config.control) == (tmp_path / "calls.jsonl", tmp_path / "control.sock")
 
@@ -74,20 +75,20 @@ def test_a_timer_that_no_table_knows_is_told_where_it_stands():
     [
         ("listne: []", "1:1 the configuration has no key 'listne' | did you mean listen?"),
         ("listen: udp:127.0.0.1:5060", "1:9 «listen» must be a list, not 'udp:127.0.0.1:5060' | write [udp:127.0.0.1:5060]"),
-        ("listen: [tls:127.0.0.1:5061]", "1:10 transport 'tls' is not supported | there are udp, tcp"),
+        ("listen: [tls:127.0.0.1:5061]", "1:10 transport 'tls' is not supported | supported: udp, tcp"),
         ("listen: [udp:127.0.0.1:1, udp:127.0.0.1:1]", "1:27 udp:127.0.0.1:1 is listed twice | list it once"),
         ("listen: [udp:somewhere]", "1:10 'udp:somewhere': 'somewhere' is no IP address; write it as in udp:127.0.0.1:5060 or udp:[::1]:5060 | "),
         ("listen: []", "1:9 «listen» is empty | write [udp:127.0.0.1:5060]"),
         ("routes: [{uri: '(', target: sip:a}]", "1:16 route 1: invalid uri pattern '(': missing ) | "),
         ("routes: [{name: x, target: 'sip:{usr}@a'}]", "1:28 route x: target uses {usr}, but no pattern has a group (?P<usr>…) | did you mean {user}?"),
-        ("routes: [{target: 'sip:a@{host}'}]", "1:19 route 1: target uses {host}, but no pattern has a group (?P<host>…) | write {user} for the dialled user, or name a group of a pattern so"),
-        ("routes: [{target: 'sip:{}@a'}]", "1:19 route 1: target 'sip:{}@a': {} stands for nothing | write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"),
-        ("routes: [{target: 'sip:{user.name}@a'}]", "1:19 route 1: target 'sip:{user.name}@a': {user.name} stands for nothing | write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"),
-        ("routes: [{target: 'sip:{user@a'}]", "1:19 route 1: target 'sip:{user@a': {user@a stands for nothing | write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"),
-        ("routes: [{target: 'sips:a'}]", "1:19 route 1: target 'sips:a': there is no TLS yet | write sip: where the way there is safe without"),
-        ("routes: [{target: 'sip:a;transport=tls'}]", "1:19 route 1: target 'sip:a;transport=tls': transport 'tls' is not supported | there are udp, tcp"),
-        ('host: "x\\r\\nX-Inject: y"', "1:7 «host»: 'x\\r\\nX-Inject: y' is no host name | write a host name or an IP address, without a port"),
-        ("host: 'a.example.com:5060'", "1:7 «host»: 'a.example.com:5060' is no host name | write a host name or an IP address, without a port"),
+        ("routes: [{target: 'sip:a@{host}'}]", "1:19 route 1: target uses {host}, but no pattern has a group (?P<host>…) | write {user} for the dialled user, or add a group (?P<name>…) to a pattern"),
+        ("routes: [{target: 'sip:{}@a'}]", "1:19 route 1: target 'sip:{}@a': {} is not a placeholder | write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"),
+        ("routes: [{target: 'sip:{user.name}@a'}]", "1:19 route 1: target 'sip:{user.name}@a': {user.name} is not a placeholder | write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"),
+        ("routes: [{target: 'sip:{user@a'}]", "1:19 route 1: target 'sip:{user@a': {user@a is not a placeholder | write {user} for the dialled user, or {name} for a group (?P<name>…) of a pattern"),
+        ("routes: [{target: 'sips:a'}]", "1:19 route 1: target 'sips:a': TLS is not supported yet | write sip: if the network on the way is trusted"),
+        ("routes: [{target: 'sip:a;transport=tls'}]", "1:19 route 1: target 'sip:a;transport=tls': transport 'tls' is not supported | supported: udp, tcp"),
+        ('host: "x\\r\\nX-Inject: y"', "1:7 «host»: invalid host name 'x\\r\\nX-Inject: y' | write a host name or an IP address, without a port"),
+        ("host: 'a.example.com:5060'", "1:7 «host»: invalid host name 'a.example.com:5060' | write a host name or an IP address, without a port"),
         ("host: '::1'", "1:7 «host»: an IPv6 address stands in brackets: '[::1]' | write a host name or an IP address, without a port"),
         ("limits: {drain: 99999999999999h}", "1:17 «drain»: 99999999999999h is out of range | give 0s to 24h"),
         ("limits: {tcp_idle: 5ms}", "1:20 «tcp_idle»: 5ms is out of range | give 1s to 24h"),
@@ -97,7 +98,7 @@ def test_a_timer_that_no_table_knows_is_told_where_it_stands():
         ("limits: {drain: 20}", "1:17 «drain»: 20 has no unit | write 20ms or 20s"),
         ("routes: [{target: tel:1}]", "1:19 route 1: target 'tel:1' is not a sip: URI | write sip:host, or sip:user@host:port"),
         ("routes: [{reject: 200}]", "1:19 route 1: reject takes a status from 300 to 699, not 200 | "),
-        ("routes: [{target: sip:a, reject: 404}]", "1:10 route 1: give either a target or a status to reject with | "),
+        ("routes: [{target: sip:a, reject: 404}]", "1:10 route 1: give either target or reject | "),
         ("routes: [{targt: sip:a}]", "1:11 entry 1 of «routes» has no key 'targt' | did you mean target?"),
         ("routes: [{target: sip:a}, {uri: x, target: sip:b}]", "1:27 route 2 is never reached | the route at line 1 takes every call; move it to the end"),
         ("timers: {t1: soon}", "1:14 «t1»: 'soon' where a duration is needed | write 500ms, 2.1s, 3m or 1h"),
@@ -138,7 +139,7 @@ def test_what_is_wrong_in_a_route_is_told_beside_what_has_no_shape():
         "3:16 entry 1 of «routes» has no key 'targt'",
         "4:14 route 2: invalid source pattern '[': missing ]",
         "4:27 route 2: invalid header A pattern '*': no argument for repetition operator",
-        "4:45 route 2: target 'sips:a': there is no TLS yet",
+        "4:45 route 2: target 'sips:a': TLS is not supported yet",
         "4:63 «reject» must be a whole number, not 'x'",
     ]
 
@@ -207,7 +208,7 @@ def test_a_program_gives_settings_as_values():
         ("settings: {greeting: true}", "2:22 «greeting»: 'true' where a string? is needed | put it in quotes"),
         ("settings: {colour: green}", "2:20 «colour»: 'green' is none of red, blue | known: blue, red"),
         ("settings: {pause: -1}", "2:19 «pause»: '-1' where a duration is needed | write 500ms, 2.1s, 3m or 1h"),
-        ("settings: {t1: 1s}\ntimers: {t1: 2s}", "2:12 t1 is set twice, under «timers:» too | keep one of the two"),
+        ("settings: {t1: 1s}\ntimers: {t1: 2s}", "2:12 t1 is also set under «timers:» | keep one of the two"),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_is_told_with_its_place(tmp_path, text, told):
@@ -233,7 +234,7 @@ def test_a_program_that_gives_one_for_many_is_told(given, told):
 
 
 def test_a_program_that_gives_no_host_is_told():
-    with pytest.raises(ValueError, match="is no host name"):
+    with pytest.raises(ValueError, match="invalid host name"):
         Config(host="x\r\nX-Inject: y")
 
 

@@ -43,6 +43,10 @@ def test_figures_of_a_source_stand_on_those_of_all():
     assert found.figures("192.0.2.2") == found.default
 
 
+def test_a_single_ipv6_address_stands_for_its_64():
+    assert plan("limits: {sources: [{match: '2001:db8::7', exempt: true}]}").figures("2001:db8::/64").exempt
+
+
 def test_trusted_networks():
     assert [str(one) for one in parse_config(f"{ROUTES}trusted: [10.0.0.0/8, '::1']\n").trusted] == ["10.0.0.0/8", "::1/128"]
 

@@ -105,7 +105,7 @@ def test_after_its_time_a_draining_server_hangs_up_both_sides(tables):
     async def scene(server, alice, bob):
         call = await alice.phone.call(BOB)
         assert await server.drain() is False
-        assert (await call.wait("hungup")).reason == "remote"
+        assert (await call.wait("hung_up")).reason == "remote"
         assert not server.b2bua.calls
 
     run(scene, tables, drain=0.02)
@@ -169,16 +169,16 @@ def test_a_reload_builds_on_the_tables_of_the_program(tmp_path):
             return await code(alice, BOB, identity="sip:mallory@example.com"), await code(alice, "sip:carol@127.0.0.1")
 
         assert server.tables.config["no_answer"] == 7.0
-        assert server.tables.config["undecided"] == 9.0
+        assert server.tables.config["unanswered_timeout"] == 9.0
         assert await codes() == (433, 404)
         overlay.write_text(OVERLAY.replace("CODE", "410"), encoding="utf-8")
         assert "problems" not in await server.reload()
         assert server.tables.config["no_answer"] == 7.0
-        assert server.tables.config["undecided"] == 9.0
+        assert server.tables.config["unanswered_timeout"] == 9.0
         assert await codes() == (433, 410)
         assert (await server.shadow(tmp_path / "nosuch"))["problems"] == [f"there is no {tmp_path / 'nosuch'}"]
 
-    run(scene, mine, overlays=(overlay,), timers={"undecided": 9.0}, routes=(Route(uri="carol", reject=404), Route(target="sip:127.0.0.1:9")))
+    run(scene, mine, overlays=(overlay,), timers={"unanswered_timeout": 9.0}, routes=(Route(uri="carol", reject=404), Route(target="sip:127.0.0.1:9")))
 
 
 def test_tables_that_are_given_twice_count_once():

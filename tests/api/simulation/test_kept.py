@@ -58,3 +58,15 @@ def test_every_record_of_a_busy_day_can_be_written_down_and_nothing_stays_behind
         assert len(store) == 0, f"{name}: what has ended is forgotten"
         assert sum(store.machines.values()) > 300
     assert store.machines.keys() <= {"leg/uac", "leg/uas", "b2bua/bridge", "phone/caller", "phone/callee"}
+
+
+@pytest.mark.slow
+def test_a_store_that_answers_at_once_changes_nothing_on_the_wire():
+    """What is worked out before a commit is what happens without one: every message and every step, at the same time."""
+    traces = []
+    for stores in (None, lambda name: Records(written)):
+        day = Crowd("same", 25, Mix(loss=0.02), None, None, trace=True, stores=stores)
+        assert day.run() == []
+        traces.append([repr(entry) for entry in day.simulation._entries])
+    assert len(traces[0]) > 3000
+    assert traces[0] == traces[1]

@@ -407,6 +407,6 @@ def test_catalogues_do_not_include_each_other_in_a_circle():
     with pytest.raises(TableError) as error:
         load_tables(texts=texts)
     [problem] = error.value.problems
-    assert (problem.code, problem.message) == ("include-cycle", "catalogues include each other: c/a → c/b → c/c → c/a")
+    assert (problem.code, problem.message) == ("include-cycle", "includes form a cycle: c/a → c/b → c/c → c/a")
     once = {**texts, "c.yaml": "calltable: 1\ncatalogue: c/c\n", "a.yaml": "calltable: 1\ncatalogue: c/a\ninclude: [c/b, c/c]\n"}
     assert load_tables(texts=once).machines == {}

@@ -54,7 +54,7 @@ def test_the_shipped_tables_owe_nothing(library):
         ("leg/uas", "uas.waiting.cancel", "sip.respond", {"to": "invite"}, "INVITE"),
         ("leg/uas", "uas.waiting.hangup", "sip.respond", {}, "INVITE"),
         ("leg/uac", "leg.quiet.bye", "sip.respond", {}, "BYE"),
-        ("leg/uac", "leg.mortal.forgotten", "sip.abandon", {}, "INVITE"),
+        ("leg/uac", "leg.lingering.stuck", "sip.abandon", {}, "INVITE"),
         ("leg/uac", "leg.acknowledging.bye", "sip.acknowledge", {}, "ACK"),
     ],
 )
@@ -70,14 +70,14 @@ def test_a_forgotten_action_leaves_a_debt_and_the_path_is_shown(library, problem
 def test_answering_twice_is_told(library, problems):
     of = library.machines["leg/uas"].rows["uas.waiting.reject"].actions
     found = problems("leg/uas", "uas.waiting.reject", actions=of + of)
-    assert [one.code for one in found] == ["no-such-obligation"]
-    assert "meets an obligation that is not outstanding here: the final response to the INVITE" in found[0].message
+    assert [one.code for one in found] == ["no-obligation"]
+    assert "meets the final response to the INVITE, which is not due here" in found[0].message
 
 
 def test_a_second_bye_is_told(library, problems):
     position = library.machines["leg/uac"].rows["leg.over.hangup"].position
     found = problems("leg/uac", "leg.over.hangup", actions=(Action("sip.bye", {}, position),))
-    assert "no-such-obligation" in {one.code for one in found}
+    assert "no-obligation" in {one.code for one in found}
 
 
 def test_a_provisional_response_settles_nothing(library, problems):
@@ -86,14 +86,14 @@ def test_a_provisional_response_settles_nothing(library, problems):
     assert problems("leg/uas", "uas.waiting.progress", actions=(action,)) == []
     final = dataclasses.replace(action, parameters=literal | {"code": x.Literal(486)})
     found = problems("leg/uas", "uas.waiting.progress", actions=(final,))
-    assert {one.code for one in found} == {"no-such-obligation"}  # whatever answers next answers for the second time
+    assert {one.code for one in found} == {"no-obligation"}  # whatever answers next answers for the second time
 
 
 def test_a_request_that_nobody_answers_nor_hands_on_is_told(problems):
     found = problems("leg/uac", "leg.confirmed.request", publish=())
     assert found
     assert {one.code for one in found} == {"unmet-obligation"}
-    assert "neither sends it nor passes the obligation on" in found[0].message
+    assert "neither sends it nor passes it on" in found[0].message
 
 
 def test_a_b2bua_has_to_carry_on_what_a_leg_hands_it(problems):

@@ -108,7 +108,7 @@ def test_each_state_with_each_event(shipped, executor, name, state, event):
         assert not machine.cells[state], "nothing stands in a final state"
         return
     if event not in machine.cells[state]:
-        assert not flow.comes(state, event), f"{event} can arrive in {state} and no row takes it"
+        assert not flow.comes(state, event), f"{event} can arrive in {state} and no row handles it"
         return
     seen = set()
     for variables, payload, counts in situations(flow, state, event):

@@ -88,7 +88,7 @@ def test_the_first_violation_has_a_shortest_trace(library):
         ("call", "leg/uac", "uac.unanswered.progress", {"publish": ()}, "untold"),
         ("call", "leg/uac", "uac.early.no_answer", {"actions": ()}, "left-behind"),
         ("bridge", "b2bua/bridge", "bridge.unanswered.progress", {"actions": ()}, "not-relayed"),
-        ("bridge", "b2bua/bridge", "bridge.b.hungup", {"actions": ()}, "not-relayed"),
+        ("bridge", "b2bua/bridge", "bridge.b.hung_up", {"actions": ()}, "not-relayed"),
         ("transaction", "transaction/client", "client.waiting.e", {"actions": ()}, "gave-up"),
         ("invite-transaction", "transaction/invite_client", "invite_client.accepted.repeated", {"actions": ()}, "unsent"),
         ("invite-transaction", "transaction/invite_client", "invite_client.heard.failure", {"actions": ()}, "unsent"),
@@ -344,7 +344,7 @@ add:
   - {id: third.reinvited, state: any, event: c.reinvite, actions: [child.tell: {to: c, event: user.reject, with: {code: 488}}]}
   - id: third.late
     state: any
-    event: [c.progress, c.failed, c.hungup, c.confirmed, c.reinvite_answered, c.reinvite_failed, c.reinvite_cancelled, c.response,
+    event: [c.progress, c.failed, c.hung_up, c.confirmed, c.reinvite_answered, c.reinvite_failed, c.reinvite_cancelled, c.response,
             c.refused, c.ended]
     ignore: late
 """

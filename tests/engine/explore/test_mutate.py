@@ -56,7 +56,7 @@ def test_there_are_mutants_of_every_kind(library):
         ("leg/uac", "leg.ending.final", "stays instead", "gate 3"),
         ("leg/uac", "leg.active.hangup", "goes to terminated", "gate 4"),
         ("leg/uac", "uac.unanswered.hangup", "sip.cancel is forgotten", "gate 3"),
-        ("b2bua/bridge", "bridge.b.hungup", "child.tell a user.hangup is forgotten", "call"),
+        ("b2bua/bridge", "bridge.b.hung_up", "child.tell a user.hangup is forgotten", "call"),
         ("transaction/invite_client", "invite_client.unheard.a", "sip.retransmit is forgotten", "invite-transaction"),
     ],
 )

@@ -340,7 +340,7 @@ DOOR_ERRORS = [
     ("reserved", "  live: [moving, passable]", "  live: [moving, passable]\n  ⟦any: [moving]", "nothing can be named 'any'", ""),
     ("reserved", "shut_again: {}\n", "shut_again: {}\n  ⟦ended: {}\n", "cannot be named 'ended'", ""),
     ("reserved", "ready: bool\n", "ready: bool\n  ⟦count: int\n", "cannot be named 'count'", "guards"),
-    ("group-cycle", "passable: [open, held]", "passable: [open, held, ⟦passable]", "contain each other", ""),
+    ("group-cycle", "passable: [open, held]", "passable: [open, held, ⟦passable]", "form a cycle", ""),
     ("initial", "initial: shut", "initial: ⟦gone", "the initial state 'gone' is final", ""),
     ("child-machine", "{name: guest*, machine: test/lamp,", "{name: guest*, machine: ⟦test/door,", "child guest* runs test/lamp", ""),
     ("unknown-event", "{to: guest*, event: user.open,", "{to: guest*, event: ⟦user.opn,", "test/lamp receives no event", "user.open?"),

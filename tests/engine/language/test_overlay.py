@@ -129,7 +129,7 @@ def test_the_target_must_be_there_and_be_a_machine():
 
 
 @pytest.mark.parametrize(("machine", "row"), [
-    ("b2bua/bridge", "bridge.a.request_early"), ("b2bua/bridge", "bridge.b.hungup"), ("b2bua/bridge", "bridge.unanswered.answered"),
+    ("b2bua/bridge", "bridge.a.request_early"), ("b2bua/bridge", "bridge.b.hung_up"), ("b2bua/bridge", "bridge.unanswered.answered"),
     ("b2bua/bridge", "bridge.late"), ("leg/uac", "uac.cancelling.failure"), ("leg/uac", "leg.reanswered.hangup"), ("leg/uas", "uas.waiting.hangup"),
 ])  # fmt: skip
 def test_what_is_suggested_for_a_removed_row_loads_when_it_is_pasted(tmp_path, machine, row):
@@ -158,8 +158,8 @@ def test_what_is_suggested_for_a_removed_row_loads_when_it_is_pasted(tmp_path, m
 def test_a_suggestion_says_what_it_overrides(tmp_path):
     overlay = tmp_path / "o.yaml"
     overlay.write_text(
-        "calltable: 1\noverlay: b2bua/bridge\nreplace:\n  - {id: bridge.b.hungup, state: any, event: b.hungup, guards: [a_ended], next_state: closing}\n"
+        "calltable: 1\noverlay: b2bua/bridge\nreplace:\n  - {id: bridge.b.hung_up, state: any, event: b.hung_up, guards: [a_ended], next_state: closing}\n"
     )
     hints = [problem.hint for problem in check(load_tables(overlays=[overlay])) if problem.code == "hole"]
     assert hints
-    assert all("overrides: bridge.b.hungup\n" in hint for hint in hints)
+    assert all("overrides: bridge.b.hung_up\n" in hint for hint in hints)

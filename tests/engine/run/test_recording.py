@@ -333,7 +333,7 @@ def test_a_record_is_plain_or_says_where_it_is_not():
     assert plain(record)["variables"] == {"n": [1, 2]}
     with pytest.raises(TypeError, match=r"record\.variables\.call\[1\]: object is a live object and cannot be kept"):
         plain(record._replace(variables={"call": [1, object()]}))
-    with pytest.raises(TypeError, match=r"record\.value: the key 1 is no string"):
+    with pytest.raises(TypeError, match=r"record\.value: the key 1 is not a string"):
         plain(record._replace(value={1: 2}))
     assert plain(record._replace(value={1, 2}), sorted)["value"] == [1, 2]
 

@@ -32,7 +32,7 @@ def number(session, parameters, value):
 @pytest.fixture(name="at", params=[False, True], ids=["light", "durable"])
 def _at(world, request):
     at = world(changed(*ROWS, durable=request.param), store=Records())
-    at.executor.draws["work"] = number
+    at.executor.draw({"work": number})
     return at
 
 
@@ -104,7 +104,7 @@ def test_a_change_or_a_draw_that_raises_fails_the_session_and_nothing_of_the_row
 
     session = at.start("m")
     if breaks == "draw":
-        at.executor.draws["note"] = lambda s, p, value: broken() if p["text"] == "x" else (value, None)
+        at.executor.draw({"note": lambda s, p, value: broken() if p["text"] == "x" else (value, None)})
     assert at.executor.dispatch(session, "user.go", {}, broken if breaks == "change" else None) == ("taken", "failed")
     assert at.notes() == [f"user.go: LookupError('{breaks}')"]
     assert session.value is None
@@ -130,7 +130,7 @@ def test_a_session_may_begin_with_a_value(world):
 def test_a_row_whose_commit_is_refused_leaves_the_value_as_it_was(world):
     store = Records()
     at = world(changed(*ROWS, durable=True), store=store)
-    at.executor.draws["work"] = number
+    at.executor.draw({"work": number})
     session = at.start("m")
     store.kept[session.id]["version"] = 9
     at.executor.dispatch(session, "user.go", {}, lambda value: 40)
@@ -140,7 +140,7 @@ def test_a_row_whose_commit_is_refused_leaves_the_value_as_it_was(world):
 def test_with_a_store_that_answers_later_the_value_moves_when_it_has_answered(world):
     store = Records()
     at = world(changed(*ROWS, durable=True), store=store)
-    at.executor.draws["work"] = number
+    at.executor.draw({"work": number})
     session = at.start("m")
     store.later = True
     assert at.executor.dispatch(session, "user.a", {"n": 1}, lambda value: 10).kind == "pending"
@@ -155,7 +155,7 @@ def test_with_a_store_that_answers_later_the_value_moves_when_it_has_answered(wo
 
 def test_an_action_that_draws_has_no_parameter_of_that_name(world):
     at = world(changed("{id: go, state: one, event: user.go, actions: [note: {text: x}]}"))
-    at.executor.draws["drawing"] = number
+    at.executor.draw({"drawing": number})
     at.executor.handlers["drawing"] = at.note
     catalogue = CATALOGUE.replace("actions:\n", "actions:\n  drawing: {doc: x, parameters: {drawn: {type: int, default: 1}}}\n")
     text = changed("{id: go, state: one, event: user.go, actions: [drawing: {drawn: 1}]}")
@@ -168,7 +168,7 @@ def test_the_failure_row_of_a_session_whose_commit_is_refused_draws_too(world):
     """What settles the call is not committed any more, but its handlers get what they are promised."""
     store = Records()
     at = world(changed(*ROWS, durable=True), store=store)
-    at.executor.draws["note"] = lambda session, parameters, value: (value, "a number")
+    at.executor.draw({"note": lambda session, parameters, value: (value, "a number")})
     session = at.start("m")
     store.kept[session.id]["version"] = 9
     at.give(session, "user.hangup")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from calltable.adapters.sip.core.screening import KNOWN, Screening
+from calltable.adapters.sip.core.capabilities import Capabilities
+from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.message.methods import KNOWN_METHODS
+from calltable.simulation import shipped_tables
 
 
 def request(method: str = "INVITE", uri: str = "sip:bob@example.com", body: bytes = b"", **fields: str) -> Request:
@@ -14,6 +17,13 @@ def request(method: str = "INVITE", uri: str = "sip:bob@example.com", body: byte
         ("CSeq", f"1 {method}"), ("Contact", fields.pop("Contact", "<sip:a@10.0.0.1>")), *((name.replace("_", "-"), value) for name, value in fields.items()),
     ]  # fmt: skip
     return Request(method, uri, [line for line in lines if line[1]], body)
+
+
+def shipped(**accepts: str) -> Screening:
+    """As a stack that runs the shipped tables screens."""
+    screening = Screening()
+    screening.capabilities = Capabilities(shipped_tables().machines, accepts)
+    return screening
 
 
 @pytest.mark.parametrize(("message", "status"), [
@@ -59,18 +69,18 @@ def test_420_names_what_is_unsupported_once_and_only_that():
 
 def test_a_405_does_not_allow_what_it_refuses():
     for method in ("REFER", "MESSAGE"):
-        refusal = Screening().outside(request(method))
+        refusal = shipped().outside(request(method))
         assert refusal is not None
         assert method not in dict(refusal.headers)["Allow"].split(", ")
 
 
 def test_405_and_501_say_what_is_allowed():
     for message in (request("REGISTER"), request("BANANA")):
-        refusal = Screening().outside(message)
+        refusal = shipped().outside(message)
         assert refusal is not None
         allowed = dict(refusal.headers)["Allow"].split(", ")
-        assert "INVITE" in allowed
-        assert set(allowed) <= KNOWN
+        assert allowed == ["INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE", "NOTIFY", "REFER", "INFO", "MESSAGE"]
+        assert set(allowed) <= KNOWN_METHODS
 
 
 @pytest.mark.parametrize(("kind", "welcome"), [
@@ -91,3 +101,20 @@ def test_an_invite_must_say_where_its_sender_is():
     refusal = Screening().outside(message)
     assert refusal is not None
     assert refusal.status == 400
+
+
+def test_allow_is_what_the_running_tables_take():
+    machines = dict(shipped_tables().machines)
+    capabilities = Capabilities(machines, {"REGISTER": "registration/binding"})
+    assert "REGISTER" in capabilities.allow
+    assert "PRACK" not in capabilities.allow, "no table knows it"
+    for name in [name for name in machines if name.startswith(("leg/", "phone/"))]:
+        del machines[name]
+    assert capabilities.allow == ("OPTIONS", "REGISTER"), "tables may change while it runs"
+
+
+def test_a_method_that_a_machine_takes_is_let_in():
+    assert shipped(MESSAGE="service/message").outside(request("MESSAGE")) is None
+    refusal = shipped(MESSAGE="service/message").outside(request("MESSAGE", Require="x"))
+    assert refusal is not None
+    assert refusal.status == 420

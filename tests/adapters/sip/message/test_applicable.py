@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from calltable.adapters.sip.message.applicable import METHODS, TABLE, applies, needed
+from calltable.adapters.sip.message.applicable import TABLE, applies, needed
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.message import Message, Request, Response
+from calltable.adapters.sip.message.methods import METHODS
 
 
 def request(method: str, *fields: tuple[str, str], tag: str = "") -> Request:
