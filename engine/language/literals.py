@@ -122,6 +122,8 @@ _HOW = {
     "duration": "write seconds, or 500ms, 2.1s, 3m, 1h",
     "uri": "write the URI in quotes",
     "message": "a message cannot be written in a table: name one, as $event.message",
+    "content": "content cannot be written in a table: name some, as $event.message",
+    "outgoing": "a message that is ready to leave cannot be written in a table: name one, as $event.message",
     "list": "write a list of constants: [a, b]",
     "map": "write a mapping: {name: value}",
     "name": "write a plain name",

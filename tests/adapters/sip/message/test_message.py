@@ -279,7 +279,7 @@ def test_a_stream_message_needs_a_length():
         (b"X-Unknown: ", b"Record-Route: <sip:a b>\r\nX-Unknown: ", 400, "Malformed Record-Route"),
         (b"X-Unknown: ", b"Record-Route: \r\nX-Unknown: ", 400, "Malformed Record-Route"),
         (b"X-Unknown: ", b"Content-Type: text/plain\r\nX-Unknown: ", 400, "Content-Type stands more than once"),
-        (b"Content-Length: %d" % len(SDP), b"Content-Length: +8", 400, "no number"),
+        (b"Content-Length: %d" % len(SDP), b"Content-Length: +8", 400, "not a number"),
         (b"Content-Length: %d" % len(SDP), b"Content-Length: 9999", 400, "above the 87 bytes"),
     ],
 )
