@@ -73,8 +73,8 @@ def gate_four(flow: Reachability) -> Iterator[Problem]:
             if row.next_state is not None and machine.states[row.next_state].final:
                 yield _problem(
                     machine, row, "outcome-lost",
-                    f"{action.name} answers with {_or(last)}, but the row ends the session",
-                    "lead to a state that waits for it, and end there", gate=4, state=row.next_state,
+                    f"{action.name} leads to {_or(last)}, but this row ends the session",
+                    "go to a state that waits for it, and end the session there", gate=4, state=row.next_state,
                 )  # fmt: skip
                 continue
             for state in (row.next_state,) if row.next_state is not None else row.states:
@@ -83,8 +83,8 @@ def gate_four(flow: Reachability) -> Iterator[Problem]:
                     if rows and all(one.kind == "ignore" for one in rows):
                         yield _problem(
                             machine, row, "outcome-ignored",
-                            f"{action.name} answers with {event}, but state {state} ignores it (row {rows[0].id})",
-                            f"give {event} a row in state {state} that does something, or leave the action out",
+                            f"{action.name} leads to {event}, but state {state} ignores it (row {rows[0].id})",
+                            f"add a row for {event} in state {state} that does something, or remove the action",
                             gate=4, state=state, event=event,
                         )  # fmt: skip
 

@@ -135,7 +135,7 @@ def _mismatch(node: Node, wanted: Type) -> UnreadableError:
 
     shown = describe(node)
     if wanted.kind in ("enum", "handle") and wanted.values:
-        msg = f"{shown} is none of {', '.join(wanted.values)}"
+        msg = f"{shown} is not one of {', '.join(wanted.values)}"
         return UnreadableError(msg, suggestion(node.text, wanted.values, "value"))
     msg = f"{shown} where {an(wanted)} is needed"
     return UnreadableError(msg, _HOW.get(wanted.kind, "name a variable or a field, as $name or $event.name"))
