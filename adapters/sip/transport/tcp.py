@@ -250,7 +250,7 @@ class TcpKind:
         try:
             sockaddr(to.host, to.port)
         except OSError:
-            hub.fail(to, None, f"{to.host!r} is no IP address; resolve the name first", data)
+            hub.fail(to, None, f"{to.host!r} is not an IP address; resolve the name first", data)
             return None
         connection = TcpConnection(self, listener, to)
         self._add(connection)
