@@ -10,9 +10,9 @@ Name this module in a ``conftest.py`` (``pytest_plugins = ["calltable.testing"]`
         simulation.finish()
         assert call.last("failed").fields["code"] == 486
 
-The fixture ends each test with ``finish``: whatever is left over then (a session, a timer, a transaction, a dialog), or went wrong
-unseen, fails the test. ``@pytest.mark.simulate(seed=7, loss=0.2)`` gives the arguments of ``Simulation``, ``tables=`` among them for
-tables of your own. The seed stands in each failure.
+The fixture ends each test with ``finish``: anything left over (a session, a timer, a transaction, a dialog) and any hidden
+failure fails the test. ``@pytest.mark.simulate(seed=7, loss=0.2)`` gives the arguments of ``Simulation``, ``tables=`` among them for
+tables of your own. Each failure names the seed.
 """
 
 from __future__ import annotations

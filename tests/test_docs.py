@@ -261,7 +261,7 @@ def test_every_key_is_explained(page: str, schema: dict):
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_rows_that_are_named_exist(page: Path):
     rows = {base(row) for machine in load_tables().machines.values() for row in machine.rows}
-    named = re.findall(r"`((?:uac|uas|leg|stray|bridge|client|server|invite_client|invite_server)\.[a-z_]+\.[a-z_.]+)`", page.read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:uac|uas|leg|stray|bridge|call|caller|callee|client|server|invite_client|invite_server)\.[a-z_]+\.[a-z_.]+)`", page.read_text(encoding="utf-8"))
     missing = sorted(set(named) - rows)
     assert not missing, f"{name(page)} names {', '.join(missing)}"
 

@@ -1,4 +1,4 @@
-"""Where a replayed call first goes another way than the captured one did, in words."""
+"""The first difference between a replayed call and the captured one, in words."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _unheard(call: Call, sent: Sequence[Sent]) -> Iterator[Divergence]:
 
 
 def _other_rows(call: Call, steps: Sequence[Walked]) -> Iterator[Divergence]:
-    """The first row that a trace of ours has otherwise. What a phone decided above its leg is not walked: it shows in the messages."""
+    """The first row that differs from a trace of ours. Rows of a phone above its leg are not replayed: their effect shows in the messages."""
     logged = [step for step in call.steps if step.row and step.machine not in (CALLER, CALLEE)]
     if not logged:
         return

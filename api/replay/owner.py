@@ -1,8 +1,8 @@
-"""The owner of a single leg, as a capture shows him: what he must have told the leg follows from what it sent.
+"""The owner of a single leg in a replay: its commands are inferred from the messages that the leg sent.
 
-Replays of a phone's side have no coordinator table that answers, hangs up or holds; a person did, or a phone by itself. For each message
-that was captured and that the tables do not send by themselves, ``CapturedOwner`` gives the leg the command that leads to it. He owns the
-leg itself (``leg/uac``, ``leg/uas``): what a phone's own table would decide shows in the capture already.
+In a phone's call no coordinator table answers, hangs up or holds; a person did, or the phone by itself. For each captured message
+that the tables do not send on their own, ``CapturedOwner`` gives the leg the command that leads to it. It owns the
+leg itself (``leg/uac``, ``leg/uas``), because the decisions of a phone's own table already show in the capture.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class CapturedOwner(LegOwner):
 
     # -- what was said
     def wants(self, one: Spoken) -> None:
-        """Tell the leg what leads to this message; where the tables refuse that, the message stays unsent and shows as a difference."""
+        """Give the leg the command that leads to this message. If the tables refuse it, the message stays unsent and shows as a difference."""
         message = one.message
         if not self.begun:
             if isinstance(message, Request) and one.opens:

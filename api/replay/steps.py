@@ -1,4 +1,4 @@
-"""What a replay keeps of its way: each step, with what it follows from, and each message that the tables sent."""
+"""The records of a replay: each step with its cause, and each message that the tables sent."""
 
 from __future__ import annotations
 

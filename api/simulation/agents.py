@@ -1,11 +1,11 @@
-"""User agents of a simulation: the shipped phone tables with a person's hand on them.
+"""User agents of a simulation: the shipped phone tables, operated by a test.
 
 An ``Agent`` runs ``phone/caller`` and ``phone/callee``. An ``AgentCall`` is one call at one agent: what can be done
 with it (ring, answer, hang up, hold …), what it has heard, and which session descriptions hold at this end. Commands that the
 table refuses raise ``Refused``.
 
-What nobody wants to write in each test happens by itself, as it does in any phone (``tables/phone/call.yaml``), unless
-``call.manual`` is set: a re-INVITE gets an answer, a late offer is answered in the ACK, other requests get 200.
+What no test should have to spell out happens by itself, as in any phone (``tables/phone/call.yaml``), unless
+``call.manual`` is set: re-INVITEs are accepted, a late offer is answered in the ACK, other requests get 200 or 405.
 """
 
 from __future__ import annotations
@@ -296,5 +296,5 @@ class AgentMedia:
             if done(described, ""):
                 call.answered_by_media(described, offer)
 
-        # what was asked for is published after this step; only then is it known what it is for
+        # the request is published after this step; only then is it known which of them this answers
         clock.call_soon(lambda: clock.call_later(call.thinks, describe))

@@ -1,4 +1,4 @@
-"""Random calls, many of them: what nobody thinks of, from one seed.
+"""Many random calls from one seed: they find the cases that nobody thinks of.
 
 ``crowd`` places calls in batches. A batch is one ``Simulation`` with a B2BUA between a caller and a callee (both run our leg
 tables, as different elements); its calls overlap in it. For each call a random *plan* says what the callee does, when either
@@ -132,27 +132,27 @@ class Crowd:
             return
         for end in (caller, callee):
             if end is not None and end.state not in QUIET:
-                yield f"nobody acts any more, but the {end.agent.name} is in {end.state}"
+                yield f"no more commands are pending, but the {end.agent.name} is still in state {end.state}"
         if caller.state == "active" and callee is not None and callee.state == "active":
             self.agreed += 1
             if (caller.local, caller.remote) != (callee.remote, callee.local):
-                yield "both ends are up, but do not hold the same session descriptions"
+                yield "both ends are up, but with different session descriptions"
         if not self.fair:
             return
         up = [end for end in (caller, callee) if end is not None and end.state == "active"]
         if len(up) == 1:
             other = callee if up[0] is caller else caller
-            yield f"the {up[0].agent.name} is up, and its other end is {other.state if other is not None else 'not there'}"
+            yield f"the {up[0].agent.name} is up, and its other end is {other.state if other is not None else 'missing'}"
         if not self.gentle:
             return
         if caller in self.ended_by_operator and not (caller.ended and (callee is None or callee.ended)):
-            yield "the operator ended it, and an end is still up"
+            yield "the operator ended it, but one end is still up"
         if callee is None and "failed" in caller.heard and caller.last("failed").fields["code"] == 408:
-            yield "the callee never heard of it"
+            yield "the INVITE never reached the callee"
         if caller.ended and caller.confirmed and not self.hung_up & {caller, callee}:
-            yield "it was up and has ended, though nobody hung up"
+            yield "it ended after it was up, though nobody hung up"
         if self.mix.loss == self.mix.reorder == 0 and callee in self.rang and caller.confirmed and "progress" not in caller.heard:
-            yield "the callee rang, and the caller did not hear it"
+            yield "the callee sent a ringing response that the caller never got"
 
     def _over(self, caller: AgentCall | None, callee: AgentCall | None) -> Iterator[str]:
         """What is wrong with a call that has ended."""

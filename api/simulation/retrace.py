@@ -147,10 +147,10 @@ class Retrace:
                 found.append(f"{name}: a request was never answered")
         for agent in self.simulation.agents.values():
             if over:
-                found += [f"{agent.name}: {call} goes on, though it was hung up" for call in agent.calls if not call.ended]
+                found += [f"{agent.name}: {call} is still up, though it was hung up" for call in agent.calls if not call.ended]
             wanted = heard.get(agent.name)
             if wanted and not any(set(wanted) & set(call.heard) for call in agent.calls):
-                found.append(f"{agent.name}: nobody was told ({' or '.join(wanted)})")
+                found.append(f"{agent.name}: its owner was never told ({' or '.join(wanted)})")
         return found
 
     def _deliver(self, source: str, target: str, label: str, *, lost: bool) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from calltable.engine.check.blame import blamed
 from calltable.engine.check.exits import dead_rows, gate_three
 from calltable.engine.check.flow import Reachability, analyse
 from calltable.engine.check.holes import hole_problems, holes, must_be_covered
@@ -55,7 +56,8 @@ def check(library: Tables) -> list[Problem]:
         problems += hole_problems(flow, holes(flow), taken, _alone)
     problems.extend(dead_rows(flows))
     problems.extend(children_that_stay(library))
-    return sorted(_shared(problems), key=lambda p: p.position)
+    found = [blamed(library.machines[one.table], one) for one in problems]
+    return sorted(_shared(found), key=lambda p: p.position)
 
 
 def _alone(flow: Reachability) -> list[Problem]:
@@ -83,7 +85,7 @@ def children_that_stay(library: Tables) -> Iterator[Problem]:
             if other is not None and HANGUP not in other.events:
                 yield Problem(
                     child.position,
-                    f"child {child.name} would stay when its owner ends: {child.machine} does not take {HANGUP}",
+                    f"child {child.name} would outlive its owner: {child.machine} does not handle {HANGUP}",
                     table=machine.name,
                     hint=f"let {child.machine} receive an interface that has {HANGUP}",
                     gate=3, code="child-stays",
@@ -112,8 +114,8 @@ def gate_two(flow: Reachability) -> Iterator[Problem]:
     yield from (_overlap(machine, a, b, cells) for (a, b), cells in overlaps.items())
     for row_id, (state, event, why) in too_wide.items():
         yield _problem(
-            machine, machine.rows[row_id], "too-many-conditions", f"too much is asked to decide one event: {why}",
-            "ask fewer things in the guards of this cell, or name what belongs together in a predicate",
+            machine, machine.rows[row_id], "too-many-conditions", f"too many conditions to check for one event: {why}",
+            "use fewer conditions in the guards of this event, or combine them in a predicate",
             state=state, event=event,
         )  # fmt: skip
 
@@ -125,9 +127,9 @@ def _overlap(machine: Machine, a: str, b: str, cells: list[tuple[str, str, Cube]
     more = f", and {len(cells) - 1} more" if len(cells) > 1 else ""
     return _problem(
         machine, two, "overlap",
-        f"rows {one.id} and {two.id} both take {event} in state {state}{case}{more}",
-        f"let their guards exclude each other, mark one `guards: [otherwise]`, or give one a `priority` "
-        f"({one.id} stands at {one.position})",
+        f"rows {one.id} and {two.id} both handle {event} in state {state}{case}{more}",
+        f"make their guards mutually exclusive, give one of them `guards: [otherwise]`, or give one a `priority` "
+        f"({one.id} is at {one.position})",
         state=state, event=event,
     )  # fmt: skip
 

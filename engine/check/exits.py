@@ -52,8 +52,8 @@ def gate_three(flow: Reachability) -> Iterator[Problem]:
     for state in live:
         if state.name in stuck:
             yield _at(
-                machine, state, "no-way-out", f"no row leads from state {state.name} to a final state",
-                f"let a row lead to {_or(sorted(ends))}; from here one gets {_whereto(_beyond(state.name, regular))}",
+                machine, state, "no-way-out", f"no final state is reachable from {state.name}",
+                f"add a row that leads to {_or(sorted(ends))}; from here {_whereto(_beyond(state.name, regular))} can be reached",
             )  # fmt: skip
     yield from _waiting(flow, [state for state in live if state.name not in stuck], edges, ends)
     yield from _deferring(flow, edges)
@@ -75,11 +75,11 @@ def _unborn(flow: Reachability) -> Iterator[Problem]:
             elif action.name in ("child.tell", "child.end") and name in machine.children and name not in started:
                 alive = flow.alive.get(Source("child", name or ""), set())
                 if states and not alive.intersection(states):
-                    what = "told something" if action.name == "child.tell" else "let go"
+                    what = "sent an event" if action.name == "child.tell" else "detached"
                     yield Problem(
-                        action.position, f"child {name} is {what} where no path has started it", machine.name, row.id, row.state_text,
+                        action.position, f"child {name} is {what} where it is never running", machine.name, row.id, row.state_text,
                         row.events[0] if len(row.events) == 1 else "",
-                        f"start it first, or do without: it lives in {_or(sorted(alive)) if alive else 'no state'}", 3, "child-unborn",
+                        f"start it first, or remove the action: it can be running in {_or(sorted(alive)) if alive else 'no state'}", 3, "child-unborn",
                     )  # fmt: skip
 
 
@@ -90,10 +90,10 @@ def _unreachable(flow: Reachability) -> Iterator[Problem]:
             continue
         leading = [row.id for row in machine.rows.values() if row.next_state == state.name]
         hint = (
-            f"{_rows(leading)} would lead here, but can never be taken" if leading
-            else "let a row lead here, or remove the state"
+            f"{_rows(leading)} would lead here, but can never match" if leading
+            else "add a row that leads here, or remove the state"
         )  # fmt: skip
-        yield _at(machine, state, "unreachable-state", f"state {state.name} cannot be reached", hint)
+        yield _at(machine, state, "unreachable-state", f"state {state.name} is unreachable", hint)
 
 
 def dead_rows(flows: Sequence[Reachability]) -> Iterator[Problem]:
@@ -109,7 +109,7 @@ def dead_rows(flows: Sequence[Reachability]) -> Iterator[Problem]:
             event = row.events[0] if len(row.events) == 1 else ""
             yield Problem(
                 row.position, f"row {row.id} is never taken: {why}", flow.machine.name, row.id, row.state_text, event,
-                "remove the row, or fix what keeps it from being taken", 3, "dead-row",
+                "remove the row, or fix what prevents it from matching", 3, "dead-row",
             )  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def why_dead(flow: Reachability, row: Row) -> str:
     if not states:
         return ""
     if not flow.truth.satisfiable(row):
-        return f"its guards cannot hold ({row.guard_text})"
+        return f"its guards can never be true ({row.guard_text})"
     cells = [(state, event) for state in states for event in row.events if flow.may_arrive(state, event)]
     if not cells:
         return "; ".join(dict.fromkeys(_never(flow, event) for event in row.events))
@@ -134,7 +134,7 @@ def why_dead(flow: Reachability, row: Row) -> str:
 def _never(flow: Reachability, event: str) -> str:
     """Why an event does not come where a row waits for it."""
     if event == STARTED:
-        return f"{event} comes in state {flow.machine.initial} only, when the session starts"
+        return f"{event} arrives only in state {flow.machine.initial}, when the session starts"
     sources = flow.producers.get(event, {})
     if not sources:
         known = flow.machine.events.get(event)
@@ -143,8 +143,8 @@ def _never(flow: Reachability, event: str) -> str:
         return f"no action that can lead to {event} is used"
     names = _or(sorted({str(source) for source in sources}))
     alive = sorted({state for source in sources for state in flow.alive.get(source, ())})
-    where = f"is live in {_or(alive)} only" if alive else "is never live"
-    return f"{event} cannot come there, since {names} {where}"
+    where = f"is active only in {_or(alive)}" if alive else "is never active"
+    return f"{event} cannot arrive there: {names} {where}"
 
 
 # --------------------------------------------------------------------------- waiting
@@ -166,17 +166,18 @@ def _waiting(
         path = paths.get(state.name)
         if path is not None:
             shown = path if len(path) <= SHOWN else [*path[:2], f"… {len(path) - SHOWN + 1} more …", *path[3 - SHOWN :]]
-            way = f"after {_rows(shown, ' → ')} nothing is" if path else "nothing is"
-            message = f"a session can wait for ever in state {state.name}: {way} pending that must arrive"
+            way = f"after {_rows(shown, ' → ')}, " if path else ""
+            message = f"a session can wait forever in state {state.name}: {way}no event is certain to arrive"
         elif state.name in circling:
-            events = _or(sorted({edge.event for edge in driven[state.name]}))
-            message = f"a session can loop for ever from state {state.name}: {events} leads to no final state"
+            events = sorted({edge.event for edge in driven[state.name]})
+            more = f": a session can loop forever on {_or(events)}" if events else ""
+            message = f"no final state is reachable from {state.name} by events that must arrive{more}"
         else:
             continue
         yield _at(
             machine, state, "waits-for-ever", message,
-            "give it an `after` row that leads out, start a timer on the way in, or, where the parties may stay as long "
-            'as they like, declare it: `lasts: "until …"`',
+            "add an `after` row that leaves the state, start a timer before entering it, or, if the parties may stay as long "
+            'as they like, declare `lasts: "until …"`',
         )  # fmt: skip
 
 
@@ -272,7 +273,7 @@ def _lasting(flow: Reachability) -> Iterator[Problem]:
         if not state.lasts or state.name not in flow.reachable:
             continue
         if state.final:
-            yield _at(machine, state, "lasts-in-final", f"state {state.name} is final: nothing lasts there",
+            yield _at(machine, state, "lasts-in-final", f"state {state.name} is final and cannot have `lasts`",
                       "remove `lasts`")  # fmt: skip
             continue
         outs = [
@@ -284,8 +285,8 @@ def _lasting(flow: Reachability) -> Iterator[Problem]:
             ways = sorted(e.name for e in machine.events.values() if e.must_take and e.source == "interface")
             yield _at(
                 machine, state, "lasts-without-exit",
-                f"state {state.name} may last ({state.lasts}), but no event that a party can end it with leads out",
-                f"let {_or(ways)} lead out of it" if ways else "receive an interface with an event that is `must_take`",
+                f"state {state.name} may last ({state.lasts}), but no event lets a party end it",
+                f"add a row that leaves it on {_or(ways)}" if ways else "receive an interface with an event that is `must_take`",
             )  # fmt: skip
 
 
@@ -312,11 +313,12 @@ def _deferring(flow: Reachability, edges: Mapping[str, Sequence[Edge]]) -> Itera
             lasting = [state for state in held if machine.states[state].lasts]
             where = ", ".join(hopeless or lasting)
             if hopeless:
-                message = f"{event} is deferred in {where}, and no state that follows takes it"
-                hint = f"take {event} in {_or(_beyond(hopeless[0], edges))}, or refuse or ignore it here"
+                message = f"{event} is deferred in {where}, but no later state handles it"
+                later_ = [one for one in _beyond(hopeless[0], edges) if not machine.states[one].final]
+                hint = f"handle {event} in {_or(later_)}, or refuse or ignore it here" if later_ else "refuse or ignore it here"
             elif lasting:
                 message = f"{event} is deferred in {where}, which may last: {machine.states[lasting[0]].lasts}"
-                hint = f"take {event} there, refuse or ignore it: what is deferred waits until the state is left"
+                hint = "handle it there, or refuse or ignore it: a deferred event waits until the state is left"
             else:
                 continue
             yield Problem(row.position, message, machine.name, row.id, where, event, hint, 3, "deferred-for-ever")
@@ -361,7 +363,7 @@ def _rows(ids: Sequence[str], joint: str = ", ") -> str:
 
 
 def _whereto(states: list[str]) -> str:
-    return f"only to {_or(states)}" if states else "nowhere"
+    return f"only {_or(states)}" if states else "no other state"
 
 
 def _or(names: Sequence[str]) -> str:

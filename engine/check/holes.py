@@ -82,7 +82,7 @@ def hole_problems(
 
     for (gap, position, rows), said in zip(gaps, suggestions(flow.machine, [gap for gap, *_ in gaps], taken, trial), strict=True):
         text = "\n".join(map(row_text, said.rows)).replace("\n", "\n      ")
-        hint = f"add a row, for example\n      {text}" if text else f"no row is suggested: the simple ones bring another problem: {said.withheld}"
+        hint = f"add a row, for example\n      {text}" if text else f"no fix is suggested: the simple ones cause another problem: {said.withheld}"
         yield _problem(flow.machine, gap, position, rows, hint)
 
 

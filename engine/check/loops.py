@@ -50,7 +50,7 @@ def loops(flow: Reachability) -> Iterator[Problem]:
             if action.name == "timer.start" and f"timer.{name}" in row.events and _nothing(action.parameters["after"], scope):
                 again.setdefault(name or "", []).append(row)
     for name, rows in again.items():
-        yield from _circle(flow, rows, f"timer {name}, started anew at once,")
+        yield from _circle(flow, rows, f"timer {name}, restarted with no delay,")
 
 
 def same_time(flow: Reachability) -> Iterator[Problem]:
@@ -73,9 +73,9 @@ def same_time(flow: Reachability) -> Iterator[Problem]:
             cube = overlaps[0][2]
             case = f", for example where {cube}" if cube.fixed else ""
             yield Problem(
-                two.position, f"rows {one.id} and {two.id} both run out at once in state {shared[0]}{case}",
+                two.position, f"rows {one.id} and {two.id} expire at the same time in state {shared[0]}{case}",
                 machine.name, two.id, shared[0], two.events[0],
-                f"give them different times, or guards that exclude each other ({one.id} stands at {one.position})", 2, "overlap",
+                f"give them different times, or mutually exclusive guards ({one.id} is at {one.position})", 2, "overlap",
             )  # fmt: skip
 
 
@@ -100,8 +100,8 @@ def _restless(action: Action, scope: GuardTypes) -> str:
     if not isinstance(repeat, x.Mapping):
         return ""
     if _nothing(action.parameters["after"], scope):
-        return "nothing, however often it is stretched, stays nothing"
-    return "max: is nothing" if _nothing(dict(repeat.items).get("max"), scope) else ""
+        return "an interval of 0 s stays 0 s, whatever the factor"
+    return "max: is 0 s" if _nothing(dict(repeat.items).get("max"), scope) else ""
 
 
 def _circle(flow: Reachability, rows: Sequence[Row], how: str) -> Iterator[Problem]:
@@ -131,7 +131,7 @@ def _circle(flow: Reachability, rows: Sequence[Row], how: str) -> Iterator[Probl
             yield Problem(
                 first.position, f"a session loops without any time passing: {names} ({how} in {ids})",
                 flow.machine.name, first.id, start[0], "",
-                "give one of the rows a time, or let it change what its guard asks for", 3, "zero-loop",
+                "give one of the rows a delay, or make it change what its guard tests", 3, "zero-loop",
             )  # fmt: skip
 
 

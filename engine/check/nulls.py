@@ -45,7 +45,7 @@ def values_needed(flow: Reachability) -> Iterator[Problem]:
             if why and all(why):
                 yield Problem(
                     position, f"${used.name} {why[0]}, and is never set to such a value", flow.machine.name, row.id,
-                    row.state_text, "", f"set {used.name} in a row before, or give it a default", 1, "range",
+                    row.state_text, "", f"set {used.name} in an earlier row, or give it a default", 1, "range",
                 )  # fmt: skip
     if any(one.type.optional for one in flow.machine.variables.values()):
         yield from _Walk(flow).problems()
@@ -156,12 +156,12 @@ class _Walk:
         why = "no row ever sets it"
         if setting:
             way = self._way(state, used)
-            why = f"it is null on the way {' → '.join(way)}" if way else "it is null when the session starts"
+            why = f"it is null on the path {' → '.join(way)}" if way else "it is null when the session starts"
         return Problem(
             position, f"${used.name} may be null where {an(wanted)} is needed: {why}",
             self.machine.name, edge.row.id, state, edge.event,
-            f"set it on every way into state {state}, or guard the row with «{used.name} is not null» and say in another row "
-            f"what is to happen without it",
+            f"set it on every path into state {state}, or guard the row with «{used.name} is not null» and add a row for "
+            f"the other case",
             1, "null",
         )  # fmt: skip
 

@@ -1,29 +1,29 @@
-"""Static checks 4 and 5: nobody waits in vain, and what is owed is paid once.
+"""Static checks 4 and 5: outcomes are awaited, and obligations are met exactly once.
 
-Static check 4 looks at each row's actions and at the state the row leads to. That an outcome which may come has a row at
-all, gate 2 has seen to; here, the state must want it: an action whose last outcome is told to a session that
-is over, or ignored as «late» in the very state that waits for it, is one whose fate nobody learns.
+Static check 4 looks at the actions of each row and at the state the row leads to. Static check 2 has made sure that every outcome
+has a row there; this one makes sure that the row wants it. An action is reported if its last outcome reaches a session that
+has ended, or is ignored as «late» in the very state that waits for it: nobody would learn what became of it.
 
-Static check 5 follows what is *owed*. The catalogue says which events and actions open a debt (``acquires``) and which settle
-one (``releases``): a request that came owes a response, what was opened must be closed. The walk visits every state with everything
-that may be owed there, row by row, and tells
+Static check 5 follows *obligations*. The catalogue says which events and actions open one (``acquires``) and which meet
+it (``releases``): a request needs a response, what was opened must be closed. The walk visits every state with everything
+that may be open there, row by row, and reports an obligation that is
 
-- a debt that is left when the session ends,
-- a debt settled twice, or settled where none was,
-- a debt opened again before it was settled.
+- still open when the session ends,
+- met twice, or met although it was never opened,
+- opened again before it was met.
 
-Debts are written so:
+The notation:
 
 =====================  ================================================================================
-``ack``                a debt by that name
+``ack``                an obligation by that name
 ``response:{to}``      with the value of a parameter or field; ``{transaction}`` names the handle, which must be answered,
-                       attached, or handed on (published, told to a child) in the same row
-``dialog!``            opened once in a session's life: what opens or settles it again after that changes nothing
-``ack?``               in ``releases`` only: settled if it is owed
-``provisional:code``   in an event's ``acquires``: the event's field ``code`` settles nothing, it is provisional
+                       attached, or passed on (published, told to a child) in the same row
+``dialog!``            opened once in a session's life: what opens or meets it again after that changes nothing
+``ack?``               in ``releases`` only: met if it is open
+``provisional:code``   in an event's ``acquires``: the event's field ``code`` meets nothing, it is provisional
 =====================  ================================================================================
 
-An outcome that settles a debt can only come while it is owed; that is how the walk knows which outcomes are due.
+An outcome that meets an obligation can only arrive while it is open; that is how the walk knows which outcomes to expect.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from calltable.engine.model.machine import Action, Event, Machine, Row
 
 LIMIT = 50_000
-"""Configurations after which a machine is given up: more debts at once than a table should hold."""
+"""Configurations after which a machine is given up: more open obligations at once than a table should have."""
 
 CLOSED = "closed:"
 PROVISIONAL = "provisional:"
@@ -53,7 +53,7 @@ Debts = frozenset[str]
 
 
 class Place(NamedTuple):
-    """A state, with what is owed there."""
+    """A state, with the obligations that are open there."""
 
     state: str
     owed: Debts
@@ -73,8 +73,8 @@ def gate_four(flow: Reachability) -> Iterator[Problem]:
             if row.next_state is not None and machine.states[row.next_state].final:
                 yield _problem(
                     machine, row, "outcome-lost",
-                    f"{action.name} answers with {_or(last)}, but the row ends the session",
-                    "lead to a state that waits for it, and end there", gate=4, state=row.next_state,
+                    f"{action.name} leads to {_or(last)}, but this row ends the session",
+                    "go to a state that waits for it, and end the session there", gate=4, state=row.next_state,
                 )  # fmt: skip
                 continue
             for state in (row.next_state,) if row.next_state is not None else row.states:
@@ -83,8 +83,8 @@ def gate_four(flow: Reachability) -> Iterator[Problem]:
                     if rows and all(one.kind == "ignore" for one in rows):
                         yield _problem(
                             machine, row, "outcome-ignored",
-                            f"{action.name} answers with {event}, but state {state} ignores it (row {rows[0].id})",
-                            f"give {event} a row in state {state} that does something, or leave the action out",
+                            f"{action.name} leads to {event}, but state {state} ignores it (row {rows[0].id})",
+                            f"add a row for {event} in state {state} that does something, or remove the action",
                             gate=4, state=state, event=event,
                         )  # fmt: skip
 
@@ -96,7 +96,7 @@ def gate_five(flow: Reachability) -> Iterator[Problem]:
 
 class _Wrong(NamedTuple):
     code: str
-    debt: str
+    obligation: str
     message: str
     hint: str
 
@@ -140,17 +140,17 @@ class _Walk:
         if owed is None:
             return
         if self.machine.states[edge.target].final:
-            for debt in sorted(owed):
-                if not debt.startswith(CLOSED):
+            for obligation in sorted(owed):
+                if not obligation.startswith(CLOSED):
                     wrongs.append(
-                        _Wrong("unmet-obligation", debt, f"the session ends with an unmet obligation: {self._words(debt).what}", self._words(debt).fix)
+                        _Wrong("unmet-obligation", obligation, f"the session ends with an unmet obligation: {self._words(obligation).what}", self._words(obligation).fix)
                     )
         after = Place(edge.target, owed)
         if after not in self.seen:
             self.seen[after] = (place, edge)
             queue.append(after)
         for wrong in wrongs:
-            key = (wrong.code, wrong.debt, edge.row.id)
+            key = (wrong.code, wrong.obligation, edge.row.id)
             if key not in self.found:
                 path = self._path(place, edge)
                 self.found[key] = _problem(
@@ -175,38 +175,38 @@ class _Walk:
         if row.kind in ("refuse", "defer"):
             return place.owed, wrongs  # the event stays with whoever sent it, or waits
         acquired, released = self._of_event(event)
-        for debt in released:
-            plain = debt.rstrip("?!")
-            if plain not in owed and not debt.endswith("?") and self._pending(event):
+        for obligation in released:
+            plain = obligation.rstrip("?!")
+            if plain not in owed and not obligation.endswith("?") and self._pending(event):
                 return None, wrongs
-            self._release(owed, debt, wrongs, row, lenient=True)
-        provisional = {debt.removeprefix(PROVISIONAL) for debt in acquired if debt.startswith(PROVISIONAL)}
-        for debt in acquired:
-            if not debt.startswith(PROVISIONAL):
-                self._acquire(owed, debt, wrongs)
+            self._release(owed, obligation, wrongs, row, lenient=True)
+        provisional = {obligation.removeprefix(PROVISIONAL) for obligation in acquired if obligation.startswith(PROVISIONAL)}
+        for obligation in acquired:
+            if not obligation.startswith(PROVISIONAL):
+                self._acquire(owed, obligation, wrongs)
         if row.kind == "row":
             started = event == STARTED
             for action in row.actions:
                 self._action(owed, action, wrongs, row, provisional=provisional, lenient=started)
             for handle in _handed_on(row, self.flow.catalogue):
                 owed.discard(f"response:{handle}")
-        for debt in sorted(owed):
-            if "$" in debt or (debt in acquired and debt.startswith("response:")):
+        for obligation in sorted(owed):
+            if "$" in obligation or (obligation in acquired and obligation.startswith("response:")):
                 # a request that came is answered, or handed on with its handle, by the row that takes it
-                owed.discard(debt)
-                owing = self._words(debt)
+                owed.discard(obligation)
+                owing = self._words(obligation)
                 wrongs.append(_Wrong(
-                    "unmet-obligation", debt, f"{event} requires {owing.what}, and the row neither sends it nor passes it on", owing.fix,
+                    "unmet-obligation", obligation, f"{event} requires {owing.what}, and the row neither sends it nor passes it on", owing.fix,
                 ))  # fmt: skip
         return frozenset(owed), wrongs
 
-    def _words(self, debt: str) -> Obligation:
-        """How the catalogue speaks of a debt; one that a handle names is looked up by its kind (``response:{}``)."""
+    def _words(self, obligation: str) -> Obligation:
+        """How the catalogue speaks of an obligation; one that a handle names is looked up by its kind (``response:{}``)."""
         owes = self.flow.catalogue.owes
-        kind, colon, which = debt.partition(":")
-        of_handle = f"{kind}:{{}}" if colon and which.startswith("$") else debt
-        plain = Obligation(debt, debt, f"add an action that releases {debt}")
-        return owes.get(debt) or owes.get(of_handle) or plain
+        kind, colon, which = obligation.partition(":")
+        of_handle = f"{kind}:{{}}" if colon and which.startswith("$") else obligation
+        plain = Obligation(obligation, obligation, f"add an action that releases {obligation}")
+        return owes.get(obligation) or owes.get(of_handle) or plain
 
     def _of_event(self, name: str) -> tuple[Sequence[str], Sequence[str]]:
         """What the arrival of the event opens and settles."""
@@ -271,9 +271,9 @@ class _Walk:
         for template in spec.acquires:
             self._acquire(owed, _filled(template, "{}", values), wrongs, action=action.name)
 
-    def _acquire(self, owed: set[str], debt: str, wrongs: list[_Wrong], action: str = "") -> None:
-        name = debt.rstrip("!")
-        if debt.endswith("!"):
+    def _acquire(self, owed: set[str], obligation: str, wrongs: list[_Wrong], action: str = "") -> None:
+        name = obligation.rstrip("!")
+        if obligation.endswith("!"):
             if CLOSED + name not in owed:
                 owed.add(name)
         elif name in owed:
@@ -285,13 +285,13 @@ class _Walk:
             owed.add(name)
 
     def _release(
-        self, owed: set[str], debt: str, wrongs: list[_Wrong], row: Row, *, lenient: bool, action: str = ""
+        self, owed: set[str], obligation: str, wrongs: list[_Wrong], row: Row, *, lenient: bool, action: str = ""
     ) -> None:
-        name = debt.rstrip("?!")
-        once = debt.rstrip("?").endswith("!")
+        name = obligation.rstrip("?!")
+        once = obligation.rstrip("?").endswith("!")
         if name in owed:
             owed.discard(name)
-        elif not lenient and not debt.endswith("?"):
+        elif not lenient and not obligation.endswith("?"):
             wrongs.append(_Wrong(
                 "no-obligation", name, f"{action} meets {self._words(name).what}, which is not due here",
                 f"leave {action} out of row {row.id}, or find the row before it that settles it already",
@@ -325,7 +325,7 @@ def _handed_on(row: Row, catalogue: Catalogue) -> Iterator[str]:
 
 
 def _filled(template: str, form: str, values: Mapping[str, str] | None = None) -> str:
-    """A debt with its ``{name}`` replaced."""
+    """An obligation with its ``{name}`` replaced."""
     head, brace, rest = template.partition("{")
     if not brace:
         return template

@@ -63,7 +63,7 @@ def suggestions(machine: Machine, gaps: Sequence[Gap], taken: set[str], trial: C
             if problem is not None:
                 at[i] += 1
                 why[i] = why[i] or f"{problem.message} [{problem.code}]"
-    return [Suggestion((), reason or "they were not settled together") for reason in why]
+    return [Suggestion((), reason or "no combination of suggestions passed") for reason in why]
 
 
 def _concerns(problem: Problem, gap: Gap, rows: Sequence[Row]) -> bool:

@@ -135,7 +135,7 @@ class ActionReader:
         node = nodes["name"]
         if node.text.endswith("*"):
             hint = "tell them to hang up: child.tell: {to: 'b*', event: user.hangup}"
-            report.add(node.position, "a whole set cannot be let go at once", code="child", hint=hint)
+            report.add(node.position, "a whole set cannot be detached at once", code="child", hint=hint)
             return None
         addressed = self._address(node, scope, report)
         return None if addressed is None else {"name": addressed[0]}

@@ -111,7 +111,7 @@ class _Builder:
         for name, node in nodes.mapping.items():
             position = nodes.keys[name]
             if name in into:
-                hint = f"it is defined at {self.places[what, name]} already"
+                hint = f"it is already defined at {self.places[what, name]}"
                 report.add(position, f"{what} {name!r} is defined twice", code="duplicate", hint=hint)
                 continue
             made = read(name, node, position, report)

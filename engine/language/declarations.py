@@ -231,7 +231,7 @@ def _initial(merged: Merged, states: Mapping[str, State], report: Report) -> str
     if node is not None and merged.complete and initial not in states:
         report.unknown(node.position, "state", initial, states)
     elif node is not None and initial in states and states[initial].final:
-        hint = "a session that begins at its end does nothing"
+        hint = "a session that starts in a final state does nothing"
         report.add(node.position, f"the initial state {initial!r} is final", code="initial", hint=hint)
     if merged.complete and not any(state.final for state in states.values()):
         hint = "add «terminated: {final: true}» to states:"

@@ -44,7 +44,7 @@ _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _RESERVED = frozenset({"and", "or", "not", "in", "is", "true", "false", "null", "otherwise"})
 _FOREIGN = {
     "&&": "write «and»", "||": "write «or»", "!": "write «not»", "=": "write «==» to compare",
-    "$": "in a guard names stand without $", "+": "guards do no arithmetic: let an action compute it",
+    "$": "names in guards have no $", "+": "guards do no arithmetic: let an action compute it",
     "-": "guards do no arithmetic: let an action compute it", "*": "guards do no arithmetic: let an action compute it",
     "/": "guards do no arithmetic: let an action compute it", "'": "close the quote", '"': "close the quote",
 }  # fmt: skip

@@ -122,6 +122,8 @@ _HOW = {
     "duration": "write seconds, or 500ms, 2.1s, 3m, 1h",
     "uri": "write the URI in quotes",
     "message": "a message cannot be written in a table: name one, as $event.message",
+    "content": "content cannot be written in a table: name some, as $event.message",
+    "outgoing": "a message that is ready to leave cannot be written in a table: name one, as $event.message",
     "list": "write a list of constants: [a, b]",
     "map": "write a mapping: {name: value}",
     "name": "write a plain name",
@@ -133,7 +135,7 @@ def _mismatch(node: Node, wanted: Type) -> UnreadableError:
 
     shown = describe(node)
     if wanted.kind in ("enum", "handle") and wanted.values:
-        msg = f"{shown} is none of {', '.join(wanted.values)}"
+        msg = f"{shown} is not one of {', '.join(wanted.values)}"
         return UnreadableError(msg, suggestion(node.text, wanted.values, "value"))
     msg = f"{shown} where {an(wanted)} is needed"
     return UnreadableError(msg, _HOW.get(wanted.kind, "name a variable or a field, as $name or $event.name"))

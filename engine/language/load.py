@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,7 +143,7 @@ class _Loader:
             return
         first = self.given.get((kind, name))
         if first is not None:
-            hint = f"it stands in {first.file} already; rename one of the two"
+            hint = f"it is already defined in {first.file}; rename one of them"
             self.report.add(document.position, f"{kind} {name!r} is defined twice", code="duplicate", hint=hint)
             return
         self.given[kind, name] = document
@@ -303,7 +303,10 @@ class _Loader:
             else:
                 rows.append(row)
         aside = Report()  # what does not read any more is no model for anything
-        removed = {name: row for name, entry in merged.removed.items() if (row := reader.read(name, entry, aside))}
+        removed = {
+            name: replace(row, position=entry.position)
+            for name, entry in merged.removed.items() if (row := reader.read(name, entry, aside))
+        }  # fmt: skip
         standing = expand(rows, own, report)
         check_overrides(standing, merged.rows, lost, report)
         check_locked(standing, merged.rows, report)

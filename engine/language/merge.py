@@ -60,7 +60,7 @@ class Merged:
     receives: dict[str, Entry] = field(default_factory=dict)
     rows: dict[str, Entry] = field(default_factory=dict)
     removed: dict[str, Entry] = field(default_factory=dict)
-    """Rows that an overlay has taken away."""
+    """Rows that an overlay has taken away, or replaced by others."""
     lost: set[str] = field(default_factory=set)
     complete: bool = True
     """False where a part could not be read, so that names may be missing that are there."""
@@ -148,6 +148,8 @@ def overlay(merged: Merged, documents: Iterable[Document], report: Report) -> No
         for name, entry in _rows(document, "replace", f"overlay {owner}", merged):
             if _touchable(merged, name, entry.position, "replaced", inside, touched=name in touched):
                 _touch(touched, name, owner, entry.position, inside)
+                if name in merged.rows:
+                    merged.removed[name] = Entry(merged.rows[name].node, entry.position, f"overlay {owner}", overlaid=True)
                 merged.rows[name] = entry
         remove = document.node.get("remove")
         for item in remove.items if remove else []:
@@ -155,7 +157,7 @@ def overlay(merged: Merged, documents: Iterable[Document], report: Report) -> No
                 _touch(touched, item.text, owner, item.position, inside)
                 gone = merged.rows.pop(item.text, None)
                 if gone is not None:
-                    merged.removed[item.text] = gone
+                    merged.removed[item.text] = Entry(gone.node, item.position, f"overlay {owner}", overlaid=True)
         for name, entry in _rows(document, "add", f"overlay {owner}", merged):
             if name in touched:
                 _touch(touched, name, owner, entry.position, inside)
@@ -180,7 +182,7 @@ def _touchable(
     locked = entry.node.get("locked")
     if locked is not None and locked.value is True:
         doc = entry.node.get("doc")
-        hint = "an overlay may add rows, never take away what the RFC demands" + (f": {doc.text}" if doc else "")
+        hint = "an overlay may add rows, but not remove what the RFC requires" + (f": {doc.text}" if doc else "")
         inside.add(position, f"row {name!r} is locked and cannot be {how}", code="locked", hint=hint)
         return False
     return True

@@ -62,7 +62,7 @@ def expand(rows: Iterable[Row], own: Declarations, report: Report) -> dict[str, 
 
 
 def check_overrides(rows: Mapping[str, Row], entries: Mapping[str, Entry], lost: set[str], report: Report) -> None:
-    """Complain of rows that beat a wider one without saying so, and of ``overrides`` that beat nothing."""
+    """Complain of rows that beat a wider one without declaring it, and of ``overrides`` that beat nothing."""
     beaten: dict[str, set[str]] = {base(name): set() for name in rows}
     places: dict[tuple[str, str], tuple[str, str]] = {}
     for narrow, wide, state, event in _meetings(rows):
@@ -105,10 +105,10 @@ def check_locked(rows: Mapping[str, Row], entries: Mapping[str, Entry], report: 
             if shared and key not in told:
                 told.add(key)
                 state, event = shared[0]
-                hint = "an overlay may add rows, never take away what the RFC demands" + (f": {row.doc}" if row.doc else "")
+                hint = "an overlay may add rows, but not remove what the RFC requires" + (f": {row.doc}" if row.doc else "")
                 report.within(row=key[1], state=state, event=event).add(
                     entries[key[1]].position,
-                    f"row {key[1]} would be taken before {key[0]} ({row.position}), which is locked",
+                    f"row {key[1]} would override {key[0]} ({row.position}), which is locked",
                     code="locked",
                     hint=hint,
                 )
@@ -160,7 +160,7 @@ def _check_named(
     position = _overrides_position(entries[name])
     if other not in entries:
         hint = suggestion(other, [one for one in entries if one != name], "row")
-        inside.add(position, f"overrides names no row: {other!r}", code="unknown-row", hint=hint)
+        inside.add(position, f"overrides: unknown row {other!r}", code="unknown-row", hint=hint)
     elif other in beaten:
         hint = "the two share no state and event, or it is not broader: remove it from overrides:"
         inside.add(position, f"row {name} does not override {other}", code="overrides", hint=hint)

@@ -104,7 +104,7 @@ class RowReader:
         if following is not None and following.text not in self.own.states:
             report.unknown(following.position, "state", following.text, self.own.states)
         if kind == "row" and not any(key in node.mapping for key in (*_DOING, "doc")):
-            hint = "say «ignore: late» or «ignore: retransmission», or tell in doc: why nothing has to be done"
+            hint = "write «ignore: late» or «ignore: retransmission», or explain in doc: why nothing needs to be done"
             report.add(entry.position, "the row does nothing", code="does-nothing", hint=hint)
         if len(report.problems) > before or not states:
             return None

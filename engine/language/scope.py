@@ -199,7 +199,7 @@ class _Typing:
             if isinstance(one, x.Literal) and isinstance(one.value, str) and other.kind in ("enum", "handle"):
                 if one.value not in other.values:
                     hint = suggestion(one.value, other.values, "value")
-                    self.complain(node, f"{one.value!r} is none of {', '.join(other.values)}", hint, "unknown-value")
+                    self.complain(node, f"{one.value!r} is not one of {', '.join(other.values)}", hint, "unknown-value")
                 return
             if its.kind in OPAQUE:
                 self.complain(node, f"{an(its)} cannot be compared", "it can be tested with «is null», or by a predicate")
@@ -251,7 +251,7 @@ class _Typing:
         if variable:
             return None
         hint = suggestion(node.name, beside.values, "value")
-        self.complain(node, f"{node.name!r} is none of {', '.join(beside.values)}", hint, "unknown-value")
+        self.complain(node, f"{node.name!r} is not one of {', '.join(beside.values)}", hint, "unknown-value")
         return x.Literal(node.name)
 
     def membership(self, node: x.In) -> x.Expression:

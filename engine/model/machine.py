@@ -156,7 +156,8 @@ class Machine:
     digest: str
     """SHA-256 of the canonical content; sessions carry it, so that a reload never changes a running call."""
     removed: Mapping[str, Row] = field(default_factory=dict)
-    """Rows that overlays have taken away, as far as they can still be read: what a hole is best filled with."""
+    """Rows that overlays have taken away or replaced, as far as they can still be read: what a hole is best filled with. Their positions are those
+    of the overlay that removes them."""
 
     def in_state(self, state: str) -> Sequence[Row]:
         """The rows that cover a state, in table order."""

@@ -28,15 +28,16 @@ class Type:
         return text + ("?" if self.optional else "")
 
 
-KINDS = ("bool", "int", "string", "duration", "enum", "uri", "message", "handle", "map", "list", "name")
-"""``message`` and ``handle`` are opaque to the engine: adapters make and read them. ``name`` is the name
+KINDS = ("bool", "int", "string", "duration", "enum", "uri", "message", "content", "outgoing", "handle", "map", "list", "name")
+"""``message``, ``content``, ``outgoing`` and ``handle`` are opaque to the engine: adapters make and read them. A ``message`` is one that came
+in, ``content`` is what a message that is yet to be written is given (one that came in lends it too), ``outgoing`` is a message that is ready to leave. ``name`` is the name
 of something in the table (a child, a timer, a machine, an event) and is checked by the loader."""
 DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 TEXT = frozenset({"string", "enum", "uri", "name"})
 """Kinds whose values are text."""
 NUMBER = frozenset({"int", "duration"})
-OPAQUE = frozenset({"message", "map", "list"})
+OPAQUE = frozenset({"message", "content", "outgoing", "map", "list"})
 """Kinds that can be handed on and compared with null, and nothing else."""
 TABLE_KINDS = tuple(kind for kind in KINDS if kind != "name")
 """Kinds a table may give a variable or a field; ``name`` is the catalogue's own."""
@@ -122,8 +123,8 @@ def an(type_: Type) -> str:
 def accepts(wanted: Type, given: Type) -> bool:
     """Whether a value of type ``given`` may stand where ``wanted`` is asked for, null aside.
 
-    Text widens to ``string``, seconds may be given as ``int``, and an enum or handle of fewer members may
-    stand for one of more.
+    Text widens to ``string``, a message to the ``content`` that it lends, seconds may be given as ``int``, and an enum or handle of fewer
+    members may stand for one of more.
     """
     if given.kind == "null":
         return wanted.optional
@@ -131,4 +132,8 @@ def accepts(wanted: Type, given: Type) -> bool:
         if wanted.kind == "enum":
             return set(given.values) <= set(wanted.values)
         return True
-    return (wanted.kind == "string" and given.kind in TEXT) or (wanted.kind == "duration" and given.kind == "int")
+    return (
+        (wanted.kind == "string" and given.kind in TEXT)
+        or (wanted.kind == "duration" and given.kind == "int")
+        or (wanted.kind == "content" and given.kind == "message")
+    )

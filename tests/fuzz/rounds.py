@@ -14,7 +14,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.parse import AnswerableError, parse
 from calltable.adapters.sip.message.validate import check
 from calltable.adapters.sip.transport.address import RELIABLE
@@ -54,6 +54,8 @@ class Round:
         self.last = b""
         self.sent: list[tuple[float, str, bytes]] = []
         self.expected: dict[tuple[bytes, str], bytes] = {}
+        self.forks: dict[str, set[str | None]] = {}
+        """Our tags in the responses to the INVITEs of each call."""
         self.answered: set[tuple[bytes, str]] = set()
         self.limited = self.rng.random() < 0.2
         self.sim = Simulation(self.name, trace=False, loss=0.0)
@@ -134,6 +136,8 @@ class Round:
         except MessageError:
             return
         relayed = tagged is not None and request.method not in ("INVITE", "BYE", "CANCEL")
+        # A BYE in one of several early dialogs goes to that fork, as any other request does.
+        relayed = relayed or (request.method == "BYE" and len(self.forks.get(request.get("call-id") or "", ())) > 1)
         # RFC 4320 §4.2: a request that is passed on and never answered there gets no 408 here.
         if branch and cseq.method == request.method and not relayed:
             self.expected.setdefault((branch.encode("utf-8", "surrogateescape"), request.method), data)
@@ -150,7 +154,9 @@ class Round:
             head = [line for line in data.partition(b"\r\n\r\n")[0].split(b"\r\n") if message.to_tag is None or line[:3] not in (b"Fro", b"To:")]
             if any(CONTROLS & set(line) for line in head):
                 raise FuzzError(f"the B2BUA passed control characters on:\n{data!r}")
-        elif message.status >= 200 or destination not in self.sim.network.nodes:  # §17.2.4: nobody is there to hear a final one
+        if isinstance(message, Response) and 100 < message.status < 300 and message.cseq.method == "INVITE":
+            self.forks.setdefault(message.call_id, set()).add(message.to_tag)
+        if isinstance(message, Response) and (message.status >= 200 or destination not in self.sim.network.nodes):  # §17.2.4: nobody is there to hear a final one
             with suppress(MessageError):  # the answer to what was too broken to have them
                 self.answered.add(((message.via.branch or "").encode("utf-8", "surrogateescape"), message.cseq.method))
         return None

@@ -175,9 +175,10 @@ class Stranger:
         if dialog.invite:
             via = value(dialog.invite, b"via")
             found = re.search(rb";branch=([^;\s]+)", via)
-            kept, dialog.remote_tag = dialog.remote_tag, tag(value(dialog.invite, b"to"))
+            kept = dialog.remote_tag, dialog.target
+            dialog.remote_tag, dialog.target = tag(value(dialog.invite, b"to")), dialog.invite.split(b" ")[1]
             self.ask(dialog, "CANCEL", cseq=int(value(dialog.invite, b"cseq").split()[0]), branch=found[1] if found else b"")
-            dialog.remote_tag = kept
+            dialog.remote_tag, dialog.target = kept
 
     def within(self) -> None:
         """Do something in a call that it knows."""

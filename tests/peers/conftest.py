@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SHORT = {
     "timer_b": "1500ms", "timer_d": "1s", "timer_f": "1500ms", "timer_h": "1500ms", "timer_i": "500ms", "timer_j": "1s",
-    "timer_k": "500ms", "timer_l": "1500ms", "timer_m": "1500ms", "no_answer": "1500ms",
+    "timer_k": "500ms", "timer_l": "1500ms", "timer_m": "1500ms", "owed_ack": "1s", "no_answer": "1500ms",
 }  # fmt: skip
 """Timers that end waiting early, so that a test of a silent peer takes a second and a half instead of half a minute.
 Retransmission (T1, T2) stays as RFC 3261 has it."""

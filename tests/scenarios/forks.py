@@ -324,3 +324,21 @@ def what_passes_is_bounded(sim: Simulation) -> None:
     bridge.a.request("BYE", headers=many)
     bridge.alice.expect(200, "BYE")
     bridge.bob_gets_bye()
+
+
+@scenario("RFC 3261 §12.2.2", "The caller hangs up one of two early dialogs and cancels while that BYE has no answer: 481 for the BYE, and no dialog is left")
+def cancel_with_a_bye_under_way(sim: Simulation) -> None:
+    bridge = Bridge(sim)
+    for tag in ("one", "two"):
+        bridge.bob.respond(bridge.invite, 180, to_tag=tag)
+        bridge.a.learn(bridge.alice.expect_response(180))
+    bridge.a.request("BYE")
+    bye = bridge.bob.expect_request("BYE")
+    bridge.a.cancel()
+    bridge.alice.expect(200, "CANCEL")
+    bridge.alice.expect(481, "BYE")
+    bridge.a.ack(bridge.alice.expect_response(487, "INVITE"))
+    bridge.bob.respond(bye, 200)
+    bridge.bob.respond(bridge.bob.expect_request("CANCEL"), 200)
+    bridge.bob.respond(bridge.invite, 487, to_tag="one")
+    bridge.bob.expect("ACK")

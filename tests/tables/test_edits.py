@@ -76,7 +76,7 @@ def test_a_removed_row_is_a_hole(
     said = told(folder, capsys)
     assert re.search(rf"{re.escape(name)}:\d+:\d+: no row handles [^\n]*{re.escape(event)}\b", said), said
     assert state in said
-    assert "add a row" in said or "no row is suggested: the simple ones bring another problem" in said
+    assert "add a row" in said or "no fix is suggested: the simple ones cause another problem" in said
 
 
 @pytest.mark.parametrize(

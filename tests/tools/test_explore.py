@@ -87,7 +87,7 @@ def test_the_written_test_fails_on_the_broken_table_and_passes_on_the_mended_one
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(test)]
     broken = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert broken.returncode == 1
-    assert "goes on, though it was hung up" in broken.stdout
+    assert "is still up, though it was hung up" in broken.stdout
     overlay.write_text(FORGOTTEN.replace("    next_state", "    actions: [sip.cancel]\n    next_state"))
     mended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert mended.returncode == 0, mended.stdout
@@ -158,7 +158,7 @@ def test_a_replay_of_a_good_call_finds_nothing():
 
 
 def test_a_replay_tells_what_goes_on(overlay):
-    with pytest.raises(SimulationError, match="goes on, though it was hung up"):
+    with pytest.raises(SimulationError, match="is still up, though it was hung up"):
         retrace("caller: call\ncaller -> callee: INVITE 1\ncaller: user.hangup", overlays=[overlay], over=True)
 
 

@@ -98,12 +98,12 @@ class Legs:
         leg = session.context
         if not isinstance(leg, Leg):
             return
-        self.index.leave(leg)
         for transaction in tuple(leg.open or ()):
             # what the owner was asked and never answered: the dialog is gone (RFC 3261 §12.2.2)
             self.answering.answer(leg, transaction, 481)
         if leg.invite_server is not None and leg.invite_server.open:
             self.answering.answer(leg, leg.invite_server, 487)
+        self.index.leave(leg)  # behind the answers, which may show a dialog
         session.context = leg.invite_server = leg.bye_server = leg.cancel_server = leg.open = None
 
     def stray(self, leg: Leg, transaction: ClientTransaction, message: Response) -> None:

@@ -7,7 +7,7 @@ order and as it was written, unknown fields included.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from calltable.adapters.sip.core.bounds import Bounds
 from calltable.adapters.sip.core.translation import NAMING
@@ -38,7 +38,11 @@ names a dialog is translated)."""
 _NONE: Final[frozenset[str]] = frozenset()
 
 
-def lent(source: Message | Content | None, translation: Translation | None = None,
+Lendable: TypeAlias = "Message | Content | None"
+"""What tables call ``content``: a message that came in and lends its own, or content that an application supplies."""
+
+
+def lent(source: Lendable, translation: Translation | None = None,
          bounds: Bounds = _DEFAULT) -> tuple[list[tuple[str, str]], bytes]:
     """The header fields and the body that ``source`` lends to a message on another leg.
 

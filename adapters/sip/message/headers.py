@@ -244,7 +244,7 @@ def parse_params(tail: str, name: str = "header") -> dict[str, str | None]:
             position = match.end()
             count += 1
     if count != len(params):
-        msg = f"A parameter stands twice in {name}"
+        msg = f"A parameter appears twice in {name}"
         raise HeaderError(msg)
     return params
 

@@ -126,7 +126,7 @@ def _check_repeated(message: Request | Response) -> None:
         matter |= needed(message.method, outside=message.to_tag is None).headers & SINGLE_HEADERS
     for name in message.repeated:
         if name in matter:
-            msg = f"{display_name(name)} stands more than once"
+            msg = f"{display_name(name)} appears more than once"
             raise HeaderError(msg)
 
 
@@ -138,7 +138,7 @@ def _check_addresses(request: Request, name: str) -> None:
     for value in values:
         if value == "*":
             if name != "contact" or len(values) > 1:
-                msg = f"{display_name(name)} '*' does not stand alone"
+                msg = f"{display_name(name)} '*' is not the only value"
                 raise HeaderError(msg)
             continue
         uri = parse_name_addr(value, display_name(name)).uri

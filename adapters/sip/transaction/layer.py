@@ -14,7 +14,6 @@ from calltable.adapters.sip.message.build import build_ack, build_cancel, build_
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.headers import parse_via
 from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.message.parse import parse
 from calltable.adapters.sip.message.status import PROVISIONAL, SUCCESS
 from calltable.adapters.sip.transaction.client import NOBODY, ClientTransaction, ClientUser
 from calltable.adapters.sip.transaction.keys import ack_key
@@ -231,9 +230,8 @@ class Transactions:
             transaction.acks = {}
             transaction.last = None
         self.transmit(outgoing, self.cause())
-        tags = transaction.tags
-        tag = tags[0] if len(tags) == 1 else parse(bytes(outgoing.message)).to_tag or ""
-        transaction.acks[tag] = outgoing.kept()
+        tag = outgoing.message.to_tag if isinstance(outgoing.message, Request) else None
+        transaction.acks[tag or ""] = outgoing.kept()
 
     def _acknowledge_again(self, session: Session, p: Mapping[str, Any]) -> None:
         transaction: ClientTransaction = session.context

@@ -71,7 +71,7 @@ class Address(NamedTuple):
             host, _, port_text = rest.partition(":")
         canonical = canonical_ip(host)
         if canonical is None or (":" in canonical) != rest.startswith("["):
-            message = f"{text!r}: {host!r} is no IP address; write it as in udp:127.0.0.1:5060 or udp:[::1]:5060"
+            message = f"{text!r}: {host!r} is not an IP address; write it as in udp:127.0.0.1:5060 or udp:[::1]:5060"
             raise ValueError(message)
         if port_text and not (port_text.isascii() and port_text.isdigit() and int(port_text) <= _MAX_PORT):
             message = f"{text!r}: invalid port {port_text!r} (0 to {_MAX_PORT}; 0 is any free port)"

@@ -1,7 +1,7 @@
 """Cutting a byte stream into SIP messages and keep-alives, without any I/O (RFC 3261 §18.3, RFC 5626 §4.4.1).
 
-A message ends where its Content-Length says. When that cannot be known (none, several, no number) every later byte
-could be anything, so there is no way on: :class:`FramingError`, and the connection is to be closed.
+A message ends where its Content-Length says. When that cannot be known (none, several, not a number) every later byte
+could be anything, so the stream cannot be continued: :class:`FramingError`, and the connection must be closed.
 
 Line ends are taken strictly: a bare LF in a header section is an error too, because another element could see the
 header section end elsewhere than we do, and a message could hide in the difference.
@@ -139,7 +139,7 @@ class Framer:
         if head.count(b"\n") != lines or head.count(b"\r") != lines:
             reason = "A line end that is not CRLF in the header section"
         elif len(_lengths.findall(head)) > 1:
-            reason = "Content-Length stands more than once"
+            reason = "Content-Length appears more than once"
         elif not found:
             reason = "Missing Content-Length"
         elif size is None:

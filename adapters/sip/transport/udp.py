@@ -163,7 +163,7 @@ class UdpListener:
         if error.errno == errno.EMSGSIZE:
             return f"{len(data)} bytes do not fit into a datagram; send this message over TCP"
         if error.errno is None:
-            return f"{to.host!r} is no IP address; resolve the name first"
+            return f"{to.host!r} is not an IP address; resolve the name first"
         return os.strerror(error.errno)
 
     def _enqueue(self, data: bytes, to: Address) -> None:

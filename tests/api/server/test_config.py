@@ -77,7 +77,7 @@ def test_a_timer_that_no_table_knows_is_told_where_it_stands():
         ("listen: udp:127.0.0.1:5060", "1:9 «listen» must be a list, not 'udp:127.0.0.1:5060' | write [udp:127.0.0.1:5060]"),
         ("listen: [tls:127.0.0.1:5061]", "1:10 transport 'tls' is not supported | supported: udp, tcp"),
         ("listen: [udp:127.0.0.1:1, udp:127.0.0.1:1]", "1:27 udp:127.0.0.1:1 is listed twice | list it once"),
-        ("listen: [udp:somewhere]", "1:10 'udp:somewhere': 'somewhere' is no IP address; write it as in udp:127.0.0.1:5060 or udp:[::1]:5060 | "),
+        ("listen: [udp:somewhere]", "1:10 'udp:somewhere': 'somewhere' is not an IP address; write it as in udp:127.0.0.1:5060 or udp:[::1]:5060 | "),
         ("listen: []", "1:9 «listen» is empty | write [udp:127.0.0.1:5060]"),
         ("routes: [{uri: '(', target: sip:a}]", "1:16 route 1: invalid uri pattern '(': missing ) | "),
         ("routes: [{name: x, target: 'sip:{usr}@a'}]", "1:28 route x: target uses {usr}, but no pattern has a group (?P<usr>…) | did you mean {user}?"),

@@ -196,7 +196,7 @@ replace:
 def test_a_table_that_is_wrong_is_found_and_its_first_call_traced(broken: Tables):
     report = crowd(400, 1, tables=broken)
     assert report.calls < 400
-    assert "do not hold the same session descriptions" in report.failure
+    assert "with different session descriptions" in report.failure
     assert report.failed_call.startswith("call ")
     number = report.failed_call.split()[1]
     texts = [entry.text for entry in report.trace]

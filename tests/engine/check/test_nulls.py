@@ -53,7 +53,7 @@ def test_a_variable_that_no_row_sets_is_no_value_for_an_action(tmp_path):
 def test_the_way_on_which_it_is_null_is_told(tmp_path):
     setting = "{id: phone.set, state: active, event: peer.info, overrides: phone.info, set: {number: $event.code}}"
     [(_, _, message)] = nulls(tmp_path, phone(GIVE, setting))
-    assert message.endswith("it is null on the way phone.start → phone.opening.ready")
+    assert message.endswith("it is null on the path phone.start → phone.opening.ready")
 
 
 def test_a_variable_set_on_every_way_is_a_value(tmp_path):
@@ -65,7 +65,7 @@ def test_a_variable_set_to_null_again_is_none(tmp_path):
     text = changed(("event: media.ready, next_state: active", "event: media.ready, set: {number: 3}, next_state: active"), text=phone(GIVE))
     text = changed(("guards: [held], set: {held: false}", "guards: [held], set: {held: false, number: null}"), text=text)
     assert nulls(tmp_path, text) == [
-        ("null", "phone.give", ("$number may be null where an int is needed: it is null on the way "
+        ("null", "phone.give", ("$number may be null where an int is needed: it is null on the path "
          "phone.start → phone.opening.ready → phone.active.resume"))
     ]  # fmt: skip
 

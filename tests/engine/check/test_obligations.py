@@ -104,7 +104,7 @@ def test_a_b2bua_has_to_carry_on_what_a_leg_hands_it(problems):
 def test_a_session_does_not_end_before_the_outcome_of_its_last_action(problems):
     found = [one for one in problems("leg/uac", "leg.active.hangup", next_state="terminated") if one.gate == 4]
     assert [one.code for one in found] == ["outcome-lost"]
-    assert "sip.bye answers with sip.bye.final, but the row ends the session" in found[0].message
+    assert "sip.bye leads to sip.bye.final, but this row ends the session" in found[0].message
 
 
 def test_an_outcome_is_not_ignored_where_it_is_awaited(library, problems):

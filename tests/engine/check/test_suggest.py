@@ -14,7 +14,7 @@ from calltable.engine.model.problems import TableError
 from tests.engine.small import CATALOGUE, PHONE, changed, without
 
 IDS = re.findall(r"id: (phone\.[\w.]+),", PHONE)
-WITHHELD = "no row is suggested"
+WITHHELD = "no fix is suggested"
 
 
 def problems_of(text):
@@ -80,3 +80,12 @@ def test_a_word_of_an_enum_is_suggested_as_it_loads():
                    ("guards: [held], set: {held: false}", "guards: [held and mood == good], set: {held: false, mood: bad}"))  # fmt: skip
     [hole] = holds(text)
     assert "mood == " in hole.hint
+
+
+OVERLAY = "calltable: 1\noverlay: phone\nremove: [phone.ending.bye]\nreplace:\n  - {id: phone.hold, state: idle, event: user.hold, refuse: no}\n"
+
+
+def test_what_an_overlay_causes_is_told_at_its_line():
+    library = load_tables(texts={"catalogue.yaml": CATALOGUE, "phone.yaml": PHONE, "overlay.yaml": OVERLAY})
+    told = [(str(one.position), one.state, one.event) for one in check(library)]
+    assert told == [("overlay.yaml:3:10", "ending", "peer.bye"), ("overlay.yaml:5:10", "ending", "user.hold")]

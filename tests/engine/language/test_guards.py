@@ -63,7 +63,7 @@ def test_reading(text: str, tree: x.Expression):
         ("a && b", 2, "unexpected '&&'", "write «and»"),
         ("a || b", 2, "unexpected '||'", "write «or»"),
         ("!a", 0, "unexpected '!'", "write «not»"),
-        ("$a", 0, "unexpected '$'", "without $"),
+        ("$a", 0, "unexpected '$'", "have no $"),
         ("a + 1", 2, "unexpected '+'", "no arithmetic"),
         ("(a", 2, "expected «)»", ""),
         ("a in 5", 5, "expected «[» after «in»", ""),

@@ -71,7 +71,7 @@ def test_one_line_end_is_a_pong_at_once_to_the_side_that_does():
         (message(length="-1"), "not a number"),
         (message(length="1\r\nContent-Length: 1"), "more than once"),
         (message(length="1\r\nL: 2"), "more than once"),
-        (message(length="1\r\n 5"), "Missing Content-Length|no number"),
+        (message(length="1\r\n 5"), "Missing Content-Length|not a number"),
         (message().replace(b"Content-Length: 0\r\n", b""), "Missing Content-Length"),
         (message(length="2000000"), "Body above"),
         (message().replace(b"Call-ID: x\r\n", b"Call-ID: x\n"), "not CRLF"),
