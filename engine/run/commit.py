@@ -59,8 +59,6 @@ class Commits(Failures):
     def _inside(self, work: Callable[[], object]) -> None:
         """Do work that is not an event itself, as one external event."""
 
-    _draining = False
-
     # -- committing
     def _commit(self, session: Session, event: str, payload: Mapping[str, Any], taken: Any, value: Any) -> Outcome:
         """Commit a row; it becomes true when the store has kept it."""

@@ -45,6 +45,8 @@ class Registry(ABC):
     """Machines, sessions, timers, children, the store and the hooks. ``Executor`` documents what is public."""
 
     _store: Store
+    _draining = False
+    """Whether a step, or what follows from it, is under way."""
 
     def __init__(
         self,
@@ -174,7 +176,8 @@ class Registry(ABC):
         if machine.durable and not self._keeps:
             self._memory.keep(session)
         if machine.after[machine.initial]:
-            self.alarms.now = self.scheduler.time()
+            if not self._draining:  # a step has its time already
+                self.alarms.now = self.scheduler.time()
             try:
                 self.alarms.arm(session, machine.after[machine.initial])
             except BaseException as error:  # noqa: BLE001 - see failure.py

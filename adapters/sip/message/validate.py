@@ -98,7 +98,7 @@ def _check_common(message: Request | Response) -> None:
     get = message.first.get
     if message.repeated:
         _check_repeated(message)
-    call_id = message.call_id
+    call_id = get("call-id") or message.call_id  # which raises
     # A dialog writes it again in requests of its own, and no control character may stand there (§25.1, callid).
     if " " in call_id or not (call_id.isprintable() or printable(call_id) == call_id) or "\t" in call_id:
         msg = f"Malformed Call-ID {excerpt(call_id)}"
