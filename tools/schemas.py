@@ -12,13 +12,13 @@ from calltable.engine.language.schema import schema_text
 
 
 def main() -> None:
-    """Write ``tables/schema/table.schema.json`` and ``adapters/sip/payloads.py``."""
+    """Write ``tables/schema/table.schema.json`` and ``adapters/sip/core/payloads.py``."""
     folder = tables.files()
     catalogue = load_catalogue(sorted((folder / "catalogue").glob("*.yaml")))
     (folder / "schema").mkdir(exist_ok=True)
     (folder / "schema" / "table.schema.json").write_text(schema_text(catalogue), encoding="utf-8")
     actions = {name: one for name, one in catalogue.actions.items() if name.startswith("sip.")}
-    (folder.parent / "adapters" / "sip" / "payloads.py").write_text(payloads_text(actions, "sip"), encoding="utf-8")
+    (folder.parent / "adapters" / "sip" / "core" / "payloads.py").write_text(payloads_text(actions, "sip"), encoding="utf-8")
 
 
 if __name__ == "__main__":
