@@ -1,6 +1,6 @@
 """What a SIP call through the B2BUA costs, beside a floor and beside another B2BUA in Python.
 
-    python -m tests.bench.sip [compare] [core] [memory] [idle] [--rate 60,300] [--rounds N] [--also NAMES] [--json FILE]
+    python -m tests.bench.sip [compare] [core] [memory] [idle] [logged] [--rate 60,300] [--rounds N] [--also NAMES] [--json FILE]
 
 *compare*: CPU milliseconds of the server's process tree per call, at equal rates, servers in turn over several
 rounds, the median round counts. The floor is a B2BUA without transactions, timers or checks: what plain asyncio
@@ -9,6 +9,7 @@ floor-uvloop (the floor on uvloop) and kamailio (a stateful proxy in C), to know
 *core*: 600 calls/s with the server held to one core: no failed call, under 1 % retransmissions.
 *memory*: 5,000 calls up at once; what the process grew by, for each.
 *idle*: CPU without calls.
+*logged*: CPU of a call at level info and with a trace, beside one at level warning, in turn; threads that write are counted in.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import contextlib
 import os
 import statistics
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,13 +30,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-PARTS = ("compare", "core", "memory", "idle")
+PARTS = ("compare", "core", "memory", "idle", "logged")
 HOLD_MS = 100
 FLOOR_RATIO = 2.5
 SIPPY_RATIO = 0.2
 SIPPY_LIMIT = 100
 HELD, HELD_RATE = 5_000, 300
 CORE_RATE = 600
+LOG_RATIO, TRACE_RATIO = 1.1, 1.5
 
 
 class Bench:
@@ -107,6 +110,23 @@ class Bench:
             used, source = self.driver.cpu_between(before, self.driver.usage(bench.proc.pid))
         self.raw["idle"] = {"cpu_s": used, "seconds": self.seconds * 2, "source": source}
         yield Figure("CPU of an idle server", 100 * used / (self.seconds * 2), "%", 0.5, "<")
+
+    def logged(self) -> Iterator[Figure]:
+        """What logs and traces add to a call."""
+        with tempfile.TemporaryDirectory() as folder:
+            ways = {"warning": "warning", "info": "info", "trace": f"warning --trace {folder}/calls.jsonl"}
+            runs: dict[str, list[float]] = {name: [] for name in ways}
+            for _ in range(self.rounds):
+                for name, way in ways.items():
+                    one = server(self.driver, "calltable")
+                    one.name, one.cmd = name, one.cmd.replace("--log-level error", f"--log-level {way}")
+                    with self.driver.Bench(one, options(self.driver, hold_ms=HOLD_MS)) as bench:
+                        runs[name].append(bench.load(60, round(60 * self.seconds))["cpu_ms_per_call"] or 0.0)
+        self.raw["logged"] = runs
+        cost = {name: min(values) for name, values in runs.items()}
+        yield Figure("CPU per call at level warning", cost["warning"], "ms")
+        yield Figure("a call at level info / at warning", cost["info"] / cost["warning"], "×", LOG_RATIO)
+        yield Figure("a traced call / one that is not", cost["trace"] / cost["warning"], "×", TRACE_RATIO)
 
 
 def main(arguments: list[str] | None = None) -> int:

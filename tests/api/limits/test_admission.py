@@ -345,6 +345,27 @@ def test_a_reload_gives_accounts_their_new_figures():
     assert policy.capacity == 50
 
 
+def test_a_reload_takes_effect_at_once_for_a_source_that_had_no_limits():
+    free = networks(["10.0.0.1"])[0]
+    policy = SourceAdmission(Plan(sources=((free, Figures(exempt=True)),)), Clock(), capacity=100)
+    source = Address("udp", "10.0.0.1", 5060)
+    for _ in range(3):
+        assert policy.source(source, 500) is None
+    policy.renew(Plan(default=Figures(rate=3)), capacity=100, retry_after=5)
+    account = policy.source(source, 500)
+    assert isinstance(account, SourceAccount)
+    assert account.figures.rate == 3
+
+
+def test_the_hosts_without_limits_that_are_remembered_are_bounded():
+    policy = SourceAdmission(Plan(default=Figures(exempt=True)), Clock(), capacity=100)
+    for number in range(9000):
+        address = Address("udp", f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", 5060)
+        for _ in range(2):
+            assert policy.source(address, 500) is None
+    assert len(policy._exempt) <= 8192
+
+
 def test_a_flood_of_sources_is_no_flood_of_lines(caplog: pytest.LogCaptureFixture):
     caplog.set_level(logging.WARNING, "calltable.limits")
     policy = SourceAdmission(Plan(default=Figures(strays=1)), Clock(), capacity=100)

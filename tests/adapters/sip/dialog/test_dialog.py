@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from calltable.adapters.sip.dialog import encoding
 from calltable.adapters.sip.dialog.dialog import Dialog
 from calltable.adapters.sip.dialog.dialogs import Dialogs
 from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.sip.transport.address import Address
 
 
 def invite(**fields: str) -> Request:
@@ -155,3 +159,15 @@ def test_a_contact_becomes_a_request_uri_without_what_may_not_stand_there(contac
     """RFC 3261 §19.1.1, table 1."""
     dialog = outgoing().answered(response(200, "b1", Contact=contact))
     assert dialog.request("INFO", [], b"", 2).uri == target
+
+
+def test_dialogs_can_be_written_down_and_read_again():
+    dialogs = Dialogs(outgoing()._replace(source=Address("tcp", "2001:db8::1", 5061)))
+    for tag in ("one", "two", "three"):
+        dialogs = dialogs.answered(response(180, tag, **{"Record-Route": "<sip:p1;lr>, <sip:p2;lr>"}))
+    dialogs = dialogs.without(dialogs.find("a1", "two"))._replace(shown=(("x", "y"),), referred=((1, 7),), began=3)
+    kept = json.loads(json.dumps(encoding.written(dialogs)))
+    assert encoding.read(kept) == dialogs
+    assert encoding.read(kept).current.source == Address("tcp", "2001:db8::1", 5061)
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        encoding.read({"current": {}})
