@@ -14,7 +14,7 @@ from calltable.engine.run.executor import Executor
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from calltable.adapters.sip.core.admission import Admission
     from calltable.adapters.sip.core.bounds import Bounds
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transaction.sender import Locator
     from calltable.adapters.sip.transport.interface import Transport
     from calltable.engine.run.ports import Scheduler
+    from calltable.engine.run.session import Session
     from calltable.engine.run.store import Store
     from calltable.loading import Tables
 
@@ -52,7 +53,7 @@ class Engine:
         tables: Tables,
         scheduler: Scheduler,
         transport: Transport,
-        resolver: Locator,
+        locator: Locator,
         *,
         application: Application | None = None,
         screening: Screening | None = None,
@@ -68,14 +69,14 @@ class Engine:
         self.executor = Executor(scheduler, store=store, rng=rng)
         watch(self.executor, tables.library.catalogue)
         self.stack = Stack(
-            self.executor, transport, resolver, application=application, screening=screening, admission=admission, trust=trust, rng=rng,
+            self.executor, transport, locator, application=application, screening=screening, admission=admission, trust=trust, rng=rng,
             host=host, bounds=bounds, accepts=accepts,
         )
 
-    def run(self, *, handlers: Mapping[str, Any] | None = None) -> None:
-        """Let the tables' machines run; ``handlers`` carries out actions beside those of SIP.
+    def run(self, *, handlers: Mapping[str, Callable[[Session, Mapping[str, Any]], None]] | None = None) -> None:
+        """Make the tables' machines available; ``handlers`` maps names of actions, beside those of SIP, to the functions behind them.
 
-        Machines with an action that nobody carries out are left out, unless ``start`` asks for them: LookupError then.
+        Machines with an action that has no handler are left out; starting one raises LookupError.
         """
         self.executor.handlers.update(handlers or {})
         for machine in self.tables.machines.values():
@@ -84,5 +85,5 @@ class Engine:
                 self.executor.add(machine)
 
     def snapshot(self) -> dict[str, Any]:
-        """How much is alive, and what was counted since the start."""
+        """The number of sessions, timers, transactions and dialogs, and all counters since the start."""
         return {**self.stack.snapshot(), "counters": dict(self.executor.counters)}
