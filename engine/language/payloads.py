@@ -1,7 +1,7 @@
 """Typed payloads for adapter authors: what a catalogue says of actions, written as a Python module of ``TypedDict`` classes.
 
 The handler of an action is given its parameters as a mapping. With these classes in its signature a type checker knows the keys
-and their types: ``def respond(self, session: Session, p: SipRespond) -> None``.
+and their types: ``def open(self, session: Session, p: DoorOpen) -> None``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _lines(actions: Mapping[str, ActionSpec], catalogue: str) -> Iterator[str]:
 
 
 def class_name(action: str) -> str:
-    """``SipRespond`` for ``sip.respond``."""
+    """``DoorOpen`` for ``door.open``."""
     return "".join(word.capitalize() for word in action.replace("_", ".").split("."))
 
 
