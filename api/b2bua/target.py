@@ -141,6 +141,8 @@ def _pieces(text: str) -> tuple[Piece, ...]:
 
 
 def _filled(pieces: tuple[Piece, ...], value: Callable[[str], str]) -> str:
+    if len(pieces) == 1 and not pieces[0][1]:
+        return pieces[0][0]
     return "".join(literal + (value(name) if name else "") for literal, name in pieces)
 
 

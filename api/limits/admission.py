@@ -75,6 +75,8 @@ class SourceAdmission:
         self._strangers: OrderedDict[str, SourceAccount] = OrderedDict()
         self._known: OrderedDict[str, SourceAccount] = OrderedDict()
         self._keys: dict[str, str] = {}
+        self._exempt: set[str] = set()
+        """Hosts that this plan gives no limits: their messages cost one look-up."""
         self._lines = Bucket(_LINES_AT_ONCE, clock())
 
     def now(self) -> float:
@@ -84,6 +86,7 @@ class SourceAdmission:
     def renew(self, plan: Plan, *, capacity: int, retry_after: int) -> None:
         """Go by other figures from now on; what was counted stays."""
         self.plan, self.capacity, self.retry_after = plan, capacity, retry_after
+        self._exempt.clear()
         self._urgent = _words(plan)
         if self.overload is not None:
             self.overload.shed = plan.shed
@@ -91,13 +94,19 @@ class SourceAdmission:
     # -- sources
     def source(self, address: Address, size: int) -> SourceAccount | None:
         """The account of whoever sent a message of ``size`` bytes; None where it has no limits."""
-        key = self._key(address.host)
+        host = address.host
+        if host in self._exempt:
+            return None
+        key = self._keys.get(host) or self._key(host)
         account = self._known.get(key)
         if account is not None:
             self._known.move_to_end(key)
             if account.plan is not self.plan:
                 self._update(account)
-            return None if account.figures.exempt else account
+            if account.figures.exempt:
+                self._exempt.add(host)
+                return None
+            return account
         account = self._strangers.get(key)
         if account is None:
             account = self._open(key)
@@ -140,6 +149,7 @@ class SourceAdmission:
         if key is None:
             if len(self._keys) >= _KEYS:
                 self._keys.clear()
+                self._exempt.clear()
             key = self._keys[host] = source_key(host)
         return key
 
@@ -205,7 +215,10 @@ class SourceAdmission:
     def may_send(self, outgoing: Outgoing, data: bytes) -> bool:
         """Whether a message may leave."""
         to = outgoing.to
-        key = self._key(to.host)
+        host = to.host
+        if host in self._exempt:
+            return True
+        key = self._keys.get(host) or self._key(host)
         if key in self._known or to.reliable:
             return True
         account = self._strangers.get(key)

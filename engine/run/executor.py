@@ -272,16 +272,13 @@ class Executor(Recovery):
                 if armed:
                     self.alarms.arm_all(session, armed)
                 elif armed is None and row.arms:
-                    self._arm(session, row)
+                    try:
+                        self.alarms.arm(session, row.arms)
+                    except BaseException as error:  # noqa: BLE001 - a guard or a delay of an ``after`` row
+                        self._effect_failed(session, row, "after rows", error)
                 if session.deferred:
                     waiting, session.deferred = session.deferred, None
                     self._queue.extendleft((session, *one, None) for one in reversed(waiting))
-
-    def _arm(self, session: Session, row: RowCode) -> None:
-        try:
-            self.alarms.arm(session, row.arms)
-        except BaseException as error:  # noqa: BLE001 - a guard or a delay of an ``after`` row
-            self._effect_failed(session, row, "after rows", error)
 
     def seconds(self, delay: float | RandomDelay) -> float:
         """A duration in seconds; one that an effect's row left open is drawn from the injected random source."""

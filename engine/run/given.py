@@ -38,8 +38,10 @@ def refuse_async(function: Any, what: str) -> None:
 def check_parameters(machine: Machine, parameters: Mapping[str, Any]) -> None:
     """Raise ValueError unless these are the parameters that the machine declares, each with a value of its type."""
     declared = machine.events[STARTED].fields if STARTED in machine.events else machine.parameters
+    found = 0
     for name, kind in declared.items():
         value = parameters.get(name)
+        found += name in parameters
         if value is None:
             if not kind.optional:
                 said = "is null" if name in parameters else "is missing"
@@ -53,7 +55,7 @@ def check_parameters(machine: Machine, parameters: Mapping[str, Any]) -> None:
             if outside:
                 msg = f"{machine.name}: parameter {name}: {value!r} {outside}"
                 raise ValueError(msg)
-    if not parameters.keys() <= declared.keys():
+    if found != len(parameters):
         msg = f"{machine.name}{_unknown(declared, parameters).replace(';', ':', 1)}"
         raise ValueError(msg)
 

@@ -55,7 +55,10 @@ class Timers:
         for event, delay in arms:
             seconds = delay(session)
             if seconds is not None:
-                timer = self._set(seconds, session, event, "")
+                when = self.now + (self.seconds(seconds) if type(seconds) is RandomDelay else seconds)  # type: ignore[operator]
+                if when < self._wake_at:
+                    self.late = True
+                timer = self.heap.arm(when, session, event)
                 if session.armed is None:
                     session.armed = [timer]
                 else:

@@ -103,7 +103,7 @@ class Asking:
         if dialog.source is None:
             local = ways[0].local
             leg.way = Way(identity(*leg.caller, local), self.sender.contact(local), local)
-            dialog = dialog._replace(**leg.way._asdict())
+            dialog = dialog.speaking(*leg.way)
         translation = None
         hops = MAX_FORWARDS
         if isinstance(source, Request):

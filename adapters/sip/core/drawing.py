@@ -102,15 +102,16 @@ class Drawing:
         """The same for the 200 to the INVITE that waits: its dialog is confirmed (§13.3.1.4)."""
         drawn = self.respond(session, {"to": "invite", "code": 200, "message": p.get("message")}, value)
         dialogs: Dialogs = drawn[0]
-        return dialogs.placed(dialogs.current._replace(confirmed=True)), drawn[1]
+        return dialogs.placed(dialogs.current.accepted()), drawn[1]
 
     def _responded(self, dialogs: Dialogs, request: Request, code: int, source: Any) -> tuple[Dialogs, tuple[str, str | None]]:
-        invite = request.method == "INVITE" and request.to_tag is None
-        if invite and 100 < code < 300 and isinstance(source, Response) and source.to_tag:
-            dialogs = self._speaking(dialogs, source.to_tag)
+        tag = request.to_tag
+        invite = tag is None and request.method == "INVITE"
+        if invite and 100 < code < 300 and isinstance(source, Response) and (other := source.to_tag):
+            dialogs = self._speaking(dialogs, other)
         dialog = dialogs.current
-        if request.to_tag is not None:
-            dialog = dialogs.find(request.to_tag, request.from_tag) or dialog
+        if tag is not None:
+            dialog = dialogs.find(tag, request.from_tag) or dialog
         if 200 <= code < 300 and request.method in TARGET_REFRESH and not invite:
             # not by a request that is refused: RFC 6141 §4.6
             dialogs = dialogs.placed(dialog.refreshed(request))
@@ -144,7 +145,7 @@ class Drawing:
     def _numbered(self, dialogs: Dialogs, dialog: Dialog) -> tuple[Dialogs, Drawn]:
         number = dialog.local_cseq + 1
         drawn = dialog.local_tag, dialog.remote_tag, number, f"{BRANCH_COOKIE}{self._sender.token()}"
-        return dialogs.placed(dialog._replace(local_cseq=number)), drawn
+        return dialogs.placed(dialog.numbered(number)), drawn
 
     def request(self, session: Session, p: Mapping[str, Any], value: Any) -> tuple[Any, Any]:  # noqa: ARG002
         """The number of a request in the dialog that stands for the one its source came in by; None where there is none."""

@@ -46,7 +46,8 @@ class Index:
 
     def leave(self, leg: Leg) -> None:
         """Forget a leg."""
-        current, shown = leg.dialogs.current, leg.dialogs.shown
+        dialogs = leg.dialogs
+        current, shown = dialogs.current, dialogs.shown
         key = f"{current.call_id}|{current.local_tag}"
         for entry in (key, f"{key}|{current.remote_tag}", *(f"{current.call_id}|{tag}" for _, tag in shown)):
             if self.legs.get(entry) is leg:

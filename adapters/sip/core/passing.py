@@ -57,9 +57,8 @@ def lent(source: Lendable, translation: Translation | None = None,
     headers: list[tuple[str, str]] = []
     repeated = SINGLE_HEADERS & source.repeated.keys() if source.repeated else _NONE
     seen: set[str] = set()
-    body = source.body
-    if len(body) > bounds.body:
-        body = b""
+    whole = source.body
+    body = whole if len(whole) <= bounds.body else b""
     most = bounds.header_fields
     for line in source.headers:
         name = names[line[0]]
@@ -89,6 +88,6 @@ def lent(source: Lendable, translation: Translation | None = None,
             headers.append((line[0], ", ".join(kept)))
         else:
             headers.append(line)
-    if not body and source.body:
+    if whole and not body:
         headers = [line for line in headers if not names[line[0]].startswith("content-")]
     return [line if line[1].isprintable() else (line[0], printable(line[1])) for line in headers], body

@@ -116,7 +116,7 @@ class Stack:
         """Take one message from the transport. Never raises for anything it holds."""
         if len(data) <= _KEEP_ALIVE and not data.strip(b"\r\n\0"):
             return  # what keeps a NAT open (RFC 5626 §3.5)
-        counted = self._counted(data, source)
+        counted = None if self.gate is None else self.gate.policy.source(source, len(data))
         most = 0 if counted is None else len(data)  # who is counted gets no refusal that is larger than what it sent
         if counted is not None and self.gate is not None and self.gate.dismisses(data, counted):
             return
@@ -151,10 +151,6 @@ class Stack:
             return
         note_source(message, source.host, source.port)
         self._request(message, source, local, flow, counted)
-
-    def _counted(self, data: bytes, source: Address) -> Source | None:
-        """What a message counts for; None where nothing is counted."""
-        return None if self.gate is None else self.gate.policy.source(source, len(data))
 
     def _admitted(self, message: Request | Response, counted: Source, size: int, source: Address, local: Address, flow: Flow) -> bool:
         """Whether a message passes the gate; one that is refused is answered here."""

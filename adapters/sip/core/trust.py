@@ -28,6 +28,7 @@ ASSERTED: Final = (
 """Header fields that are worth what the word of their writer is worth."""
 IDENTITY: Final = frozenset({"p-asserted-identity", "p-preferred-identity", "remote-party-id"})
 """Those of them that name a person."""
+_STATEMENTS: Final = frozenset(ASSERTED)
 _HOSTS: Final = 4096
 """Hosts whose verdict is remembered."""
 
@@ -38,12 +39,15 @@ class Trust:
     def __init__(self, networks: Iterable[Network] = ()) -> None:
         self._networks: tuple[Network, ...] = ()
         self._known: dict[str, bool] = {}
+        self.withholds = False
+        """Whether anything that leaves may hold a statement at all: without a trusted network none has come in."""
         self.renew(networks)
 
     def renew(self, networks: Iterable[Network]) -> None:
         """Trust these from now on."""
         self._networks = tuple(networks)
         self._known = {}
+        self.withholds = bool(self._networks)
 
     def trusts(self, host: str) -> bool:
         """Whether an IP address is trusted."""
@@ -60,15 +64,12 @@ class Trust:
     def came(self, message: Message, source: Address) -> None:
         """Take out of a message what its sender may not state."""
         first = message.first
-        found = [name for name in ASSERTED if name in first]
-        if found and not self.trusts(source.host):
-            for name in found:
+        if not _STATEMENTS.isdisjoint(first) and not self.trusts(source.host):
+            for name in _STATEMENTS.intersection(first):
                 message.remove(name)
 
     def leaves(self, message: Message, to: Address) -> None:
         """Take out of a message that is about to leave what its owner does not want a stranger to know."""
-        if not self._networks:
-            return  # nothing of the kind has come in
         lines = [(name.lower(), value) for name, value in message.headers if name[:1] in "PpRr"]
         found = [name for name, _ in lines if name in IDENTITY]
         if found and not self.trusts(to.host):

@@ -80,7 +80,7 @@ class Dialogs(NamedTuple):
         """The same with another state of one of its dialogs."""
         current = self.current
         if dialog.local_tag == current.local_tag and dialog.remote_tag == current.remote_tag:
-            return self if dialog is current else self._replace(current=dialog)
+            return self if dialog is current else Dialogs(dialog, *self[1:])
         return self._replace(early=tuple(
             dialog if (one.local_tag, one.remote_tag) == (dialog.local_tag, dialog.remote_tag) else one for one in self.early
         ))  # fmt: skip
@@ -88,7 +88,7 @@ class Dialogs(NamedTuple):
     def counted(self, request: Request, dialog: Dialog) -> Dialogs:
         """After a request of the peer: its number is the latest of its dialog (§12.2.2)."""
         known = self.known(dialog.local_tag, dialog.remote_tag)
-        return self.placed(known._replace(remote_cseq=max(request.cseq.number, known.remote_cseq or 0)))
+        return self.placed(known.counted(request.cseq.number))
 
     def without(self, dialog: Dialog) -> Dialogs:
         """After a BYE in one early dialog beside others (§15): another one is current then."""
@@ -102,7 +102,7 @@ class Dialogs(NamedTuple):
         """The same, once the listener is known from which the INVITE left."""
         if way is None or self.current.source is not None:
             return self
-        return self._replace(current=self.current._replace(**way._asdict()))
+        return Dialogs(self.current.speaking(*way), *self[1:])
 
     def knows(self, tag: str) -> bool:
         """Whether the callee has a dialog with this tag."""
@@ -110,7 +110,7 @@ class Dialogs(NamedTuple):
 
     def ended(self, tag: str | None) -> bool:
         """Whether a BYE has ended the callee's early dialog with this tag."""
-        return any(one.remote_tag == tag for one in self.over)
+        return bool(self.over) and any(one.remote_tag == tag for one in self.over)
 
     def answered(self, response: Response) -> Dialogs:
         """After a 1xx with a tag, or a 2xx, to our INVITE (§12.1.2, §13.2.2.4): its tag's dialog is current."""
@@ -118,7 +118,7 @@ class Dialogs(NamedTuple):
         tag = response.to_tag or ""
         if current.confirmed or current.remote_tag is None or current.remote_tag == tag:
             dialog = current.answered(response)
-            return self if dialog is current else self._replace(current=dialog)
+            return self if dialog is current else Dialogs(dialog, *self[1:])
         dialog = self.fork(response)
         early = tuple(one for one in self.early if one.remote_tag != tag)
         return self._replace(current=dialog, early=(*early, current))
@@ -147,7 +147,7 @@ class Dialogs(NamedTuple):
         known = self.tag_of(other)
         if known is None:
             if not self.shown:
-                return self._replace(shown=((other, current.local_tag),))
+                return Dialogs(current, self.early, ((other, current.local_tag),), *self[3:])
             dialog = current._replace(local_tag=tag, local_cseq=0, remote_cseq=self.began)
             return self._replace(current=dialog, early=(*self.early, current), shown=(*self.shown, (other, tag)))
         if known == current.local_tag:

@@ -39,8 +39,7 @@ class Lookup:
         """Say anew what can be sent with."""
         listeners = list(listeners)
         if listeners:
-            self.resolver.transports = tuple(dict.fromkeys(one.transport for one in listeners))
-            self.resolver.versions = tuple(dict.fromkeys(6 if one.ipv6 else 4 for one in listeners))
+            self.resolver.reach(dict.fromkeys(one.transport for one in listeners), dict.fromkeys(6 if one.ipv6 else 4 for one in listeners))
 
     def find(self, uri: str, done: Callable[[Sequence[Address], str], None]) -> None:
         """Call ``done`` with the addresses to try, best first, or with none and the reason."""

@@ -59,6 +59,10 @@ _MOST_ADDRESSES: Final = 16
 _MOST_TARGETS: Final = 16
 """SRV records looked at: a hostile domain must not make us ask a thousand questions."""
 _ROUNDS: Final = 8
+_LITERAL: Final = 256
+"""Characters of the longest URI whose literal address is remembered."""
+_LITERALS: Final = 1024
+"""URIs with a literal address that are remembered."""
 
 
 class ResolveError(Exception):
@@ -108,8 +112,8 @@ class _MissingError(Exception):
 class Resolver:
     """Finds where to send. Share one, for its cache.
 
-    ``transports`` and ``versions`` (IP versions, 4 and 6) are what can be sent with, best first; both may be
-    assigned later. ``random`` draws among SRV records; ``time`` tells seconds for the cache. ``query`` asks
+    ``transports`` and ``versions`` (IP versions, 4 and 6) are what can be sent with, best first; ``reach``
+    says so anew. ``random`` draws among SRV records; ``time`` tells seconds for the cache. ``query`` asks
     the DNS, ``system`` the operating system; tests and embedders may bring their own.
     """
 
@@ -124,8 +128,9 @@ class Resolver:
         random: Random | None = None,
         time: Callable[[], float] = system_time.monotonic,
     ) -> None:
-        self.transports = transports
-        self.versions = versions
+        self._literals: dict[str, Address] = {}
+        """URIs that name an IP address, and what it is: every request of a call asks for the same few."""
+        self.reach(transports, versions)
         self._query = query or _default_query()
         self._system = system or _ask_system
         self._hosts = hosts or Hosts()
@@ -134,12 +139,37 @@ class Resolver:
         self._cache: dict[_Key, _Entry] = {}
         self._running: dict[_Key, asyncio.Task[_Entry]] = {}
 
+    def reach(self, transports: Iterable[str], versions: Iterable[int]) -> None:
+        """Say anew what can be sent with."""
+        self._transports = tuple(transports)
+        self._versions = tuple(versions)
+        self._literals.clear()
+
+    @property
+    def transports(self) -> tuple[str, ...]:
+        """The transports that can be sent with, best first."""
+        return self._transports
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The IP versions that can be sent with, best first."""
+        return self._versions
+
     def resolve_now(self, uri: str | Uri) -> list[Address] | None:
         """The addresses to try, best first; None if the DNS has to be asked. Raises ResolveError."""
+        literal = self._literals.get(uri) if isinstance(uri, str) else None
+        if literal is not None:
+            return [literal]
+        parsed = _parse(uri)
         try:
-            return self._plan(_parse(uri), {})
+            found = self._plan(parsed, {})
+            if isinstance(uri, str) and len(uri) <= _LITERAL and canonical_ip(parsed.params.get("maddr") or parsed.host) is not None:
+                if len(self._literals) >= _LITERALS:
+                    self._literals.clear()
+                self._literals[uri] = found[0]
         except _MissingError:
             return None
+        return found
 
     async def resolve(self, uri: str | Uri) -> list[Address]:
         """The addresses to try, best first, at least one. Raises ResolveError."""

@@ -15,6 +15,7 @@ field costs at most a stale target.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from calltable.adapters.sip.message.methods import METHODS
@@ -76,6 +77,7 @@ class Needs(NamedTuple):
     addresses: tuple[str, ...]
 
 
+@lru_cache(maxsize=1024)
 def _fits(where: str, status: int) -> bool:
     """Whether a row's place means a response with this status."""
     text = str(status)
@@ -123,4 +125,7 @@ def applies(header: str, method: str, status: int = 0) -> bool:
         return False
     if not status:
         return "R" in places or "N" in places
-    return any(place not in ("R", "N") and _fits(place, status) for place in places)
+    for place in places:  # noqa: SIM110 - asked several times for each message; a generator costs more
+        if place not in ("R", "N") and _fits(place, status):
+            return True
+    return False

@@ -90,7 +90,7 @@ def note_source(request: Request, host: str, port: int) -> None:
     Raises MessageError if the top Via cannot be read.
     """
     via = request.via
-    if not via.wants_rport and via.host.strip("[]").lower() == host.lower():
+    if not via.wants_rport and (via.host == host or via.host.strip("[]").lower() == host.lower()):
         return
     params = {**via.params, "received": host}
     if via.wants_rport:

@@ -185,7 +185,8 @@ class Message:
     @property
     def call_id(self) -> str:
         """The Call-ID (RFC 3261 §20.8)."""
-        return self.get("call-id") or self._missing("Call-ID")
+        first = self._first
+        return (self._index() if first is None else first).get("call-id") or self._missing("Call-ID")
 
     @property
     def cseq(self) -> CSeq:
@@ -213,7 +214,9 @@ class Message:
 
     def interpret(self) -> None:
         """Read From, To, Via and CSeq at once, for whoever needs them all. Raises MessageError for the first that is missing or malformed."""
-        first = self.first
+        first = self._first
+        if first is None:
+            first = self._index()
         value = first.get("from")
         self._from = parse_name_addr(value, "From") if value else self.from_
         value = first.get("to")
@@ -228,12 +231,14 @@ class Message:
     @property
     def from_tag(self) -> str | None:
         """The tag of From; None from RFC 2543 elements, which match as an empty tag (RFC 3261 §12.2.2)."""
-        return self.from_.params.get("tag")
+        found = self._from
+        return (self.from_ if found is None else found).params.get("tag")
 
     @property
     def to_tag(self) -> str | None:
         """The tag of To, None outside dialogs."""
-        return self.to.params.get("tag")
+        found = self._to
+        return (self.to if found is None else found).params.get("tag")
 
     @property
     def vias(self) -> list[Via]:
@@ -251,7 +256,7 @@ class Message:
     @property
     def via(self) -> Via:
         """The topmost Via value."""
-        vias = self.vias
+        vias = self._vias or self.vias
         return vias[0] if vias else parse_via(self._missing("Via"))
 
     @property
@@ -261,9 +266,9 @@ class Message:
         None where there is none, where it does not apply to this message (§20), and where it is malformed but not needed.
         """
         found = self._contact
-        if found is None and self.get("contact") is not None and self.applies("contact"):
+        if found is None and (value := self.get("contact")) is not None and self.applies("contact"):
             try:
-                found = self._contact = read_contact(self.values("contact")[0])
+                found = self._contact = read_contact(value if value and "," not in value else self.values("contact")[0])
             except MessageError:
                 if self._needs("contact"):
                     raise

@@ -61,9 +61,10 @@ def parse(data: bytes, *, stream: bool = False) -> Request | Response:
     body = data[body_start:]
     length = first.get("content-length")
     if length is not None:
-        size = number(length, len(body))
+        there = len(body)
+        size = there if length == str(there) else number(length, there)
         if size is not None:
-            message.surplus = len(body) - size
+            message.surplus = there - size
             if message.surplus:
                 body = body[:size]
                 data = data[: body_start + size]

@@ -104,7 +104,7 @@ def _check_common(message: Request | Response) -> None:
         msg = f"Malformed Call-ID {excerpt(call_id)}"
         raise HeaderError(msg)
     message.interpret()
-    if message.from_.params.get("tag") == "" or message.to.params.get("tag") == "":
+    if message.from_tag == "" or message.to_tag == "":
         msg = "An empty tag"
         raise HeaderError(msg)
     length = get("content-length")
@@ -168,7 +168,7 @@ def _check_request(request: Request) -> None:
 
 
 def _check_response(response: Response) -> None:
-    if response.version.upper() != "SIP/2.0":
+    if response.version != "SIP/2.0" and response.version.upper() != "SIP/2.0":
         msg = f"Version {excerpt(response.version)} in a response"
         raise MessageError(msg, None)
     if len(response.vias) > 1:

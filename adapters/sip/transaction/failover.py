@@ -68,7 +68,10 @@ class Failover:
 
     def _streams(self) -> bool:
         """Whether large requests have another way at all."""
-        return any(listener.transport == "tcp" for listener in self._sender.transport.listeners)
+        for listener in self._sender.transport.listeners:  # noqa: SIM110 - asked for each request; a generator costs more
+            if listener.transport == "tcp":
+                return True
+        return False
 
     def _by_size(self, request: Request, ways: Sequence[Destination]) -> Sequence[Destination]:
         """Put TCP before UDP for a large request, where there is a listener to send it from."""

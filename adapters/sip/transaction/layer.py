@@ -19,6 +19,8 @@ from calltable.adapters.sip.transaction.client import NOBODY, ClientTransaction,
 from calltable.adapters.sip.transaction.keys import ack_key
 from calltable.adapters.sip.transaction.outgoing import Outgoing
 from calltable.adapters.sip.transaction.server import ServerTransaction
+from calltable.engine.model.machine import STARTED
+from calltable.engine.run.given import check_parameters
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.transport.address import Address
     from calltable.adapters.sip.transport.interface import Flow
     from calltable.engine.run.executor import Executor
+    from calltable.engine.run.program import CompiledMachine
     from calltable.engine.run.session import Session
 
 
@@ -44,6 +47,8 @@ class Transactions:
         self.token = sender.token
         self.forks = forks
         self.counters: Counter[str] = executor.counters
+        self._checked: dict[str, CompiledMachine] = {}
+        """The machines that are known to take the parameters that transactions are started with."""
         self.clients: dict[str, ClientTransaction] = {}
         self.servers: dict[str, ServerTransaction] = {}
         self.requests: dict[str, str] = {}
@@ -67,10 +72,7 @@ class Transactions:
         transaction = ClientTransaction(self, user, outgoing, branch, method)
         self.clients[transaction.key] = transaction
         machine = "transaction/invite_client" if method == "INVITE" else "transaction/client"
-        transaction.session = self.executor.start(
-            machine, transaction, name=transaction.key, context=transaction,
-            message=outgoing, reliable=outgoing.to.reliable,
-        )  # fmt: skip
+        self._begin(machine, transaction, {"message": outgoing, "reliable": outgoing.to.reliable})
         return transaction
 
     def serve(self, request: Request, key: str, to: Address, local: Address, flow: Flow, account: Account | None = None,
@@ -81,10 +83,19 @@ class Transactions:
         if account is not None:
             transaction.charge(account)
         machine = "transaction/invite_server" if request.method == "INVITE" else "transaction/server"
-        transaction.session = self.executor.start(
-            machine, transaction, name=key, context=transaction, reliable=to.reliable
-        )
+        self._begin(machine, transaction, {"reliable": to.reliable})
         return transaction
+
+    def _begin(self, name: str, transaction: ClientTransaction | ServerTransaction, parameters: Mapping[str, Any]) -> None:
+        """Start the session of a transaction. The parameters always have the same names and types, so each machine is asked once."""
+        executor = self.executor
+        machine = executor.machines.get(name)
+        if machine is not None and machine is not self._checked.get(name):
+            check_parameters(machine.model, parameters)
+            self._checked[name] = machine
+        session = executor.create(name, transaction, transaction.key, context=transaction)
+        executor.dispatch(session, STARTED, parameters)
+        transaction.session = session
 
     def respond(self, transaction: ServerTransaction, response: Response, tag: str) -> bool:
         """Send a response, with our ``tag``, to the transaction's request; False where it has had its final one."""

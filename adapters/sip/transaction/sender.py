@@ -55,6 +55,9 @@ class Meter(Protocol):
 class Discretion(Protocol):
     """Who takes out of a message what its receiver is not to know."""
 
+    withholds: bool
+    """Whether ``leaves`` has anything to do: it is not called otherwise."""
+
     def leaves(self, message: Message, to: Address) -> None:
         """This message is about to leave."""
 
@@ -145,8 +148,9 @@ class Sender:
     def transmit(self, outgoing: Outgoing, row: str) -> None:
         """Put a message on the wire; ``row`` is what asks for it now."""
         message = outgoing.message
-        if self.trust is not None and not isinstance(message, Sent):
-            self.trust.leaves(message, outgoing.to)
+        trust = self.trust
+        if trust is not None and trust.withholds and not isinstance(message, Sent):
+            trust.leaves(message, outgoing.to)
         data = bytes(message)
         if self.meter is not None and not self.meter.may_send(outgoing, data):
             return

@@ -50,6 +50,7 @@ class TcpKind:
         self._making: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
+        self._closing = False
         self._descriptors = Descriptors(hub.loop.time, hub.limits.descriptors)
         self._short = Folded(hub.loop.time)
         self._full = Folded(hub.loop.time)
@@ -88,6 +89,7 @@ class TcpKind:
 
     async def close(self) -> None:
         """Close listeners and connections; unsent bytes get about a second."""
+        self._closing = True
         for acceptor in self._acceptors:
             acceptor.close()
         self._acceptors.clear()
@@ -170,6 +172,9 @@ class TcpKind:
 
     def send_again(self, entry: Entry) -> None:
         """Send a message that was lost with its connection, on another: this once."""
+        if self._closing:
+            self.hub.fail(entry.to, None, "the transport is closed", entry.data)
+            return
         connection = self._pool.get(entry.to)
         if connection is None or connection.closed:
             connection = self._connect(entry.data, entry.to, entry.source)

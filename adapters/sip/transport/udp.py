@@ -234,7 +234,7 @@ class UdpKind:
             flow.send(data, to)
             return
         # The usual case first: the stack names the listener it wrote into Via.
-        local = source if source in self._listeners and source.ipv6 == to.ipv6 else self._hub.choose(to, source)
+        local = source if source in self._listeners and (":" in source.host) == (":" in to.host) else self._hub.choose(to, source)
         if local is None:
             self._hub.fail(to, flow, self._hub.no_listener(to), data)
         else:

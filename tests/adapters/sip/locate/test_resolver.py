@@ -132,6 +132,31 @@ def test_literals_and_names_the_machine_knows_need_no_waiting(make, uri, expecte
     assert fake.asked == []
 
 
+def test_a_remembered_literal_is_asked_for_again_once_other_listeners_are_there(make):
+    resolver, _, _ = make(transports=("udp", "tcp"), versions=(4,))
+    uri = "sip:bob@192.0.2.9"
+    for _ in range(2):
+        assert texts(resolver.resolve_now(uri)) == ["udp:192.0.2.9:5060"]
+    resolver.reach(("tcp",), (4,))
+    for _ in range(2):
+        assert texts(resolver.resolve_now(uri)) == ["tcp:192.0.2.9:5060"]
+    resolver.reach(("tcp",), (6,))
+    with pytest.raises(ResolveError, match="IPv4 listener"):
+        resolver.resolve_now(uri)
+
+
+def test_the_literals_that_are_remembered_are_bounded_and_each_asker_gets_a_list_of_its_own(make):
+    resolver, _, _ = make()
+    for number in range(3000):
+        resolver.resolve_now(f"sip:{number}@192.0.2.9")
+    assert len(resolver._literals) <= 1024
+    resolver.resolve_now("sip:2999@192.0.2.9").clear()
+    assert texts(resolver.resolve_now("sip:2999@192.0.2.9")) == ["udp:192.0.2.9:5060"]
+    long = f"sip:{'x' * 300}@192.0.2.9"
+    resolver.resolve_now(long)
+    assert long not in resolver._literals
+
+
 def test_a_changed_hosts_file_is_read_again(tmp_path, make):
     path = tmp_path / "other"
     resolver = Resolver(query=Dns(), hosts=Hosts(path))

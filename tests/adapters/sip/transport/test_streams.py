@@ -14,6 +14,7 @@ import pytest
 
 from calltable.adapters.sip.transport.address import Address
 from calltable.adapters.sip.transport.limits import Limits
+from calltable.adapters.sip.transport.outbox import Entry
 from tests.adapters.sip.transport.nodes import node, options, raw, run, turns_until
 
 RESPONSE = b"SIP/2.0 486 Busy Here\r\nContent-Length: 0\r\n\r\n"
@@ -113,6 +114,31 @@ def test_a_new_connection_that_is_reset_fails_at_once():
                 await c.until(lambda p: p.failures)
                 assert c.failures[0][3] == options()
                 assert caller.stats["tcp_resent"] == 0
+
+    run(scenario())
+
+
+def test_what_is_lost_while_the_transport_closes_is_reported_and_opens_nothing():
+    async def scenario():
+        with server() as far:
+            async with node("tcp:127.0.0.1:0") as (caller, c):
+                caller.send(options("z9hG4bK1"), far.address)
+                sock = await far.accept()
+                await far.read(sock, len(options()))
+                await asyncio.get_running_loop().sock_sendall(sock, RESPONSE)
+                await c.until(lambda p: p.messages)
+                connection = next(iter(caller._kinds["tcp"].ledger.connections))
+                connection.eof_received()
+                connection._outbox.wrote(Entry(options("z9hG4bK2"), far.address, None, again=True), 0.0)
+                closing = asyncio.ensure_future(caller.close())
+                for _ in range(3):
+                    await asyncio.sleep(0)
+                connection._transport.abort()
+                await closing
+                await c.until(lambda p: p.failures)
+                assert c.failures[0][2:] == ("the transport is closed", options("z9hG4bK2"))
+                assert caller.stats["tcp_connected"] == 1
+                sock.close()
 
     run(scenario())
 
