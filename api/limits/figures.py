@@ -61,6 +61,8 @@ class Plan:
 
     def figures(self, key: str, own: Iterable[str] = ()) -> Figures:
         """The figures of a source. ``own`` are the hosts of this machine."""
+        if not self.sources:
+            return Figures(exempt=True) if key in own else self.default
         address = ipaddress.ip_address(key.partition("/")[0].partition("%")[0])
         best, length = None, -1
         for network, figures in self.sources:

@@ -183,7 +183,7 @@ def test_a_trace_is_a_capture_with_directions_and_steps(file):
 
 
 @pytest.mark.parametrize(("content", "says"), [
-    (b"", "empty"), (b"hello", "no trace"), (b'{"kind": "message"}', "time must be"), (b"\xd4\xc3\xb2\xa1\0\0", "not a whole capture"),
+    (b"", "empty"), (b"hello", "not a trace"), (b'{"kind": "message"}', "time must be"), (b"\xd4\xc3\xb2\xa1\0\0", "not a whole capture"),
     (b"HEP3\x00\x02", "no HEP3 packet at byte 0"),
     (dump(Entry(1.0, "message", source="192.0.2.1:5060", destination="192.0.2.2:5060")).encode(), "no texts"),
 ])
