@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
-    from calltable.engine.check.flow import Edge
+    from calltable.engine.check.sources import Edge
 
 Node = TypeVar("Node", bound="Hashable")
 

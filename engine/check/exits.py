@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from calltable.engine.check.flow import Config, Edge, Reachability, Step
+    from calltable.engine.check.flow import Config, Reachability, Step
+    from calltable.engine.check.sources import Edge
     from calltable.engine.model.machine import Machine, Row, State
 
 JOINT = 8

@@ -33,6 +33,7 @@ from calltable.engine.check.liveness import Liveness, TooManyError
 from calltable.engine.check.producers import grouped, producers
 from calltable.engine.check.reliance import Reliance, certainty
 from calltable.engine.check.sources import (
+    Edge,
     Source,
     after_change,
     assigned,
@@ -60,16 +61,6 @@ LIMIT = 20_000
 Config: TypeAlias = tuple[str, tuple[int, ...], tuple[object, ...]]
 """A state, how often each source of the walked group is live, and the values of the variables that the
 walk keeps track of."""
-
-
-class Edge(NamedTuple):
-    """One way on from a state: a row, taking an event, to the state it leads to."""
-
-    row: Row
-    event: str
-    target: str
-    enters: bool
-    """Whether ``after`` rows are armed anew."""
 
 
 Step: TypeAlias = tuple[Config | None, Edge] | None

@@ -13,7 +13,7 @@ be taken, so "nothing is live" must not be assumed.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from calltable.engine.check.sources import Source, after_change, changes_of, one_less, with_count
 from calltable.engine.model.machine import STARTED
@@ -21,7 +21,9 @@ from calltable.engine.model.machine import STARTED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from calltable.engine.check.flow import Edge, Reachability
+    from calltable.engine.check.sources import Edge
+    from calltable.engine.check.truth import Verdict
+    from calltable.engine.model.machine import Machine
 
 Counts: TypeAlias = tuple[int, ...]
 Config: TypeAlias = tuple[int, Counts]
@@ -37,10 +39,43 @@ class TooManyError(Exception):
         self.index = index
 
 
+class Flow(Protocol):
+    """What the walk asks of the machine it walks, and what it fills in: ``alive`` and ``inside``."""
+
+    machine: Machine
+    verdicts: dict[str, dict[str, Verdict]]
+    alive: dict[Source, set[str]]
+    deferred: dict[str, set[str]]
+    inside: set[str]
+
+    @property
+    def producers(self) -> Mapping[str, Mapping[Source, bool]]:
+        """For every pending event its sources; True where the event ends the source."""
+
+    @property
+    def raised(self) -> Mapping[Source, Mapping[str, bool]]:
+        """For every source the pending events it raises."""
+
+    def cell(self, state: str, event: str) -> tuple[Edge, ...]:
+        """The ways on from a state with an event."""
+
+    def anytime(self, event: str) -> bool:
+        """Whether the event may come whatever has happened."""
+
+    def may_arrive(self, state: str, event: str) -> bool:
+        """Whether the event may come in the state, by what is known so far."""
+
+    def may_live(self, source: Source, state: str) -> bool:
+        """Whether the source may be live in the state, by what is known so far."""
+
+    def holds(self, state: str, event: str) -> bool:
+        """Whether the state defers the event."""
+
+
 class Liveness:
     """One run of the fixpoint over ``groups``. It fills ``flow.alive`` and ``flow.inside``."""
 
-    def __init__(self, flow: Reachability, groups: Sequence[Sequence[Source]], limit: int) -> None:
+    def __init__(self, flow: Flow, groups: Sequence[Sequence[Source]], limit: int) -> None:
         self.flow = flow
         self.groups = groups
         self.limit = limit

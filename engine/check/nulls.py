@@ -26,7 +26,8 @@ from calltable.engine.model.types import SECONDS, an, out_of_range
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from calltable.engine.check.flow import Edge, Reachability
+    from calltable.engine.check.flow import Reachability
+    from calltable.engine.check.sources import Edge
     from calltable.engine.model.machine import Action, Row
     from calltable.engine.model.problems import Position
     from calltable.engine.model.types import Type

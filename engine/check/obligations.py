@@ -40,7 +40,8 @@ from calltable.engine.model.text import value_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from calltable.engine.check.flow import Edge, Reachability
+    from calltable.engine.check.flow import Reachability
+    from calltable.engine.check.sources import Edge
     from calltable.engine.model.catalogue import ActionSpec, Catalogue, EventSpec
     from calltable.engine.model.machine import Action, Event, Machine, Row
 

@@ -27,6 +27,16 @@ ASKED, SETTLED = -1, -2
 """Changes: a child that waited for a command has got it; one that did not wait is where it may last."""
 
 
+class Edge(NamedTuple):
+    """One way on from a state: a row, taking an event, to the state it leads to."""
+
+    row: Row
+    event: str
+    target: str
+    enters: bool
+    """Whether ``after`` rows are armed anew."""
+
+
 class Source(NamedTuple):
     """Something that will raise events: its kind and its name (of the timer, the row, the action, the child).
 
