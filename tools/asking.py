@@ -9,10 +9,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calltable.adapters.sip.message.redact import visible
 from calltable.control.unix import ControlError, ask
 from calltable.tools import UsageError
 from calltable.tools.screen import seconds
-from calltable.tools.terminal import columns, visible
+from calltable.tools.terminal import columns
 
 if TYPE_CHECKING:
     import argparse

@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.message.message import Response
+from calltable.adapters.sip.message.redact import visible
 from calltable.adapters.sip.message.status import REASONS
 from calltable.adapters.sip.transport.address import Address
 from calltable.adapters.sip.transport.interface import TransportError
@@ -21,7 +22,7 @@ from calltable.engine.model.types import duration
 from calltable.loading import Tables
 from calltable.observe.logs import LEVELS, set_up
 from calltable.tools import PROBLEMS, UsageError
-from calltable.tools.terminal import colours, visible
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,8 +1,4 @@
-"""Text on a terminal: what a stranger wrote is made harmless, wide letters count as two columns, colours only where they are wanted.
-
-A peer chooses reason phrases, addresses and header fields. Printed as they are, control characters in them would move the
-cursor, change colours or the window's title, and invisible ones would make a line read as something else.
-"""
+"""Text on a terminal: wide letters count as two columns, colours only where they are wanted."""
 
 from __future__ import annotations
 
@@ -18,13 +14,6 @@ if TYPE_CHECKING:
 def colours(stream: TextIO) -> bool:
     """Whether to write colours: to a terminal that can show them, unless ``NO_COLOR`` is set (no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def visible(text: str) -> str:
-    r"""The text with everything that is not printable as an escape (``\x1b``): control and format characters, lone surrogates."""
-    if text.isprintable():
-        return text
-    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text)
 
 
 def columns(text: str) -> int:

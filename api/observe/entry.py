@@ -11,7 +11,7 @@ import json
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from calltable.adapters.sip.message.redact import mask, printable
+from calltable.adapters.sip.message.redact import mask, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -56,10 +56,10 @@ class Entry(NamedTuple):
 
         Fit to be shown: without secrets and control characters.
         """
-        shown = printable(mask(self.summary))
+        shown = visible(mask(self.summary))
         method = self.cseq.partition(" ")[2]
         if shown[:1].isdigit() and method:
-            return f"{shown} ({printable(method)})"
+            return f"{shown} ({visible(method)})"
         return shown
 
     @property
@@ -170,6 +170,6 @@ def listed(entries: Iterable[Entry], most: int = 20) -> str:
         name = one.call or one.call_id
         if name and (name not in first or (first[name].kind != "message" and one.kind == "message")):
             first[name] = one
-    lines = [f"  {printable(name)}. {one.label or 'without messages'}  {printable(one.call_id)}".rstrip() for name, one in first.items()]
+    lines = [f"  {visible(name)}. {one.label or 'without messages'}  {visible(one.call_id)}".rstrip() for name, one in first.items()]
     more = [f"  and {len(lines) - most} more"] if len(lines) > most else []
     return "\n".join([*lines[:most], *more]) or "  no calls"

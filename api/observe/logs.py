@@ -16,7 +16,7 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from calltable.adapters.sip.message.redact import mask, printable
+from calltable.adapters.sip.message.redact import mask, visible
 from calltable.observe.writer import Writer
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class Text(logging.Formatter):
         if words:
             line = f"{line}  {' '.join(words)}"
         if record.exc_info:
-            line = f"{line}\n{printable(mask(self.formatException(record.exc_info)), keep=_LINE)}"
+            line = f"{line}\n{visible(mask(self.formatException(record.exc_info)), keep=_LINE)}"
         return line
 
 
@@ -193,12 +193,12 @@ def _spelled(text: str) -> str:
 
 
 def _shown(message: str) -> str:
-    return _plain(message) if len(message) <= _SHORT else printable(mask(message))
+    return _plain(message) if len(message) <= _SHORT else visible(mask(message))
 
 
 @lru_cache(256)
 def _plain(message: str) -> str:
-    return printable(mask(message))
+    return visible(mask(message))
 
 
 _BLANK: Final = logging.makeLogRecord({}).__dict__

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from calltable.adapters.sip.message.errors import MessageError
 from calltable.adapters.sip.message.message import Request, Response
 from calltable.adapters.sip.message.parse import parse
-from calltable.adapters.sip.message.redact import mask, printable
+from calltable.adapters.sip.message.redact import mask, visible
 from calltable.adapters.sip.message.uri import parse_uri
 from calltable.adapters.sip.transport.address import Address, canonical_ip, default_port
 
@@ -45,7 +45,7 @@ class Spoken:
     def label(self) -> str:
         """What it is: ``INVITE``, ``180 (INVITE)``."""
         message = self.message
-        return printable(message.method if isinstance(message, Request) else f"{message.status} ({message.cseq.method})")
+        return visible(message.method if isinstance(message, Request) else f"{message.status} ({message.cseq.method})")
 
     @property
     def opens(self) -> bool:
@@ -97,7 +97,7 @@ class Call:
         """One line for lists of calls."""
         opening = next((one for one in self.messages if one.opens), self.messages[0]).message
         what = f"to {opening.uri}" if isinstance(opening, Request) else "already under way"
-        return printable(mask(f"{self.name}  {what}, {len(self.messages)} messages"))
+        return visible(mask(f"{self.name}  {what}, {len(self.messages)} messages"))
 
 
 class CallError(LookupError):
@@ -152,7 +152,7 @@ def pick(found: Sequence[Call], wanted: str | None) -> Call:
     )
     if len(hits) != 1:
         what = "no call has the number or Call-ID" if not hits else f"{len(hits)} calls have the number or Call-ID"
-        raise CallError(f"{what} {printable(wanted)}; there are\n{_listed(found)}")
+        raise CallError(f"{what} {visible(wanted)}; there are\n{_listed(found)}")
     return hits[0]
 
 

@@ -4,7 +4,8 @@ import io
 
 import pytest
 
-from calltable.tools.terminal import cells, colours, columns, visible, wrapped
+from calltable.adapters.sip.message.redact import visible
+from calltable.tools.terminal import cells, colours, columns, wrapped
 
 
 class Terminal(io.StringIO):

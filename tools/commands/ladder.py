@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.redact import printable
+from calltable.adapters.sip.message.redact import visible
 from calltable.observe.entry import TraceError, listed, of_call, read_trace
 from calltable.tools import OK, UsageError, page_or_text, write
 from calltable.tools.ladder.page import ladder_html
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.call:
         found = of_call(entries, arguments.call)
         if not found:
-            raise UsageError(f"{arguments.trace} has no call {printable(arguments.call)}; there are\n{listed(entries)}")
+            raise UsageError(f"{arguments.trace} has no call {visible(arguments.call)}; there are\n{listed(entries)}")
         entries = found
     names: dict[str, str] = {}
     for pair in arguments.name:

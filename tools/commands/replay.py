@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from calltable.adapters.sip.message.redact import visible
 from calltable.tools import OK, PROBLEMS, UsageError, write
-from calltable.tools.terminal import colours, visible
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

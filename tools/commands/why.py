@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.redact import mask
+from calltable.adapters.sip.message.redact import mask, visible
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.commands.coverage import place
 from calltable.tools.commands.replay import load, one_of, read, shared
-from calltable.tools.terminal import colours, visible
+from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

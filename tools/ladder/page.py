@@ -10,10 +10,11 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from calltable.adapters.sip.message.redact import visible
 from calltable.tools.draw.label import measure
 from calltable.tools.draw.picture import DARK, FONT, LIGHT
 from calltable.tools.ladder.model import ladder
-from calltable.tools.terminal import visible, wrapped
+from calltable.tools.terminal import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -11,8 +11,9 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from calltable.adapters.sip.message.redact import visible
 from calltable.tools.ladder.model import Ladder, ladder
-from calltable.tools.terminal import cells, columns, visible, wrapped
+from calltable.tools.terminal import cells, columns, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

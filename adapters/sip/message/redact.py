@@ -2,7 +2,7 @@
 
 Two kinds of secret travel in SIP messages: the password of a URI (``sip:alice:secret@example.com``, RFC 3261 §19.1.1, which warns of it
 itself) and the credentials of Authorization and Proxy-Authorization (§20.7, §20.28), of which a digest can be guessed offline. Whatever is
-logged, traced, drawn or told in an error goes through ``mask``; what is shown to a person also goes through ``printable``.
+logged, traced, drawn or told in an error goes through ``mask``; what is shown to a person also goes through ``visible``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _may_hold_password(text: str) -> bool:
     return False
 
 
-def printable(text: str, keep: str = "") -> str:
+def visible(text: str, keep: str = "") -> str:
     r"""The text with whatever is not printable written as an escape: ``\x1b`` for ESC, ``\xff`` for a byte that was no UTF-8.
 
     Characters in ``keep`` (line ends, for a whole message) stay.

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from calltable.adapters.sip.message.parse import parse
-from calltable.adapters.sip.message.redact import mask, printable
+from calltable.adapters.sip.message.redact import mask, visible
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,8 @@ def test_a_message_that_is_logged_shows_no_password():
     [("\x1b[2J", "\\x1b[2J"), ("a\udcff", "a\\xff"), ("a\u202eb", "a\\u202eb"), ("é", "é"), ("a\r\nb", "a\\x0d\\x0ab"), ("\U000e0001", "\\U000e0001")],
 )
 def test_what_a_terminal_would_obey_is_written_out(text, shown):
-    assert printable(text) == shown
+    assert visible(text) == shown
 
 
 def test_line_ends_may_stay():
-    assert printable("a\r\nb\x07", keep="\r\n") == "a\r\nb\\x07"
+    assert visible("a\r\nb\x07", keep="\r\n") == "a\r\nb\\x07"
