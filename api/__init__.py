@@ -11,37 +11,19 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.locate.lookup import Lookup
-    from calltable.adapters.sip.message.body import Content
-    from calltable.adapters.sip.message.message import Request, Response
-    from calltable.adapters.sip.message.uri import parse_uri
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.adapters.sip.transport.interface import TransportError
-    from calltable.adapters.sip.transport.sockets import SocketTransport
+    from calltable.adapters.sip.locate import Lookup
+    from calltable.adapters.sip.message import Content, Request, Response, parse_uri
+    from calltable.adapters.sip.transport import Address, SocketTransport, TransportError
     from calltable.assembly import Engine, Refused
-    from calltable.b2bua.b2bua import B2BUA
-    from calltable.b2bua.routes import Finder, Route, Routed, RouteError, Router
-    from calltable.engine.model.problems import Problem, TableError
-    from calltable.engine.run.executor import Executor, Step
-    from calltable.engine.run.ports import Queue
-    from calltable.engine.run.records import Outcome
-    from calltable.engine.run.session import Owner, Session
-    from calltable.engine.run.store import MemoryStore, Store
-    from calltable.limits.admission import SourceAdmission
-    from calltable.limits.figures import Figures, Plan, networks
-    from calltable.limits.overload import Overload
+    from calltable.b2bua import B2BUA, Finder, Route, Routed, RouteError, Router
+    from calltable.engine.model import Problem, TableError
+    from calltable.engine.run import Executor, MemoryStore, Outcome, Owner, Queue, Session, Step, Store
+    from calltable.limits import Figures, Overload, Plan, SourceAdmission, networks
     from calltable.loading import Tables
-    from calltable.observe.entry import Entry
-    from calltable.observe.file import TraceFile
-    from calltable.observe.trace import Tracer
-    from calltable.phone.call import Call, CallFailed
-    from calltable.phone.endpoint import Endpoint
-    from calltable.phone.owner import CallEvent
-    from calltable.phone.softphone import Softphone
-    from calltable.server.config import Config, ConfigError, read_config
-    from calltable.server.server import Server
-    from calltable.simulation.agents import Agent, AgentCall, session_description
-    from calltable.simulation.world import Simulation, SimulationError
+    from calltable.observe import Entry, TraceFile, Tracer
+    from calltable.phone import Call, CallEvent, CallFailed, Endpoint, Softphone
+    from calltable.server import Config, ConfigError, Server, read_config
+    from calltable.simulation import Agent, AgentCall, Simulation, SimulationError, session_description
 
     __version__: str
 

@@ -8,24 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.core.stack import Stack
-from calltable.engine.observe.coverage import watch
-from calltable.engine.run.executor import Executor
+from calltable.adapters.sip.core import Stack
+from calltable.engine.observe import watch
+from calltable.engine.run import Executor
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
 
-    from calltable.adapters.sip.core.admission import Admission
-    from calltable.adapters.sip.core.bounds import Bounds
-    from calltable.adapters.sip.core.screening import Screening
-    from calltable.adapters.sip.core.stack import Application
-    from calltable.adapters.sip.core.trust import Trust
-    from calltable.adapters.sip.transaction.sender import Locator
-    from calltable.adapters.sip.transport.interface import Transport
-    from calltable.engine.run.ports import Scheduler
-    from calltable.engine.run.session import Session
-    from calltable.engine.run.store import Store
+    from calltable.adapters.sip.core import Admission, Application, Bounds, Screening, Trust
+    from calltable.adapters.sip.transaction import Locator
+    from calltable.adapters.sip.transport import Transport
+    from calltable.engine.run import Scheduler, Session, Store
     from calltable.loading import Tables
 
 

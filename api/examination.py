@@ -14,20 +14,18 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.explore.compositions import COMPOSITIONS
-from calltable.engine.check.check import check
-from calltable.engine.explore.explorer import concerned, explore, with_peers
-from calltable.engine.explore.search import LIMIT
-from calltable.engine.model.expressions import Call, walk
-from calltable.engine.model.problems import Problem, TableError
+from calltable.adapters.sip.explore import COMPOSITIONS
+from calltable.engine.check import check
+from calltable.engine.explore import LIMIT, concerned, explore, with_peers
+from calltable.engine.model import Call, Problem, TableError, walk
 from calltable.loading import machines_in, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from calltable.engine.explore.explorer import Explored
-    from calltable.engine.language.load import Library
-    from calltable.engine.model.machine import Machine
+    from calltable.engine.explore import Explored
+    from calltable.engine.language import Library
+    from calltable.engine.model import Machine
     from calltable.loading import Recipe
 
 

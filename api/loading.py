@@ -6,19 +6,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.check.check import check
-from calltable.engine.language.catalogue import load_catalogue
-from calltable.engine.language.load import Library, load_tables
-from calltable.engine.model.expressions import Call, walk
-from calltable.engine.model.problems import Problem, TableError
-from calltable.engine.run.compile import compile_machine
+from calltable.engine.check import check
+from calltable.engine.language import Library, load_catalogue, load_tables
+from calltable.engine.model import Call, Problem, TableError, walk
+from calltable.engine.run import compile_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.run.program import CompiledMachine
+    from calltable.engine.model import Catalogue, Machine
+    from calltable.engine.run import CompiledMachine
 
 
 class Recipe(NamedTuple):

@@ -21,11 +21,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from calltable.phone.owner import CallEvent
-from calltable.simulation import Simulation, SimulationError
-from calltable.simulation.agents import Agent, AgentCall, session_description
-from calltable.simulation.crowd import Crowd, CrowdReport, Mix, crowd
-from calltable.simulation.rawpeers import RawCall, RawPeer
+from calltable.phone import CallEvent
+from calltable.simulation import (
+    Agent,
+    AgentCall,
+    Crowd,
+    CrowdReport,
+    Mix,
+    RawCall,
+    RawPeer,
+    Simulation,
+    SimulationError,
+    crowd,
+    session_description,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

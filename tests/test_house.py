@@ -95,6 +95,59 @@ def test_the_rooms_are_those_that_the_page_names():
         assert not (ROOT / room).exists(), f"docs/architecture.md: {room} is there already"
 
 
+def dotted(path: Path) -> str:
+    """The name a module is imported by."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[1:] if parts[0] == "api" else parts
+    return ".".join(("calltable", *parts[: -1 if parts[-1] == "__init__" else None]))
+
+
+def test_there_is_no_import_circle():
+    """Neither at run time nor for type checkers: two modules that know each other are one idea, or lack a third."""
+    modules = {dotted(path): path for path in MODULES}
+    arrows: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        arrows[module] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                for alias in node.names:
+                    inner = f"{node.module}.{alias.name}"
+                    arrows[module].add(inner if inner in modules else node.module)
+    arrows["calltable"] = set()  # its names are imported when they are used
+    ground: set[str] = set()
+    while True:
+        more = {module for module, to in arrows.items() if module not in ground and not (to & arrows.keys()) - ground - {module}}
+        if not more:
+            break
+        ground |= more
+    rest = {module: (to & arrows.keys()) - ground - {module} for module, to in arrows.items() if module not in ground}
+    while above := rest.keys() - set().union(*rest.values()):  # what stands on a circle is not in it
+        rest = {module: to - above for module, to in rest.items() if module not in above}
+    assert not rest, "these know each other in a circle: " + "; ".join(f"{one} → {', '.join(sorted(to))}" for one, to in rest.items())
+
+
+DOORLESS = {"calltable", "calltable.tools", "calltable.tools.commands"}
+"""Rooms without a face: the package's own names are loaded when they are used, commands by their names."""
+
+
+def test_a_room_is_entered_by_its_face():
+    """What another room needs is imported from the room's ``__init__``, so that its modules can be rearranged in peace."""
+    modules = {dotted(path): path for path in MODULES}
+    rooms = {module for module, path in modules.items() if path.name == "__init__.py"}
+
+    def room(module: str) -> str:
+        return module if module in rooms else module.rpartition(".")[0]
+
+    wrong = [
+        f"{name(path)}: from {node.module}"
+        for module, path in modules.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module in modules and node.module not in rooms
+        and room(node.module) not in DOORLESS | {room(module)} and module != "calltable"
+    ]  # fmt: skip
+    assert not wrong, "import these from the room's face: " + ", ".join(wrong)
+
+
 def test_everything_that_is_imported_is_declared(project):
     """What the product imports, it also asks for; and asks for nothing that it does not import."""
     modules = {"dnspython": "dns", "google-re2": "re2", "pyyaml": "yaml"}

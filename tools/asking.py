@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.message.redact import visible
-from calltable.control.unix import ControlError, ask
+from calltable.adapters.sip.message import visible
+from calltable.control import ControlError, ask
 from calltable.tools import UsageError
 from calltable.tools.screen import seconds
 from calltable.tools.terminal import columns

@@ -14,7 +14,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.model.problems import suggestion
+from calltable.engine.model import suggestion
 from calltable.tools import CLOSED, INTERRUPTED, OK, USAGE, UsageError, why
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from calltable.engine.model.problems import Problem
+    from calltable.engine.model import Problem
     from calltable.examination import Examination
 
 

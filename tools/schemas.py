@@ -6,9 +6,7 @@ That is the JSON Schema of tables, and the typed payloads of the SIP actions.
 from __future__ import annotations
 
 from calltable import tables
-from calltable.engine.language.catalogue import load_catalogue
-from calltable.engine.language.payloads import payloads_text
-from calltable.engine.language.schema import schema_text
+from calltable.engine.language import load_catalogue, payloads_text, schema_text
 
 
 def main() -> None:

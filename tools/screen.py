@@ -12,24 +12,19 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.adapters.sip.message.message import Response
-from calltable.adapters.sip.message.redact import visible
-from calltable.adapters.sip.message.status import REASONS
-from calltable.adapters.sip.transport.address import Address
-from calltable.adapters.sip.transport.interface import TransportError
-from calltable.engine.model.problems import TableError
-from calltable.engine.model.types import duration
+from calltable.adapters.sip.message import REASONS, Response, visible
+from calltable.adapters.sip.transport import Address, TransportError
+from calltable.engine.model import TableError, duration
 from calltable.loading import Tables
-from calltable.observe.logs import LEVELS, set_up
+from calltable.observe import LEVELS, set_up
 from calltable.tools import PROBLEMS, UsageError
 from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from calltable.engine.run.executor import Step
-    from calltable.engine.run.session import Session
-    from calltable.phone.endpoint import Endpoint
+    from calltable.engine.run import Session, Step
+    from calltable.phone import Endpoint
 
 PATIENCE: Final = 5.0
 """Seconds that a hang-up at the end may take before the sockets are closed."""

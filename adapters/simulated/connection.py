@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
     from calltable.adapters.simulated.clock import VirtualClock
     from calltable.adapters.simulated.packet import Verdict
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.adapters.sip.transport.interface import Flow, Receiver
+    from calltable.adapters.sip.transport import Address, Flow, Receiver
 
 
 class Wires(Protocol):

@@ -33,15 +33,14 @@ from calltable.adapters.simulated.packet import (
     SimulatedListener,
     Verdict,
 )
-from calltable.adapters.sip.transport.address import Address
-from calltable.adapters.sip.transport.interface import choose_listener, no_listener
+from calltable.adapters.sip.transport import Address, choose_listener, no_listener
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from random import Random
 
     from calltable.adapters.simulated.clock import VirtualClock
-    from calltable.adapters.sip.transport.interface import Flow, Receiver
+    from calltable.adapters.sip.transport import Flow, Receiver
 
 _ICMP_BYTES: Final = 500
 """How much of a datagram an ICMP error brings back."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.transport import Address
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,23 +9,19 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.message.body import Content
-from calltable.adapters.sip.message.headers import quote_string
-from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.message import Content, Request, quote_string
 from calltable.b2bua.call import CallRecord
 from calltable.b2bua.routes import Finder, Routed
-from calltable.engine.observe.folding import Folding
+from calltable.engine.observe import Folding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from calltable.adapters.sip.core.stack import Stack
-    from calltable.adapters.sip.transaction.account import Account
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.core import Stack
+    from calltable.adapters.sip.transaction import Account, ServerTransaction
+    from calltable.adapters.sip.transport import Address
     from calltable.assembly import Engine
-    from calltable.engine.run.ports import Queue
-    from calltable.engine.run.session import Session
+    from calltable.engine.run import Queue, Session
 
 log = logging.getLogger("calltable.routes")
 

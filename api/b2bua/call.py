@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from calltable.engine.run.session import Session
+    from calltable.engine.run import Session
 
 
 @dataclass(slots=True, eq=False)

@@ -11,19 +11,17 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.uri import parse_uri
-from calltable.adapters.sip.transport.sockets import KINDS
+from calltable.adapters.sip.message import MessageError, parse_uri
+from calltable.adapters.sip.transport import KINDS
 from calltable.b2bua.patterns import Pattern, PatternError
 from calltable.b2bua.target import USER, Groups, TargetError, Template
-from calltable.engine.model.problems import close_matches
+from calltable.engine.model import close_matches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from calltable.adapters.sip.message.message import Request
-    from calltable.adapters.sip.message.uri import Uri
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.message import Request, Uri
+    from calltable.adapters.sip.transport import Address
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _BRACES = re.compile(r"\{[^{}]*\}?|\}")

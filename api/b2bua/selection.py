@@ -8,15 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.adapters.sip.core.leg import Leg
-from calltable.adapters.sip.message.redact import mask
+from calltable.adapters.sip.core import Leg
+from calltable.adapters.sip.message import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from calltable.b2bua.b2bua import B2BUA
     from calltable.b2bua.call import CallRecord
-    from calltable.engine.run.session import Session
+    from calltable.engine.run import Session
 
 LAST: Final = 8
 """Rows of each session that are shown: the last that it took."""

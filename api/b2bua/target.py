@@ -13,15 +13,13 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.names import canonical, display_name
-from calltable.adapters.sip.message.uri import escape_param, parse_uri, unescape
-from calltable.adapters.sip.transport.address import canonical_ip
+from calltable.adapters.sip.message import MessageError, canonical, display_name, escape_param, parse_uri, unescape
+from calltable.adapters.sip.transport import canonical_ip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from calltable.adapters.sip.message.uri import Uri
+    from calltable.adapters.sip.message import Uri
 
 USER: Final = "user"
 """The placeholder that stands for the user part of the Request-URI."""

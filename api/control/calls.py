@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.b2bua.selection import Selection, SelectionError, brief, select, whole
+from calltable.b2bua import Selection, SelectionError, brief, select, whole
 from calltable.control.unix import ControlError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.b2bua.b2bua import B2BUA
-    from calltable.b2bua.call import CallRecord
+    from calltable.b2bua import B2BUA, CallRecord
 
 MOST: Final = 1000
 """Calls that one answer lists, the oldest; ``count`` says how many there are."""

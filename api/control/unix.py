@@ -19,7 +19,7 @@ import socket
 import stat
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.engine.model.problems import suggestion
+from calltable.engine.model import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

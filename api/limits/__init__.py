@@ -6,10 +6,16 @@ Change here what a source is allowed, how that is counted and what is told of it
 ``adapters/sip/core/admission.py``.
 """
 
-from __future__ import annotations
-
 from calltable.limits.admission import SourceAdmission
-from calltable.limits.figures import Figures, Plan, networks
+from calltable.limits.figures import Figures, Network, Plan, networks, source_key
 from calltable.limits.overload import Overload
 
-__all__ = ["Figures", "Overload", "Plan", "SourceAdmission", "networks"]
+__all__ = [
+    "Figures",
+    "Network",
+    "Overload",
+    "Plan",
+    "SourceAdmission",
+    "networks",
+    "source_key",
+]

@@ -17,8 +17,7 @@ from calltable.limits.buckets import Bucket
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from calltable.adapters.sip.message.message import Request
-    from calltable.adapters.sip.message.validate import Rejection
+    from calltable.adapters.sip.message import Rejection, Request
     from calltable.limits.figures import Plan
 
 MINUTE: Final = 60.0

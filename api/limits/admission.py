@@ -18,11 +18,8 @@ import logging
 from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request
-from calltable.adapters.sip.message.uri import parse_uri
-from calltable.adapters.sip.message.validate import Rejection
-from calltable.adapters.sip.transaction.outgoing import Sent
+from calltable.adapters.sip.message import MessageError, Rejection, Request, parse_uri
+from calltable.adapters.sip.transaction import Sent
 from calltable.limits.account import CALLS, MINUTE, SourceAccount
 from calltable.limits.buckets import Bucket
 from calltable.limits.figures import Plan, source_key
@@ -30,8 +27,8 @@ from calltable.limits.figures import Plan, source_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from calltable.adapters.sip.transaction.outgoing import Outgoing
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.transaction import Outgoing
+    from calltable.adapters.sip.transport import Address
     from calltable.limits.overload import Overload
 
 log = logging.getLogger("calltable.limits")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from calltable.engine.run.ports import Scheduler
+    from calltable.engine.run import Scheduler
 
 AHEAD: Final = 0.05
 """Seconds from a probe to the moment it is planned for."""

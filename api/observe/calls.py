@@ -13,18 +13,16 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.adapters.sip.message.message import Response
-from calltable.engine.model.machine import FAILED, STARTED
+from calltable.adapters.sip.message import Response
+from calltable.engine.model import FAILED, STARTED
 from calltable.observe.logs import QuickRecord
 from calltable.observe.trace import leg_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.b2bua.b2bua import B2BUA
-    from calltable.b2bua.call import CallRecord
-    from calltable.engine.run.executor import Step
-    from calltable.engine.run.session import Session
+    from calltable.b2bua import B2BUA, CallRecord
+    from calltable.engine.run import Session, Step
 
 calls: Final = logging.getLogger("calltable.calls")
 steps: Final = logging.getLogger("calltable.steps")

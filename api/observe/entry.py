@@ -11,7 +11,7 @@ import json
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from calltable.adapters.sip.message.redact import mask, visible
+from calltable.adapters.sip.message import mask, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

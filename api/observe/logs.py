@@ -16,7 +16,7 @@ import time
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from calltable.adapters.sip.message.redact import mask, visible
+from calltable.adapters.sip.message import mask, visible
 from calltable.observe.writer import Writer
 
 if TYPE_CHECKING:

@@ -16,16 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.engine.model.machine import STARTED
-from calltable.engine.run import step
-from calltable.engine.run.program import ROW
+from calltable.engine.model import STARTED
+from calltable.engine.run import ROW, step
 
 if TYPE_CHECKING:
 
     from calltable.assembly import Engine
-    from calltable.engine.run.executor import Step
-    from calltable.engine.run.program import CompiledMachine
-    from calltable.engine.run.session import Session
+    from calltable.engine.run import CompiledMachine, Session, Step
     from calltable.loading import Tables
 
 MOST: Final = 500

@@ -21,21 +21,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
-from calltable.adapters.sip.core.leg import Leg
-from calltable.adapters.sip.message.message import Request
-from calltable.adapters.sip.transaction.client import ClientTransaction
-from calltable.adapters.sip.transaction.server import ServerTransaction
+from calltable.adapters.sip.core import Leg
+from calltable.adapters.sip.message import Request
+from calltable.adapters.sip.transaction import ClientTransaction, ServerTransaction
 from calltable.observe.entry import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from calltable.adapters.sip.transaction.sender import Traced
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.adapters.sip.transport.interface import Flow, Receiver
+    from calltable.adapters.sip.transaction import Traced
+    from calltable.adapters.sip.transport import Address, Flow, Receiver
     from calltable.assembly import Engine
-    from calltable.engine.run.executor import Step
-    from calltable.engine.run.session import Session
+    from calltable.engine.run import Session, Step
 
 _REMEMBERED: Final = 20_000
 """Call-IDs whose call is known; the oldest are forgotten first."""

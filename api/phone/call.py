@@ -17,10 +17,10 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
-from calltable.adapters.sip.core.leg import Leg
-from calltable.adapters.sip.message.body import Content
+from calltable.adapters.sip.core import Leg
+from calltable.adapters.sip.message import Content
 from calltable.assembly import Refused
-from calltable.engine.model.problems import suggestion
+from calltable.engine.model import suggestion
 from calltable.phone.fields import description, header_fields
 from calltable.phone.owner import ENDED, CallEvent, LegOwner
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
     from types import TracebackType
 
-    from calltable.adapters.sip.message.message import Request
+    from calltable.adapters.sip.message import Request
     from calltable.assembly import Engine
     from calltable.phone.fields import Headers
     from calltable.phone.media import Media

@@ -14,11 +14,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.adapters.sip.core.screening import Screening
-from calltable.adapters.sip.locate.lookup import Lookup
-from calltable.adapters.sip.transport.address import Address
-from calltable.adapters.sip.transport.interface import TransportError
-from calltable.adapters.sip.transport.sockets import SocketTransport
+from calltable.adapters.sip.core import Screening
+from calltable.adapters.sip.locate import Lookup
+from calltable.adapters.sip.transport import Address, SocketTransport, TransportError
 from calltable.assembly import Engine
 from calltable.phone.owner import ENDED
 from calltable.phone.softphone import Softphone, sip_uri
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Sequence
     from types import TracebackType
 
-    from calltable.adapters.media.signalling import Direction
+    from calltable.adapters.media import Direction
     from calltable.loading import Tables
     from calltable.phone.call import Call
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from calltable.adapters.sip.message.names import canonical_names
+from calltable.adapters.sip.message import canonical_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

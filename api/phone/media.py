@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from calltable.adapters.sip.message.body import SDP, Content, has_offer
+from calltable.adapters.sip.message import SDP, Content, has_offer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.adapters.media.signalling import SignallingMedia
-    from calltable.adapters.sip.message.message import Message
-    from calltable.engine.run.executor import Executor
-    from calltable.engine.run.session import Session
+    from calltable.adapters.media import SignallingMedia
+    from calltable.adapters.sip.message import Message
+    from calltable.engine.run import Executor, Session
 
     Done = Callable[[bytes | None, str], bool]
 

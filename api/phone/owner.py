@@ -13,16 +13,14 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from calltable.adapters.sip.message.message import Response
+from calltable.adapters.sip.message import Response
 from calltable.assembly import Refused
-from calltable.engine.model.machine import STARTED
+from calltable.engine.model import STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.engine.run.executor import Executor
-    from calltable.engine.run.ports import Queue
-    from calltable.engine.run.session import Session
+    from calltable.engine.run import Executor, Queue, Session
 
 ENDED: Final = "ended"
 """The event that comes last."""

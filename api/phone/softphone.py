@@ -20,10 +20,8 @@ import logging
 from typing import TYPE_CHECKING, Self
 from zlib import crc32
 
-from calltable.adapters.media.signalling import SignallingMedia
-from calltable.adapters.sip.message.body import SDP, Content
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.uri import parse_uri
+from calltable.adapters.media import SignallingMedia
+from calltable.adapters.sip.message import SDP, Content, MessageError, parse_uri
 from calltable.assembly import Refused
 from calltable.phone.call import ALLOWED, Call, CallFailed, give_up
 from calltable.phone.fields import description, header_fields
@@ -33,11 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
 
-    from calltable.adapters.media.signalling import Direction
-    from calltable.adapters.sip.core.stack import Stack
-    from calltable.adapters.sip.message.message import Request
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.media import Direction
+    from calltable.adapters.sip.core import Stack
+    from calltable.adapters.sip.message import Request
+    from calltable.adapters.sip.transaction import ServerTransaction
+    from calltable.adapters.sip.transport import Address
     from calltable.assembly import Engine
     from calltable.phone.fields import Headers
 

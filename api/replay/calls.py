@@ -11,17 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.message.parse import parse
-from calltable.adapters.sip.message.redact import mask, visible
-from calltable.adapters.sip.message.uri import parse_uri
-from calltable.adapters.sip.transport.address import Address, canonical_ip, default_port
+from calltable.adapters.sip.message import MessageError, Request, Response, mask, parse, parse_uri, visible
+from calltable.adapters.sip.transport import Address, canonical_ip, default_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from calltable.observe.entry import Entry
+    from calltable.observe import Entry
     from calltable.replay.capture import Capture, Captured
 
 

@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dpkt
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.parse import parse
-from calltable.adapters.sip.transport.address import Address, canonical_ip
-from calltable.adapters.sip.transport.framing import Framer
-from calltable.observe.entry import Entry, TraceError, read_trace
+from calltable.adapters.sip.message import MessageError, parse
+from calltable.adapters.sip.transport import Address, Framer, canonical_ip
+from calltable.observe import Entry, TraceError, read_trace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.message.message import Request, Response
-from calltable.phone.softphone import CALLEE, CALLER
+from calltable.adapters.sip.message import Request, Response
+from calltable.phone import CALLEE, CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

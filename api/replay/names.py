@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message import Request, Response
 
 _TOKEN = re.compile(rb"(?P<key>;[ \t]*(?:tag|branch)[ \t]*=[ \t]*)(?P<value>[^;,>\s\"]+)", re.IGNORECASE)
 _NAMED = re.compile(rb"^(?P<name>via|v|from|f|to|t)[ \t]*:[^\r\n]*(?:\r\n[ \t][^\r\n]*)*", re.IGNORECASE | re.MULTILINE)

@@ -10,15 +10,14 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.message.body import has_offer
-from calltable.adapters.sip.message.message import Request, Response
+from calltable.adapters.sip.message import Request, Response, has_offer
 from calltable.assembly import Refused
-from calltable.phone.owner import CallEvent, LegOwner
+from calltable.phone import CallEvent, LegOwner
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.core.stack import Stack
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.core import Stack
+    from calltable.adapters.sip.transaction import ServerTransaction
+    from calltable.adapters.sip.transport import Address
     from calltable.assembly import Engine
     from calltable.replay.calls import Spoken
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.message.message import Request
+from calltable.adapters.sip.message import Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.adapters.sip.message.message import Response
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.message import Response
+    from calltable.adapters.sip.transport import Address
     from calltable.replay.calls import Spoken
 
 

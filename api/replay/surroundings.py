@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.message.uri import host_port
-from calltable.adapters.sip.transport.address import Address, canonical_ip, default_port
-from calltable.adapters.sip.transport.interface import choose_listener
+from calltable.adapters.sip.message import MessageError, Request, Response, host_port
+from calltable.adapters.sip.transport import Address, canonical_ip, choose_listener, default_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from calltable.adapters.sip.transport.interface import Flow, Receiver
+    from calltable.adapters.sip.transport import Flow, Receiver
     from calltable.replay.calls import Call
 
 

@@ -18,16 +18,14 @@ import random
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.simulated.clock import VirtualClock
-from calltable.adapters.simulated.packet import SimulatedListener
-from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.simulated import SimulatedListener, VirtualClock
+from calltable.adapters.sip.message import Request, Response, parse
 from calltable.assembly import Engine
-from calltable.b2bua.b2bua import B2BUA, BRIDGE
-from calltable.engine.observe.memory import Memory
+from calltable.b2bua import B2BUA, BRIDGE
+from calltable.engine.observe import Memory
 from calltable.loading import Tables
-from calltable.observe.trace import Tracer
-from calltable.phone.softphone import CALLEE, CALLER
+from calltable.observe import Tracer
+from calltable.phone import CALLEE, CALLER
 from calltable.replay.calls import hangup
 from calltable.replay.divergence import LATE, Divergence, find_divergence
 from calltable.replay.names import Names
@@ -39,10 +37,10 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Iterator
 
-    from calltable.adapters.sip.transaction.sender import Traced
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.engine.run.executor import Step
-    from calltable.observe.entry import Entry
+    from calltable.adapters.sip.transaction import Traced
+    from calltable.adapters.sip.transport import Address
+    from calltable.engine.run import Step
+    from calltable.observe import Entry
     from calltable.replay.calls import Call, Spoken
 
 REST: Final = 40.0

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.uri import host_port
-from calltable.adapters.sip.transport.address import canonical_ip, default_port
+from calltable.adapters.sip.message import MessageError, host_port
+from calltable.adapters.sip.transport import canonical_ip, default_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.b2bua.routes import Route
+    from calltable.adapters.sip.transport import Address
+    from calltable.b2bua import Route
 
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 

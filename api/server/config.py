@@ -25,17 +25,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from jsonschema import Draft202012Validator
 
-from calltable.adapters.sip.transport.address import Address, canonical_ip
-from calltable.adapters.sip.transport.limits import Limits
-from calltable.adapters.sip.transport.sockets import KINDS
-from calltable.b2bua.routes import Route, problems
-from calltable.engine.language.literals import UnreadableError, read_literal
-from calltable.engine.language.load import load_tables
-from calltable.engine.language.shape import explain
-from calltable.engine.language.source import BrokenSource, Node, read_source
-from calltable.engine.model.problems import Position, Problem, Report, TableError, unique
-from calltable.engine.model.types import Type, duration_text
-from calltable.limits.figures import Network, Plan
+from calltable.adapters.sip.transport import KINDS, Address, Limits, canonical_ip
+from calltable.b2bua import Route, problems
+from calltable.engine.language import (
+    BrokenSource,
+    Node,
+    UnreadableError,
+    explain,
+    load_tables,
+    read_literal,
+    read_source,
+)
+from calltable.engine.model import Position, Problem, Report, TableError, Type, duration_text, unique
+from calltable.limits import Network, Plan
 from calltable.loading import Recipe, Tables
 from calltable.server.config_schema import config_schema
 from calltable.server.figures import read_networks, read_plan
@@ -44,7 +46,7 @@ from calltable.server.settings import HOW, typed, without_unit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model import Catalogue
 
 _WHOLE: Final = "the configuration"
 _SECONDS: Final = Type("duration")

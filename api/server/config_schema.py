@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.language.load import load_tables
-from calltable.engine.model.types import duration_text
-from calltable.observe.logs import FORMATS, LEVELS
+from calltable.engine.language import load_tables
+from calltable.engine.model import duration_text
+from calltable.observe import FORMATS, LEVELS
 from calltable.tables import files
 
 if TYPE_CHECKING:
-    from calltable.engine.model.catalogue import Catalogue, Parameter
+    from calltable.engine.model import Catalogue, Parameter
 
 Schema = dict[str, Any]
 

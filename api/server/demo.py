@@ -12,22 +12,21 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.transport.address import Address, sockaddr
+from calltable.adapters.sip.transport import Address, sockaddr
 from calltable.assembly import Refused
-from calltable.b2bua.routes import Route
-from calltable.observe.entry import of_call
-from calltable.observe.trace import Tracer
-from calltable.phone.endpoint import Endpoint
+from calltable.b2bua import Route
+from calltable.observe import Tracer, of_call
+from calltable.phone import Endpoint
 from calltable.server.config import Config
 from calltable.server.server import Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from calltable.engine.run.session import Session
+    from calltable.engine.run import Session
     from calltable.loading import Tables
-    from calltable.observe.entry import Entry
-    from calltable.phone.call import Call
+    from calltable.observe import Entry
+    from calltable.phone import Call
 
 PORT: Final = 5060
 _TRIES: Final = 40

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.limits.figures import Figures, Plan, networks
+from calltable.limits import Figures, Plan, networks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from calltable.engine.language.source import Node
-    from calltable.engine.model.problems import Report
-    from calltable.limits.figures import Network
+    from calltable.engine.language import Node
+    from calltable.engine.model import Report
+    from calltable.limits import Network
 
 _FIGURES: Final = ("rate", "burst", "early", "calls", "transactions", "strays", "replies", "exempt")
 

@@ -7,8 +7,7 @@ import gc
 from functools import cache
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.headers import forget_addresses
-from calltable.adapters.sip.message.uri import forget_uris
+from calltable.adapters.sip.message import forget_addresses, forget_uris
 
 if TYPE_CHECKING:
     from collections.abc import Callable

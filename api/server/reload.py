@@ -16,15 +16,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.compare.diff import diff_machines
-from calltable.engine.model.problems import NOWHERE, Problem, TableError
+from calltable.engine.compare import diff_machines
+from calltable.engine.model import NOWHERE, Problem, TableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from calltable.assembly import Engine
-    from calltable.engine.run.program import CompiledMachine
+    from calltable.engine.run import CompiledMachine
     from calltable.loading import Tables
 
 STARTED_BY_THE_STACK = (

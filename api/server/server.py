@@ -17,23 +17,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.adapters.sip.core.trust import Trust
-from calltable.adapters.sip.locate.lookup import Lookup
-from calltable.adapters.sip.transport.sockets import SocketTransport
+from calltable.adapters.sip.core import Trust
+from calltable.adapters.sip.locate import Lookup
+from calltable.adapters.sip.transport import SocketTransport
 from calltable.assembly import Engine
-from calltable.b2bua.b2bua import B2BUA
-from calltable.b2bua.routes import Router
-from calltable.control.calls import hang_up, list_calls
-from calltable.control.unix import Control, ControlError
-from calltable.engine.model.problems import TableError
-from calltable.limits import Overload, SourceAdmission
-from calltable.limits.figures import source_key
+from calltable.b2bua import B2BUA, Router
+from calltable.control import Control, ControlError, hang_up, list_calls
+from calltable.engine.model import TableError
+from calltable.limits import Overload, SourceAdmission, source_key
 from calltable.loading import Recipe
-from calltable.observe.calls import CallLog
-from calltable.observe.file import TraceFile, last_number
-from calltable.observe.shadow import Shadow
-from calltable.observe.trace import Tracer
-from calltable.phone.endpoint import NAMELESS
+from calltable.observe import CallLog, Shadow, TraceFile, Tracer, last_number
+from calltable.phone import NAMELESS
 from calltable.server.circle import leading_back
 from calltable.server.memory import give_back, settle
 from calltable.server.reload import Generations, is_overlay
@@ -41,8 +35,8 @@ from calltable.server.reload import Generations, is_overlay
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.transport import Address
+    from calltable.engine.run import Session
     from calltable.loading import Tables
     from calltable.server.config import Config
 

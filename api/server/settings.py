@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.engine.language.literals import UnreadableError, read_literal
-from calltable.engine.language.source import Node
-from calltable.engine.model.problems import Position
-from calltable.engine.model.types import duration_text
+from calltable.engine.language import Node, UnreadableError, read_literal
+from calltable.engine.model import Position, duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.engine.model.catalogue import Parameter
-    from calltable.engine.model.problems import Report
+    from calltable.engine.model import Parameter, Report
 
 HOW: Final = "write 500ms, 2.1s, 3m or 1h"
 _ORDER: Final = (

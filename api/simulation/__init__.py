@@ -4,8 +4,23 @@
 that say exactly what they are told), ``crowd.py`` fills it with random calls, ``retrace.py`` plays one call step by step.
 """
 
-from __future__ import annotations
-
+from calltable.simulation.agents import Agent, AgentCall, session_description
+from calltable.simulation.crowd import Crowd, CrowdReport, Mix, crowd
+from calltable.simulation.rawpeers import RawCall, RawPeer
 from calltable.simulation.world import TROUBLE, Simulation, SimulationError, shipped_tables
 
-__all__ = ["TROUBLE", "Simulation", "SimulationError", "shipped_tables"]
+__all__ = [
+    "TROUBLE",
+    "Agent",
+    "AgentCall",
+    "Crowd",
+    "CrowdReport",
+    "Mix",
+    "RawCall",
+    "RawPeer",
+    "Simulation",
+    "SimulationError",
+    "crowd",
+    "session_description",
+    "shipped_tables",
+]

@@ -12,21 +12,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.body import SDP, Content, has_offer
-from calltable.phone.media import MediaActions
-from calltable.phone.owner import ENDED, CallEvent, LegOwner
-from calltable.phone.softphone import CALLEE, CALLER
+from calltable.adapters.sip.message import SDP, Content, has_offer
+from calltable.phone import CALLEE, CALLER, ENDED, CallEvent, LegOwner, MediaActions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.adapters.simulated.clock import VirtualClock
-    from calltable.adapters.sip.core.stack import Stack
-    from calltable.adapters.sip.message.message import Request, Response
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.simulated import VirtualClock
+    from calltable.adapters.sip.core import Stack
+    from calltable.adapters.sip.message import Request, Response
+    from calltable.adapters.sip.transaction import ServerTransaction
+    from calltable.adapters.sip.transport import Address
     from calltable.assembly import Engine
-    from calltable.phone.media import Done, Media
+    from calltable.phone import Done, Media
 
 def session_description(owner: str, version: int = 1, direction: str = "sendrecv", host: str = "192.0.2.1") -> bytes:
     """A small session description (RFC 8866) that names its owner, so that tests see whose it is."""

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterator
 
-    from calltable.engine.run.store import Store
+    from calltable.engine.run import Store
     from calltable.loading import Tables
-    from calltable.observe.entry import Entry
+    from calltable.observe import Entry
     from calltable.simulation.agents import AgentCall
 
 SETTLED = 120.0

@@ -10,18 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from calltable.adapters.sip.message.build import build_response
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.sip.message import MessageError, Request, Response, build_response, parse
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable, Mapping
 
-    from calltable.adapters.simulated.network import SimulatedTransport
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.adapters.sip.transport.interface import Flow
+    from calltable.adapters.simulated import SimulatedTransport
+    from calltable.adapters.sip.transport import Address, Flow
 
 Headers: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]]"
 

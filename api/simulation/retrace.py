@@ -20,10 +20,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from calltable.adapters.simulated.network import Drop, Held
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request
-from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.simulated import Drop, Held
+from calltable.adapters.sip.message import MessageError, Request, parse
 from calltable.assembly import Refused
 from calltable.loading import Tables
 from calltable.simulation.world import TROUBLE, Simulation, SimulationError
@@ -32,11 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from calltable.adapters.simulated.network import Packet  # noqa: F401 - what Held keeps
-    from calltable.adapters.simulated.packet import Verdict
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.engine.run.executor import Step
-    from calltable.engine.run.session import Session
+    from calltable.adapters.simulated import (
+        Packet,  # noqa: F401 - what Held keeps
+        Verdict,
+    )
+    from calltable.adapters.sip.transport import Address
+    from calltable.engine.run import Session, Step
 
 _LINE = re.compile(r"(?P<from>[\w-]+) -(?P<how>[>x]) (?P<to>[\w-]+): (?P<label>.+)|(?P<at>[\w-]+): (?P<what>.+)")
 SILENCE = 10.0

@@ -19,31 +19,23 @@ from collections import Counter, deque
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from calltable.adapters.simulated.clock import VirtualClock
-from calltable.adapters.simulated.network import SimulatedNetwork
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request
-from calltable.adapters.sip.message.parse import parse
-from calltable.adapters.sip.message.uri import host_port, parse_uri
-from calltable.adapters.sip.transport.address import Address, canonical_ip, default_port
+from calltable.adapters.simulated import SimulatedNetwork, VirtualClock
+from calltable.adapters.sip.message import MessageError, Request, host_port, parse, parse_uri
+from calltable.adapters.sip.transport import Address, canonical_ip, default_port
 from calltable.assembly import Engine
-from calltable.b2bua.b2bua import B2BUA, BRIDGE
+from calltable.b2bua import B2BUA, BRIDGE
 from calltable.limits import Overload, SourceAdmission
 from calltable.loading import Tables
-from calltable.observe.entry import Entry
-from calltable.observe.trace import Tracer
+from calltable.observe import Entry, Tracer
 from calltable.simulation.agents import Agent
 from calltable.simulation.rawpeers import RawPeer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from calltable.adapters.simulated.network import SimulatedTransport
-    from calltable.adapters.simulated.packet import Packet
-    from calltable.adapters.sip.core.screening import Screening
-    from calltable.adapters.sip.core.trust import Trust
-    from calltable.engine.run.executor import Step
-    from calltable.engine.run.store import Store
+    from calltable.adapters.simulated import Packet, SimulatedTransport
+    from calltable.adapters.sip.core import Screening, Trust
+    from calltable.engine.run import Step, Store
     from calltable.limits import Plan
 
 TROUBLE = (

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from calltable.engine.model.machine import Machine, Row
-    from calltable.engine.model.problems import Position, Problem
+    from calltable.engine.model import Machine, Position, Problem, Row
 
 OVERLAY = "overlay "
 """How the origin of an overlay's row begins."""

@@ -23,15 +23,13 @@ from calltable.engine.check.holes import hole_problems, holes, must_be_covered
 from calltable.engine.check.loops import loops, same_time
 from calltable.engine.check.nulls import values_needed
 from calltable.engine.check.obligations import gate_five, gate_four
-from calltable.engine.model.machine import HANGUP
-from calltable.engine.model.problems import Problem
+from calltable.engine.model import HANGUP, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from calltable.engine.check.subjects import Cube
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine, Row
+    from calltable.engine.model import Catalogue, Machine, Row
 
 
 class Tables(Protocol):

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 
 from calltable.engine.check.circles import closed_circles
 from calltable.engine.check.sources import Source, literal
-from calltable.engine.model.machine import FAILED, STARTED
-from calltable.engine.model.problems import Problem
+from calltable.engine.model import FAILED, STARTED, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from calltable.engine.check.flow import Config, Reachability, Step
     from calltable.engine.check.sources import Edge
-    from calltable.engine.model.machine import Machine, Row, State
+    from calltable.engine.model import Machine, Row, State
 
 JOINT = 8
 """How many sources are looked at together to see whether one of them is always live."""

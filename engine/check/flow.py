@@ -43,17 +43,14 @@ from calltable.engine.check.sources import (
     with_count,
 )
 from calltable.engine.check.truth import Truth, Verdict
+from calltable.engine.model import STARTED, cells
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import STARTED
-from calltable.engine.model.precedence import cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine, Row
-    from calltable.engine.model.precedence import Tier
+    from calltable.engine.model import Catalogue, Machine, Row, Tier
 
 LIMIT = 20_000
 """Above this many configurations a group is walked source by source: sound still, less precise."""

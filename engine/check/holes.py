@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.engine.check.flow import analyse
 from calltable.engine.check.suggest import Gap, row_text, suggestions
-from calltable.engine.language.declarations import outcome_events
-from calltable.engine.model.machine import FAILED, STARTED
-from calltable.engine.model.problems import Problem
+from calltable.engine.language import outcome_events
+from calltable.engine.model import FAILED, STARTED, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from calltable.engine.check.flow import Reachability
     from calltable.engine.check.subjects import Cube
-    from calltable.engine.model.machine import Machine, Row
-    from calltable.engine.model.problems import Position
+    from calltable.engine.model import Machine, Position, Row
 
 FEW = 4
 """How many states or events a message names."""

@@ -16,14 +16,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from calltable.engine.check.sources import Source, after_change, changes_of, one_less, with_count
-from calltable.engine.model.machine import STARTED
+from calltable.engine.model import STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from calltable.engine.check.sources import Edge
     from calltable.engine.check.truth import Verdict
-    from calltable.engine.model.machine import Machine
+    from calltable.engine.model import Machine
 
 Counts: TypeAlias = tuple[int, ...]
 Config: TypeAlias = tuple[int, Counts]

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from calltable.engine.check.circles import components
 from calltable.engine.check.sources import assigned, literal, sets_of
 from calltable.engine.check.subjects import GuardTypes
+from calltable.engine.model import Problem
 from calltable.engine.model import expressions as x
-from calltable.engine.model.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from calltable.engine.check.flow import Reachability
-    from calltable.engine.model.machine import Action, Row
+    from calltable.engine.model import Action, Row
 
 MOST = 4096
 """Values of variables that are tried together; where there are more, their guards count as ones that may hold."""

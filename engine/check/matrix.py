@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from calltable.engine.check.flow import analyse
 from calltable.engine.check.holes import must_be_covered
-from calltable.engine.model.machine import FAILED
+from calltable.engine.model import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from calltable.engine.check.flow import Reachability
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine, Row
+    from calltable.engine.model import Catalogue, Machine, Row
 
 HOLE = "HOLE"
 MARKS = {"ignore": "·", "refuse": "×", "defer": "⏸"}

@@ -17,20 +17,16 @@ from typing import TYPE_CHECKING
 
 from calltable.engine.check.sources import literal
 from calltable.engine.check.subjects import GuardTypes
-from calltable.engine.language.scope import present
+from calltable.engine.language import present
+from calltable.engine.model import SECONDS, STARTED, Problem, an, out_of_range
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import STARTED
-from calltable.engine.model.problems import Problem
-from calltable.engine.model.types import SECONDS, an, out_of_range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from calltable.engine.check.flow import Reachability
     from calltable.engine.check.sources import Edge
-    from calltable.engine.model.machine import Action, Row
-    from calltable.engine.model.problems import Position
-    from calltable.engine.model.types import Type
+    from calltable.engine.model import Action, Position, Row, Type
 
 Known = frozenset[x.Expression]
 """What is not null."""

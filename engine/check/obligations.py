@@ -31,19 +31,15 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
+from calltable.engine.model import STARTED, Obligation, Problem, value_text
 from calltable.engine.model import expressions as x
-from calltable.engine.model.catalogue import Obligation
-from calltable.engine.model.machine import STARTED
-from calltable.engine.model.problems import Problem
-from calltable.engine.model.text import value_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from calltable.engine.check.flow import Reachability
     from calltable.engine.check.sources import Edge
-    from calltable.engine.model.catalogue import ActionSpec, Catalogue, EventSpec
-    from calltable.engine.model.machine import Action, Event, Machine, Row
+    from calltable.engine.model import Action, ActionSpec, Catalogue, Event, EventSpec, Machine, Row
 
 LIMIT = 50_000
 """Configurations after which a machine is given up: more open obligations at once than a table should have."""

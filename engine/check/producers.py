@@ -14,8 +14,7 @@ from calltable.engine.check.sources import Source, literal
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Event, Machine
+    from calltable.engine.model import Catalogue, Event, Machine
 
 
 def producers(machine: Machine, machines: Mapping[str, Machine], catalogue: Catalogue) -> dict[str, dict[Source, bool]]:

@@ -19,14 +19,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from calltable.engine.check.sources import ASKED, SETTLED, UNASKED, Source, literal
-from calltable.engine.model.machine import HANGUP
+from calltable.engine.model import HANGUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine, Row
+    from calltable.engine.model import Catalogue, Machine, Row
 
 Way = tuple[str, str, str, tuple[str, ...]]
 """A state, an event, the state that follows, and what is published."""

@@ -14,7 +14,7 @@ from calltable.engine.model import expressions as x
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from calltable.engine.model.machine import Action, Row
+    from calltable.engine.model import Action, Row
 
 MANY = 3
 """Counts are exact below; this one stands for itself and everything above."""

@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from calltable.engine.model import Type, format_expression, format_literal
 from calltable.engine.model import expressions as x
-from calltable.engine.model.text import format_expression, format_literal
-from calltable.engine.model.types import Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine
+    from calltable.engine.model import Catalogue, Machine
 
 
 ATOMS = 12

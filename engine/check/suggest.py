@@ -13,16 +13,14 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from calltable.engine.model import ANY, STARTED, WIDEST, Row, format_expression, mapping_text
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import ANY, STARTED, WIDEST, Row
-from calltable.engine.model.text import format_expression, mapping_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from calltable.engine.check.subjects import Cube
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.model.problems import Problem
+    from calltable.engine.model import Machine, Problem
 
 ROUNDS = 10
 """How often candidates are tried together; what is not settled then is withheld."""

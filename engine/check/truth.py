@@ -36,9 +36,7 @@ from calltable.engine.model import expressions as x
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine, Row
-    from calltable.engine.model.precedence import Tier
+    from calltable.engine.model import Catalogue, Machine, Row, Tier
 
 
 HOLES = 8

@@ -12,14 +12,13 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from calltable.engine.model.text import format_literal
+from calltable.engine.model import format_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.engine.language.load import Library
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Action, Machine, Publication, Row
+    from calltable.engine.language import Library
+    from calltable.engine.model import Action, Catalogue, Machine, Publication, Row
 
 
 @dataclass(frozen=True, slots=True)

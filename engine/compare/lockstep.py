@@ -22,14 +22,12 @@ from typing import TYPE_CHECKING, Any
 
 from calltable.engine.compare.payloads import Payloads
 from calltable.engine.compare.version import Configuration, Opaque, Reaction, Version
-from calltable.engine.model.machine import STARTED
-from calltable.engine.model.text import format_literal
+from calltable.engine.model import STARTED, format_literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine
+    from calltable.engine.model import Catalogue, Machine
 
 LIMIT = 50_000
 """How many pairs of configurations are visited at most."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from calltable.engine.check.subjects import OTHER, GuardTypes, subjects
+from calltable.engine.check import OTHER, GuardTypes, subjects
 from calltable.engine.compare.version import Opaque, Version
 from calltable.engine.model import expressions as x
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from calltable.engine.model.types import Type
+    from calltable.engine.model import Type
 
 
 PAYLOADS = 192

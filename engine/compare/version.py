@@ -6,22 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.check.subjects import GuardTypes, subjects
+from calltable.engine.check import GuardTypes, subjects
+from calltable.engine.model import FAILED, format_expression
+from calltable.engine.model import cells as resolve_cells
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import FAILED
-from calltable.engine.model.precedence import cells as resolve_cells
-from calltable.engine.model.text import format_expression
-from calltable.engine.run import step
-from calltable.engine.run.children import NOBODY
-from calltable.engine.run.compile import compile_machine
-from calltable.engine.run.program import DEFER, ROW
+from calltable.engine.run import DEFER, NOBODY, ROW, compile_machine, step
 
 if TYPE_CHECKING:
 
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.run.program import CompiledMachine
-    from calltable.engine.run.session import Session
+    from calltable.engine.model import Catalogue, Machine
+    from calltable.engine.run import CompiledMachine, Session
 
 
 HELD = 2

@@ -12,3 +12,61 @@ Read it in this order:
 
 It says what it did: «exhaustive within these bounds», never «proved».
 """
+
+from calltable.engine.explore.assertions import Assertion, read_properties
+from calltable.engine.explore.choices import said
+from calltable.engine.explore.composition import Broken, Composition, Part
+from calltable.engine.explore.element import ActorCode, Element, Reaction
+from calltable.engine.explore.explorer import Explored, concerned, explore, with_peers
+from calltable.engine.explore.mutate import Verdict, judged, mutants, tally
+from calltable.engine.explore.scene import (
+    BEYOND,
+    FORMER,
+    TOKEN,
+    Actor,
+    EffectError,
+    Input,
+    Message,
+    Scene,
+    Shown,
+    Violation,
+    blank,
+)
+from calltable.engine.explore.search import LIMIT, Told
+from calltable.engine.explore.system import State, System, Wire
+
+__all__ = [
+    "BEYOND",
+    "FORMER",
+    "LIMIT",
+    "TOKEN",
+    "Actor",
+    "ActorCode",
+    "Assertion",
+    "Broken",
+    "Composition",
+    "EffectError",
+    "Element",
+    "Explored",
+    "Input",
+    "Message",
+    "Part",
+    "Reaction",
+    "Scene",
+    "Shown",
+    "State",
+    "System",
+    "Told",
+    "Verdict",
+    "Violation",
+    "Wire",
+    "blank",
+    "concerned",
+    "explore",
+    "judged",
+    "mutants",
+    "read_properties",
+    "said",
+    "tally",
+    "with_peers",
+]

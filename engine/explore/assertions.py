@@ -26,8 +26,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.explore.scene import ENDED
-from calltable.engine.language.source import BrokenSource, read_source
-from calltable.engine.model.problems import Problem, TableError, suggestion
+from calltable.engine.language import BrokenSource, read_source
+from calltable.engine.model import Problem, TableError, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from calltable.engine.explore.element import LocalCode
     from calltable.engine.explore.search import Graph
     from calltable.engine.explore.system import State, System
-    from calltable.engine.language.source import Node
+    from calltable.engine.language import Node
 
 Condition = tuple[tuple[str, tuple[Any, ...]], ...]
 """Keys, each with the values it may have."""

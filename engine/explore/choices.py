@@ -12,16 +12,14 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.check.subjects import GuardTypes, subjects
+from calltable.engine.check import GuardTypes, subjects
 from calltable.engine.model import expressions as x
-from calltable.engine.model.text import format_expression, format_literal
+from calltable.engine.model import format_expression, format_literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.model.types import Type
+    from calltable.engine.model import Catalogue, Machine, Type
 
 Answers = tuple[tuple[str, Any], ...]
 """Calls of predicates with what they were answered, in the order they were asked in."""

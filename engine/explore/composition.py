@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from calltable.engine.explore.scene import Adapter
     from calltable.engine.explore.system import State, System, Wire
-    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model import Catalogue
 
 
 Broken = tuple[str, str]

@@ -17,16 +17,16 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.engine.explore.scene import ENDED, NOBODY, Actor, Message, Scene, Shown, Violation
+from calltable.engine.model import FAILED
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
 
     from calltable.engine.explore.choices import Answers, Choices
     from calltable.engine.explore.scene import Adapter, Input
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.run.program import CompiledMachine
+    from calltable.engine.model import Machine
+    from calltable.engine.run import CompiledMachine
 
 
 class Reaction(NamedTuple):

@@ -14,8 +14,8 @@ from calltable.engine.explore.choices import Choices, asking
 from calltable.engine.explore.element import Element
 from calltable.engine.explore.search import LIMIT, Search
 from calltable.engine.explore.system import System
-from calltable.engine.language.load import load_tables
-from calltable.engine.run.compile import compile_machine
+from calltable.engine.language import load_tables
+from calltable.engine.run import compile_machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from calltable.engine.explore.element import Reaction
     from calltable.engine.explore.search import Result
     from calltable.engine.explore.system import State
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.run.program import CompiledMachine
+    from calltable.engine.model import Catalogue, Machine
+    from calltable.engine.run import CompiledMachine
 
 PROFILES = ("quick", "full")
 

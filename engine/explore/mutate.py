@@ -13,11 +13,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, NamedTuple
 
-from calltable.engine.check.check import check
+from calltable.engine.check import check
 from calltable.engine.explore.choices import Choices
 from calltable.engine.explore.explorer import compiled, search
+from calltable.engine.model import FAILED, Action
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import FAILED, Action
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from calltable.engine.explore.element import Element, Reaction
     from calltable.engine.explore.explorer import Explored
     from calltable.engine.explore.scene import Input
-    from calltable.engine.language.load import Library
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine, Row
-    from calltable.engine.model.problems import Problem
+    from calltable.engine.language import Library
+    from calltable.engine.model import Catalogue, Machine, Problem, Row
 
 LIMIT = 400_000
 """States after which a composition of a mutant is given up: it has more than the tables it was made from."""

@@ -10,19 +10,15 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from calltable.engine.model.machine import STARTED
-from calltable.engine.run import step
-from calltable.engine.run.program import DEFER, IGNORE, REFUSE
+from calltable.engine.model import STARTED
+from calltable.engine.run import DEFER, IGNORE, REFUSE, step
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
     from calltable.engine.explore.choices import Choices
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.model.types import Type
-    from calltable.engine.run.ports import Queue
-    from calltable.engine.run.program import CompiledMachine, RowCode
-    from calltable.engine.run.session import Session
+    from calltable.engine.model import Machine, Type
+    from calltable.engine.run import CompiledMachine, Queue, RowCode, Session
 
 TOKEN = "…"  # noqa: S105 - a stand-in for any message, URI or text, no secret
 """What a message, a URI or a text is here: there, and no more is known of it."""

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 from calltable.engine.language.literals import describe
 from calltable.engine.language.schema import IDENTIFIER
 from calltable.engine.language.values import read_fields, read_value
+from calltable.engine.model import SECONDS, STRING, Action, Type, suggestion
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import Action
-from calltable.engine.model.problems import suggestion
-from calltable.engine.model.types import SECONDS, STRING, Type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +22,7 @@ if TYPE_CHECKING:
     from calltable.engine.language.declarations import Declarations
     from calltable.engine.language.scope import Scope
     from calltable.engine.language.source import Node
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Child
-    from calltable.engine.model.problems import Position, Report
+    from calltable.engine.model import Catalogue, Child, Position, Report
 
 _NAME = re.compile(IDENTIFIER)
 _REPEAT = {"factor": Type("int", optional=True), "max": Type("duration", optional=True)}

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from calltable.engine.language.literals import UnreadableError, read_literal, read_type
 from calltable.engine.language.shape import check_shape
 from calltable.engine.language.source import BrokenSource, read_source
-from calltable.engine.model.catalogue import (
+from calltable.engine.model import (
+    KINDS,
+    TABLE_KINDS,
     ActionSpec,
     Catalogue,
     EventSpec,
@@ -23,16 +25,18 @@ from calltable.engine.model.catalogue import (
     OutcomeSpec,
     Parameter,
     Predicate,
+    Report,
+    TableError,
+    Type,
+    suggestion,
 )
-from calltable.engine.model.problems import Report, TableError, suggestion
-from calltable.engine.model.types import KINDS, TABLE_KINDS, Type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from calltable.engine.language.source import Node
-    from calltable.engine.model.problems import Position
+    from calltable.engine.model import Position
 
 _T = TypeVar("_T")
 _Made_co = TypeVar("_Made_co", covariant=True)

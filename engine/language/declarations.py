@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING
 
 from calltable.engine.language.catalogue import read_types
 from calltable.engine.language.literals import UnreadableError, natural_default, read_literal, read_type
-from calltable.engine.model.machine import ANY, FAILED, STARTED, Child, Event, Group, State, Variable
-from calltable.engine.model.types import STRING
+from calltable.engine.model import ANY, FAILED, STARTED, STRING, Child, Event, Group, State, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calltable.engine.language.merge import Entry, Merged
     from calltable.engine.language.source import Node
-    from calltable.engine.model.catalogue import Catalogue, EventSpec
-    from calltable.engine.model.problems import Report
-    from calltable.engine.model.types import Type
+    from calltable.engine.model import Catalogue, EventSpec, Report, Type
 
 RESERVED_PUBLICATIONS = ("ended", "refused")
 """What the engine itself says of a child."""

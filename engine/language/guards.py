@@ -22,13 +22,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from calltable.engine.model import duration
 from calltable.engine.model import expressions as x
-from calltable.engine.model.types import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from calltable.engine.model.problems import Position
+    from calltable.engine.model import Position
 
 _TOKEN = re.compile(
     r"""\s*(?:

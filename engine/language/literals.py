@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calltable.engine.model.types import NUMBER, TABLE_KINDS, Type, an, duration, out_of_range
+from calltable.engine.model import NUMBER, TABLE_KINDS, Type, an, duration, out_of_range
 
 if TYPE_CHECKING:
     from calltable.engine.language.source import Node
-    from calltable.engine.model.problems import Report
+    from calltable.engine.model import Report
 
 
 _NATURAL: dict[str, object] = {"bool": False, "int": 0, "string": "", "duration": 0.0}
@@ -131,7 +131,7 @@ _HOW = {
 
 
 def _mismatch(node: Node, wanted: Type) -> UnreadableError:
-    from calltable.engine.model.problems import suggestion  # noqa: PLC0415 - only for a complaint
+    from calltable.engine.model import suggestion  # noqa: PLC0415 - only for a complaint
 
     shown = describe(node)
     if wanted.kind in ("enum", "handle") and wanted.values:

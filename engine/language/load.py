@@ -26,15 +26,13 @@ from calltable.engine.language.rows import RowReader
 from calltable.engine.language.schema import FILE_KINDS
 from calltable.engine.language.shape import check_shape
 from calltable.engine.language.source import BrokenSource, Node, read_source
-from calltable.engine.model.machine import Machine
-from calltable.engine.model.problems import Position, Problem, Report, TableError, close_matches, suggestion, unique
+from calltable.engine.model import Machine, Position, Problem, Report, TableError, close_matches, suggestion, unique
 from calltable.tables import files as shipped_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Row
+    from calltable.engine.model import Catalogue, Row
 
 _BUILT_IN = "engine"
 """The catalogue of the engine's own actions; always there."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from calltable.engine.model.problems import suggestion
+from calltable.engine.model import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from calltable.engine.language.source import Node
-    from calltable.engine.model.problems import Position, Report
+    from calltable.engine.model import Position, Report
 
 SECTIONS = ("variables", "publishes", "states", "groups", "children")
 

@@ -10,15 +10,14 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from calltable.engine.language.rows import COMMANDS
-from calltable.engine.model.problems import suggestion
+from calltable.engine.model import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from calltable.engine.language.declarations import Declarations
     from calltable.engine.language.merge import Entry
-    from calltable.engine.model.machine import Row
-    from calltable.engine.model.problems import Position, Report
+    from calltable.engine.model import Position, Report, Row
 
 
 def base(row: str) -> str:

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from calltable.engine.model.catalogue import ActionSpec, Parameter
-    from calltable.engine.model.types import Type
+    from calltable.engine.model import ActionSpec, Parameter, Type
 
 _PYTHON = {
     "bool": "bool", "int": "int", "duration": "float", "string": "str", "uri": "str", "name": "str", "enum": "str",

@@ -21,11 +21,19 @@ from calltable.engine.language.declarations import (
 from calltable.engine.language.guards import GuardError, parse
 from calltable.engine.language.scope import Scope, present, type_guard
 from calltable.engine.language.values import read_fields, read_value
+from calltable.engine.model import (
+    ANY,
+    SECONDS,
+    WIDEST,
+    Event,
+    Publication,
+    Row,
+    RowKind,
+    close_matches,
+    format_expression,
+    suggestion,
+)
 from calltable.engine.model import expressions as x
-from calltable.engine.model.machine import ANY, WIDEST, Event, Publication, Row, RowKind
-from calltable.engine.model.problems import close_matches, suggestion
-from calltable.engine.model.text import format_expression
-from calltable.engine.model.types import SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,9 +41,7 @@ if TYPE_CHECKING:
     from calltable.engine.language.declarations import Declarations
     from calltable.engine.language.merge import Entry
     from calltable.engine.language.source import Node
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Action
-    from calltable.engine.model.problems import Position, Report
+    from calltable.engine.model import Action, Catalogue, Position, Report
 
 COMMANDS = "user.*"
 """In refuse rows: every command that no other row names."""

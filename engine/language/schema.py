@@ -14,14 +14,12 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.model.types import KINDS, TABLE_KINDS
+from calltable.engine.model import KINDS, TABLE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from calltable.engine.model.catalogue import ActionSpec, Catalogue, Parameter
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.model.types import Type
+    from calltable.engine.model import ActionSpec, Catalogue, Machine, Parameter, Type
 
 Schema = dict[str, Any]
 

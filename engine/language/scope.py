@@ -15,17 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from calltable.engine.model import BOOL, INT, NULL, NUMBER, OPAQUE, SECONDS, STRING, TEXT, Type, accepts, an, suggestion
 from calltable.engine.model import expressions as x
-from calltable.engine.model.problems import suggestion
-from calltable.engine.model.types import BOOL, INT, NULL, NUMBER, OPAQUE, SECONDS, STRING, TEXT, Type, accepts, an
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from calltable.engine.language.guards import Parsed
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Event, Variable
-    from calltable.engine.model.problems import Position, Report
+    from calltable.engine.model import Catalogue, Event, Position, Report, Variable
 
 _ORDERED = ("<", "<=", ">", ">=")
 

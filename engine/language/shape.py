@@ -15,13 +15,13 @@ from jsonschema import Draft202012Validator
 
 from calltable.engine.language.literals import describe
 from calltable.engine.language.schema import TYPE_NAMES, table_schema
-from calltable.engine.model.problems import close_matches, suggestion
+from calltable.engine.model import close_matches, suggestion
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
     from calltable.engine.language.source import Node
-    from calltable.engine.model.problems import Position, Report
+    from calltable.engine.model import Position, Report
 
 _ROW_LISTS = ("rows", "add", "replace")
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import yaml
 
-from calltable.engine.model.problems import Position, Problem
+from calltable.engine.model import Position, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,17 +10,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from calltable.engine.language.literals import UnreadableError, describe, read_literal
+from calltable.engine.model import SECONDS, accepts, an, apart, format_literal, span
 from calltable.engine.model import expressions as x
-from calltable.engine.model.text import format_literal
-from calltable.engine.model.types import SECONDS, accepts, an, apart, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from calltable.engine.language.scope import Scope
     from calltable.engine.language.source import Node
-    from calltable.engine.model.problems import Position, Report
-    from calltable.engine.model.types import Type
+    from calltable.engine.model import Position, Report, Type
 
 
 def read_value(
@@ -166,7 +164,7 @@ def read_fields(
     values: dict[str, x.Expression] = {}
     for name, node in nodes.items():
         if name not in wanted:
-            from calltable.engine.model.problems import suggestion  # noqa: PLC0415 - only for a complaint
+            from calltable.engine.model import suggestion  # noqa: PLC0415 - only for a complaint
 
             message = f"{owner} has no {what} {name!r}"
             report.add(keys.get(name, where), message, code=f"unknown-{what}", hint=suggestion(name, wanted, what))

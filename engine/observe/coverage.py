@@ -16,21 +16,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.engine.check.subjects import OTHER, GuardTypes, subjects
+from calltable.engine.check import OTHER, GuardTypes, subjects
 from calltable.engine.model import expressions as x
-from calltable.engine.model.precedence import tiers
+from calltable.engine.model import tiers
 from calltable.engine.observe.hits import Hits, merge
 from calltable.engine.observe.memory import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from calltable.engine.check.subjects import Subject
-    from calltable.engine.model.catalogue import Catalogue
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.run.executor import Executor, Step
-    from calltable.engine.run.program import CompiledMachine
-    from calltable.engine.run.session import Session
+    from calltable.engine.check import Subject
+    from calltable.engine.model import Catalogue, Machine
+    from calltable.engine.run import CompiledMachine, Executor, Session, Step
 
 
 class Coverage:

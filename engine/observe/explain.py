@@ -10,16 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.check.subjects import is_subject
+from calltable.engine.check import is_subject
 from calltable.engine.model import expressions as x
-from calltable.engine.model.precedence import tiers
-from calltable.engine.model.text import format_expression, show_value
-from calltable.engine.run.interpret import Environment
+from calltable.engine.model import format_expression, show_value, tiers
+from calltable.engine.run import Environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from calltable.engine.model.machine import Machine, Row
+    from calltable.engine.model import Machine, Row
 
 
 @dataclass(frozen=True, slots=True)

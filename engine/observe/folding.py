@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.engine.run.ports import Scheduler
+    from calltable.engine.run import Scheduler
 
 FIRST: Final = 5
 """Records of a kind that are written in each window."""

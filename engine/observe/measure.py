@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calltable.engine.model.precedence import tiers
+from calltable.engine.model import tiers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from calltable.engine.model.machine import Machine, Row
+    from calltable.engine.model import Machine, Row
     from calltable.engine.observe.hits import Hits
 
 

@@ -9,9 +9,7 @@ from calltable.engine.model import expressions as x
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.engine.run.executor import Step
-    from calltable.engine.run.program import CompiledMachine
-    from calltable.engine.run.session import Session
+    from calltable.engine.run import CompiledMachine, Session, Step
 
 
 class Memory:

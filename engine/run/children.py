@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.model.machine import HANGUP, STARTED
+from calltable.engine.model import HANGUP, STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping

@@ -15,8 +15,8 @@ import linecache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from calltable.engine.model import cells as resolve_cells
 from calltable.engine.model import expressions as x
-from calltable.engine.model.precedence import cells as resolve_cells
 from calltable.engine.run.given import refuse_async
 from calltable.engine.run.program import ROW, Arm, CompiledMachine, RandomDelay, RowCode
 from calltable.engine.run.session import Session, session_class
@@ -24,9 +24,7 @@ from calltable.engine.run.session import Session, session_class
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.engine.model.machine import Machine, Row
-    from calltable.engine.model.precedence import Tier
-    from calltable.engine.model.types import Type
+    from calltable.engine.model import Machine, Row, Tier, Type
 
 _PLANNED = frozenset({"timer.start", "child.start", "child.end"})
 

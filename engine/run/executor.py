@@ -17,7 +17,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from calltable.engine.model.machine import FAILED, STARTED
+from calltable.engine.model import FAILED, STARTED
 from calltable.engine.run.children import NOBODY
 from calltable.engine.run.given import check_parameters
 from calltable.engine.run.program import DEFER, REFUSE, ROW, RandomDelay, RowCode

@@ -23,7 +23,7 @@ import logging
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.model.machine import FAILED
+from calltable.engine.model import FAILED
 from calltable.engine.run.program import ROW
 from calltable.engine.run.records import ENDED
 from calltable.engine.run.registry import Registry

@@ -10,13 +10,10 @@ import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.model.machine import STARTED
-from calltable.engine.model.problems import suggestion
-from calltable.engine.model.types import out_of_range
+from calltable.engine.model import STARTED, out_of_range, suggestion
 
 if TYPE_CHECKING:
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.model.types import Type
+    from calltable.engine.model import Machine, Type
 
 _TEXT = frozenset({"string", "uri", "name"})
 

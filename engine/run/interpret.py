@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from calltable.engine.model import expressions as x
-from calltable.engine.model.precedence import tiers
+from calltable.engine.model import tiers
 from calltable.engine.run.program import RandomDelay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.engine.model.machine import Row
+    from calltable.engine.model import Row
     from calltable.engine.run.session import Session
 
 

@@ -12,7 +12,7 @@ from calltable.engine.run.records import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
 
-    from calltable.engine.model.machine import Machine, Row
+    from calltable.engine.model import Machine, Row
 
 
 ROW, IGNORE, REFUSE, DEFER = range(4)

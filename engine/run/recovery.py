@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from calltable.engine.model.machine import HANGUP, STARTED
+from calltable.engine.model import HANGUP, STARTED
 from calltable.engine.run.children import NOBODY
 from calltable.engine.run.commit import Commits
 from calltable.engine.run.registry import NOTHING

@@ -13,8 +13,7 @@ from abc import ABC, abstractmethod
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
-from calltable.engine.model.machine import STARTED
-from calltable.engine.model.problems import suggestion
+from calltable.engine.model import STARTED, suggestion
 from calltable.engine.run.children import NOBODY, Children
 from calltable.engine.run.given import refuse_async
 from calltable.engine.run.recording import record_of

@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from calltable.assembly import Refused
-from calltable.phone.endpoint import Endpoint
+from calltable.phone import Endpoint
 from calltable.tools import OK
 from calltable.tools.screen import PATIENCE, Screen, count, options, seconds, status
 from calltable.tools.screen import run as run_phone
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
     from calltable.loading import Tables
-    from calltable.phone.call import Call, CallEvent
+    from calltable.phone import Call, CallEvent
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -13,15 +13,14 @@ import signal
 from typing import TYPE_CHECKING
 
 from calltable.assembly import Refused
-from calltable.phone.call import CallFailed
-from calltable.phone.endpoint import Endpoint
+from calltable.phone import CallFailed, Endpoint
 from calltable.tools import OK, PROBLEMS
 from calltable.tools.screen import PATIENCE, Screen, options, seconds
 from calltable.tools.screen import run as run_phone
 
 if TYPE_CHECKING:
     from calltable.loading import Tables
-    from calltable.phone.call import Call
+    from calltable.phone import Call
 
 EXAMPLES = """\
 examples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.message.redact import visible
+from calltable.adapters.sip.message import visible
 from calltable.tools import OK
 from calltable.tools.asking import asked, conditions, control, duration, listed, selected
 

@@ -104,7 +104,7 @@ def examined(paths: Sequence[Path] = (), overlays: Sequence[Path] = (), **how: A
 
 
 def _matrices(report: Examination, table: str) -> str:
-    from calltable.engine.check.matrix import matrix  # noqa: PLC0415
+    from calltable.engine.check import matrix  # noqa: PLC0415
 
     library = report.library
     if library is None:

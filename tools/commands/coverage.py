@@ -18,11 +18,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
 
-    from calltable.engine.language.load import Library
-    from calltable.engine.model.machine import Row
-    from calltable.engine.model.problems import Position
-    from calltable.engine.observe.hits import Hits
-    from calltable.engine.observe.measure import Measure
+    from calltable.engine.language import Library
+    from calltable.engine.model import Position, Row
+    from calltable.engine.observe import Hits, Measure
 
 NOT_ROWS = ("ignore", "refuse", "defer")
 
@@ -48,7 +46,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Add up, print, and return 0 (1 where fewer rows than ``--under`` were reached). Raises UsageError."""
-    from calltable.engine.observe.measure import measure  # noqa: PLC0415
+    from calltable.engine.observe import measure  # noqa: PLC0415
 
     hits = read(options.files)
     library = _library(options.tables, options.overlays)
@@ -70,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
 def read(files: Sequence[Path]) -> Hits:
     """All files, added up. Raises UsageError."""
-    from calltable.engine.observe.hits import CoverageError, Hits, merge  # noqa: PLC0415
+    from calltable.engine.observe import CoverageError, Hits, merge  # noqa: PLC0415
 
     found = []
     for path in files:
@@ -84,8 +82,8 @@ def read(files: Sequence[Path]) -> Hits:
 
 
 def _library(tables: Sequence[Path], overlays: Sequence[Path]) -> Library:
-    from calltable.engine.language.load import load_tables  # noqa: PLC0415
-    from calltable.engine.model.problems import TableError  # noqa: PLC0415
+    from calltable.engine.language import load_tables  # noqa: PLC0415
+    from calltable.engine.model import TableError  # noqa: PLC0415
 
     try:
         return load_tables(list(tables) or None, overlays=list(overlays))

@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from calltable import tables as shipped
-from calltable.adapters.sip.transport.interface import TransportError
-from calltable.observe.logs import LEVELS, set_up
-from calltable.phone.call import CallFailed
-from calltable.server.demo import PORT, Demo
+from calltable.adapters.sip.transport import TransportError
+from calltable.observe import LEVELS, set_up
+from calltable.phone import CallFailed
+from calltable.server import PORT, Demo
 from calltable.tools import OK, PROBLEMS, UsageError
-from calltable.tools.ladder.text import ladder_text
+from calltable.tools.ladder import ladder_text
 from calltable.tools.screen import address, load
 from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
     import argparse
 
-    from calltable.observe.entry import Entry
+    from calltable.observe import Entry
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -25,11 +25,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from calltable.engine.compare.diff import LibraryDiff, MachineDiff, RowChange
-    from calltable.engine.compare.lockstep import Comparison, Divergence
-    from calltable.engine.compare.version import Reaction
-    from calltable.engine.language.load import Library
-    from calltable.engine.model.machine import Row
+    from calltable.engine.compare import Comparison, Divergence, LibraryDiff, MachineDiff, Reaction, RowChange
+    from calltable.engine.language import Library
+    from calltable.engine.model import Row
 
 SHIPPED = "shipped"
 EXAMPLES = """\
@@ -63,7 +61,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Compare and print; 0 where both sides are the same, 1 where they differ. Raises UsageError."""
-    from calltable.engine.compare.diff import diff_libraries  # noqa: PLC0415
+    from calltable.engine.compare import diff_libraries  # noqa: PLC0415
 
     with ExitStack() as stack:
         old = load_side(options.old, options.overlays, stack, other=options.new)
@@ -88,9 +86,9 @@ def run(options: argparse.Namespace) -> int:
 
 def load_side(text: str, overlays: Sequence[str], stack: ExitStack, *, other: str = "") -> Library:
     """Load one side. Temporary folders live as long as ``stack``. Raises UsageError for what cannot be loaded."""
-    from calltable.engine.language.load import load_tables  # noqa: PLC0415
-    from calltable.engine.model.problems import TableError  # noqa: PLC0415
-    from calltable.server.reload import is_overlay  # noqa: PLC0415
+    from calltable.engine.language import load_tables  # noqa: PLC0415
+    from calltable.engine.model import TableError  # noqa: PLC0415
+    from calltable.server import is_overlay  # noqa: PLC0415
 
     paths: list[Path] | None = None
     above = [Path(one) for one in overlays]
@@ -145,7 +143,7 @@ def _git(folder: Path, *arguments: str) -> bytes | None:
 
 def behaviour(found: LibraryDiff, old: Library, new: Library, most: int, only: str | None = None) -> dict[str, Comparison]:
     """Run both versions of every machine that may behave differently, side by side."""
-    from calltable.engine.compare.lockstep import compare  # noqa: PLC0415
+    from calltable.engine.compare import compare  # noqa: PLC0415
 
     changed = {one.name: one for one in found.machines}
     names = [
@@ -202,7 +200,7 @@ def _painter(on: bool) -> Any:
 
 
 def _setting(value: object) -> str:
-    from calltable.engine.model.types import duration_text  # noqa: PLC0415
+    from calltable.engine.model import duration_text  # noqa: PLC0415
 
     return "(none)" if value is None else duration_text(value) if isinstance(value, float) else str(value)
 
@@ -228,7 +226,7 @@ def _machine(one: MachineDiff, paint: Any) -> Iterator[str]:
 
 
 def _whole(machine: Any, row: Row) -> str:
-    from calltable.tools.draw.row import line  # noqa: PLC0415
+    from calltable.tools.draw import line  # noqa: PLC0415
 
     goes = f" → {row.next_state}" if row.next_state else ""
     return f"{row.state_text}: {line(machine, row).text}{goes}"
@@ -240,7 +238,7 @@ def aspects(change: RowChange) -> list[tuple[str, str, str]]:
 
 
 def _aspect(row: Row, name: str) -> str:
-    from calltable.tools.draw.row import effects, value  # noqa: PLC0415
+    from calltable.tools.draw import effects, value  # noqa: PLC0415
 
     done = list(effects(row)) if row.kind == "row" else []
     texts = {

@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TextIO
 
-from calltable.observe.entry import Entry
+from calltable.observe import Entry
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.arguments import Overlay
 from calltable.tools.terminal import colours
@@ -22,9 +22,8 @@ from calltable.tools.terminal import colours
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from calltable.engine.explore.assertions import Assertion
-    from calltable.engine.explore.explorer import Explored
-    from calltable.engine.language.load import Library
+    from calltable.engine.explore import Assertion, Explored
+    from calltable.engine.language import Library
 
 EXAMPLES = """\
 examples:
@@ -67,7 +66,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Explore, print, and return 0 or 1. Raises UsageError for what cannot be read or is not known."""
-    from calltable.adapters.sip.explore.compositions import COMPOSITIONS  # noqa: PLC0415 - `--help` needs none of it
+    from calltable.adapters.sip.explore import COMPOSITIONS  # noqa: PLC0415 - `--help` needs none of it
 
     names = [one.name for one in COMPOSITIONS]
     for name in options.only:
@@ -89,8 +88,8 @@ def run(options: argparse.Namespace) -> int:
     stated = [one for path in options.properties for one in _properties(path, names)]
     begin = perf_counter()
     total = wrong = 0
-    from calltable.adapters.sip.explore.compositions import COMPOSITIONS  # noqa: PLC0415
-    from calltable.engine.explore.explorer import concerned, explore  # noqa: PLC0415
+    from calltable.adapters.sip.explore import COMPOSITIONS  # noqa: PLC0415
+    from calltable.engine.explore import concerned, explore  # noqa: PLC0415
     from calltable.loading import machines_in  # noqa: PLC0415
 
     names = [machine.name for machine in machines_in(library, options.paths)]
@@ -125,8 +124,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _load(options: argparse.Namespace) -> Library:
-    from calltable.engine.language.load import load_tables  # noqa: PLC0415
-    from calltable.engine.model.problems import TableError  # noqa: PLC0415
+    from calltable.engine.language import load_tables  # noqa: PLC0415
+    from calltable.engine.model import TableError  # noqa: PLC0415
 
     try:
         return load_tables(list(options.paths) or None, overlays=list(options.overlays))
@@ -137,8 +136,8 @@ def _load(options: argparse.Namespace) -> Library:
 
 
 def _properties(path: Path, names: Sequence[str]) -> list[Assertion]:
-    from calltable.engine.explore.assertions import read_properties  # noqa: PLC0415
-    from calltable.engine.model.problems import TableError  # noqa: PLC0415
+    from calltable.engine.explore import read_properties  # noqa: PLC0415
+    from calltable.engine.model import TableError  # noqa: PLC0415
 
     try:
         return read_properties(path.read_text(encoding="utf-8"), str(path), names)
@@ -182,8 +181,7 @@ def _summary(found: Explored, seconds: float) -> str:
 
 def tell(found: Explored, options: argparse.Namespace) -> None:
     """Print a violation with its ladder, and write what was asked for."""
-    from calltable.tools.ladder.page import ladder_html  # noqa: PLC0415
-    from calltable.tools.ladder.text import ladder_text  # noqa: PLC0415
+    from calltable.tools.ladder import ladder_html, ladder_text  # noqa: PLC0415 - only where it is asked for
 
     result = found.result
     if result.finding is None:
@@ -210,7 +208,7 @@ def tell(found: Explored, options: argparse.Namespace) -> None:
 
 def drawn(found: Explored) -> str:
     """The ladder of a violation, as problems show it."""
-    from calltable.tools.ladder.text import ladder_text  # noqa: PLC0415
+    from calltable.tools.ladder import ladder_text  # noqa: PLC0415
 
     return ladder_text(entries(found), width=110)
 
@@ -222,7 +220,7 @@ def unexplored(name: str) -> str:
 
 def entries(found: Explored) -> list[Entry]:
     """A trace as the records that ladders are drawn from; every line a millisecond after the one before."""
-    from calltable.adapters.sip.explore.trace import lines  # noqa: PLC0415
+    from calltable.adapters.sip.explore import lines  # noqa: PLC0415
 
     made = []
     for number, line in enumerate(lines(found.system, found.result.trace)):
@@ -235,7 +233,7 @@ def entries(found: Explored) -> list[Entry]:
 
 def mermaid(found: Explored) -> str:
     """A trace as a Mermaid sequence diagram."""
-    from calltable.adapters.sip.explore.trace import lines  # noqa: PLC0415
+    from calltable.adapters.sip.explore import lines  # noqa: PLC0415
 
     parties = [element.name for element in found.system.elements]
     text = ["sequenceDiagram", *(f"    participant {name}" for name in parties)]

@@ -11,11 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.redact import visible
-from calltable.observe.entry import TraceError, listed, of_call, read_trace
+from calltable.adapters.sip.message import visible
+from calltable.observe import TraceError, listed, of_call, read_trace
 from calltable.tools import OK, UsageError, page_or_text, write
-from calltable.tools.ladder.page import ladder_html
-from calltable.tools.ladder.text import ladder_text
+from calltable.tools.ladder import ladder_html, ladder_text
 from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:

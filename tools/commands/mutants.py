@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from calltable.engine.explore.mutate import Verdict
-    from calltable.engine.language.load import Library
+    from calltable.engine.explore import Verdict
+    from calltable.engine.language import Library
 
 TARGET = 0.95
 """The share of mutants that change behaviour which has to be caught."""
@@ -25,9 +25,9 @@ def report(library: Library, options: argparse.Namespace) -> int:
 
     Raises UsageError for tables that do not exist or are not clean to begin with.
     """
-    from calltable.adapters.sip.explore.compositions import COMPOSITIONS, EXTRA  # noqa: PLC0415
-    from calltable.engine.check.check import check  # noqa: PLC0415 - `--help` needs none of it
-    from calltable.engine.explore.mutate import judged, mutants  # noqa: PLC0415
+    from calltable.adapters.sip.explore import COMPOSITIONS, EXTRA  # noqa: PLC0415
+    from calltable.engine.check import check  # noqa: PLC0415 - `--help` needs none of it
+    from calltable.engine.explore import judged, mutants  # noqa: PLC0415
 
     for name in options.table:
         if name not in library.machines:
@@ -63,7 +63,7 @@ def share(verdicts: Sequence[Verdict]) -> float:
 
 def summary(verdicts: Sequence[Verdict]) -> list[str]:
     """The report: who caught how many, by kind of mistake, and the rest with its reasons."""
-    from calltable.engine.explore.mutate import tally  # noqa: PLC0415
+    from calltable.engine.explore import tally  # noqa: PLC0415
 
     lines = ["caught by"]
     counts = tally(verdicts)

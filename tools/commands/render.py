@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING
 
 from calltable.loading import machines_in
 from calltable.tools import OK, PROBLEMS, UsageError, why
-from calltable.tools.draw.diagram import FOLDED
-from calltable.tools.draw.fragment import fragment
-from calltable.tools.draw.options import DETAILS, Options
+from calltable.tools.draw import DETAILS, FOLDED, Options, fragment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.observe.measure import Measure
+    from calltable.engine.model import Machine
+    from calltable.engine.observe import Measure
 
 SUFFIXES = {".mmd": "mermaid", ".mermaid": "mermaid", ".dot": "dot", ".gv": "dot", ".svg": "svg",
             ".png": "png", ".html": "html", ".htm": "html"}  # fmt: skip
@@ -60,8 +58,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry the command out. Raises ``UsageError`` for what cannot be done as asked."""
-    from calltable.engine.model.problems import TableError  # noqa: PLC0415 — keeps the start of other commands fast
-    from calltable.tools.draw.layout import LayoutUnavailableError  # noqa: PLC0415
+    from calltable.engine.model import TableError  # noqa: PLC0415 — keeps the start of other commands fast
+    from calltable.tools.draw import LayoutUnavailableError  # noqa: PLC0415
 
     kind = _format(arguments.format, arguments.output)
     options = Options(_kinds(arguments.events), arguments.fold_final, arguments.detail)
@@ -98,7 +96,7 @@ def _format(asked: str | None, output: str | None) -> str:
 
 
 def _machines(tables: Sequence[str], overlays: Sequence[str]) -> list[Machine]:
-    from calltable.engine.language.load import load_tables  # noqa: PLC0415
+    from calltable.engine.language import load_tables  # noqa: PLC0415
 
     for name in overlays:
         if not Path(name).exists():
@@ -132,7 +130,7 @@ def _measures(machines: Sequence[Machine], coverage: Sequence[str]) -> dict[str,
     """By table, what the coverage files say was reached; empty without any."""
     if not coverage:
         return {}
-    from calltable.engine.observe.measure import measure  # noqa: PLC0415
+    from calltable.engine.observe import measure  # noqa: PLC0415
     from calltable.tools.commands.coverage import read  # noqa: PLC0415
 
     hits = read([Path(name) for name in coverage])
@@ -146,7 +144,7 @@ def _files(
     if not machines:
         raise UsageError("the files given hold no machine (fragments and overlays are not drawn by themselves)")
     if kind == "html":
-        from calltable.tools.draw.page import page  # noqa: PLC0415
+        from calltable.tools.draw import page  # noqa: PLC0415
 
         return {output: page(machines, options, measures=list(measures.values())).encode()}
     if len(machines) == 1 and not (output and Path(output).is_dir()):

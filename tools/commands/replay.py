@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.message.redact import visible
+from calltable.adapters.sip.message import visible
 from calltable.tools import OK, PROBLEMS, UsageError, write
 from calltable.tools.terminal import colours
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from calltable.loading import Tables
-    from calltable.replay import Replayed
-    from calltable.replay.calls import Call
-    from calltable.replay.capture import Capture
+    from calltable.replay import Call, Capture, Replayed
 
 EXAMPLES = """\
 examples:
@@ -92,9 +90,8 @@ def run(options: argparse.Namespace) -> int:
 
 def read(path: Path, local: list[str]) -> tuple[Capture, list[Call]]:
     """The capture and its calls. Raises UsageError."""
-    from calltable.adapters.sip.transport.address import Address  # noqa: PLC0415
-    from calltable.replay.calls import CallError, calls  # noqa: PLC0415
-    from calltable.replay.capture import CaptureError, read_capture  # noqa: PLC0415
+    from calltable.adapters.sip.transport import Address  # noqa: PLC0415
+    from calltable.replay import CallError, CaptureError, calls, read_capture  # noqa: PLC0415  # noqa: PLC0415
 
     try:
         capture = read_capture(path)
@@ -107,7 +104,7 @@ def read(path: Path, local: list[str]) -> tuple[Capture, list[Call]]:
 
 def one_of(found: list[Call], wanted: str | None) -> Call:
     """The call that is asked for. Raises UsageError that lists what there is."""
-    from calltable.replay.calls import CallError, pick  # noqa: PLC0415
+    from calltable.replay import CallError, pick  # noqa: PLC0415
 
     try:
         return pick(found, wanted)
@@ -117,7 +114,7 @@ def one_of(found: list[Call], wanted: str | None) -> Call:
 
 def load(names: list[str], overlays: list[Path]) -> tuple[Tables, str, list[Path]]:
     """The tables, the machine at the top (empty: as the call shows), and the paths they came from."""
-    from calltable.engine.model.problems import TableError  # noqa: PLC0415
+    from calltable.engine.model import TableError  # noqa: PLC0415
     from calltable.loading import Tables  # noqa: PLC0415
 
     paths = [Path(name) for name in names if Path(name).exists()]
@@ -150,7 +147,7 @@ def _report(results: list[Replayed], *, ladder: bool, one: bool, colour: bool) -
         if one:
             yield from path(result, colour=colour)
             if ladder:
-                from calltable.tools.ladder.text import ladder_text  # noqa: PLC0415
+                from calltable.tools.ladder import ladder_text  # noqa: PLC0415
 
                 yield ladder_text(result.entries, color=colour)
         if parts:
@@ -196,8 +193,7 @@ def _around(result: Replayed) -> Iterator[str]:
 
 def written(result: Replayed, source: str, paths: list[Path], overlays: list[Path]) -> str:
     """A pytest file that replays the call: it passes where the tables do what was captured."""
-    from calltable.replay import replay  # noqa: PLC0415
-    from calltable.replay.calls import Call  # noqa: PLC0415
+    from calltable.replay import Call, replay  # noqa: PLC0415 - only where it is asked for
 
     call = result.call
     # a trace's own steps are not written: the test walks on until all transactions are over

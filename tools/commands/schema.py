@@ -41,9 +41,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(options: argparse.Namespace) -> int:
     """Write the schema; 0, or 1 where the tables do not load. Raises UsageError for what cannot be read or written."""
-    from calltable.engine.language.load import load_tables  # noqa: PLC0415 - `calltable --help` needs none of it
-    from calltable.engine.language.schema import schema_text, words_of  # noqa: PLC0415
-    from calltable.engine.model.problems import TableError  # noqa: PLC0415
+    from calltable.engine.language import (  # noqa: PLC0415
+        load_tables,
+        schema_text,
+        words_of,
+    )
+    from calltable.engine.model import TableError  # noqa: PLC0415
 
     for path in [*options.paths, *options.overlays]:
         readable(path)

@@ -17,15 +17,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.transport.interface import TransportError
-from calltable.b2bua.routes import Route, RouteError
-from calltable.control.unix import ControlError
-from calltable.engine.model.problems import TableError
-from calltable.engine.observe.coverage import recording
-from calltable.engine.observe.hits import CoverageError
-from calltable.observe.logs import FORMATS, LEVELS, set_up
-from calltable.server.config import Config, ConfigError, every_problem, read_config
-from calltable.server.server import Server
+from calltable.adapters.sip.transport import TransportError
+from calltable.b2bua import Route, RouteError
+from calltable.control import ControlError
+from calltable.engine.model import TableError
+from calltable.engine.observe import CoverageError, recording
+from calltable.observe import FORMATS, LEVELS, set_up
+from calltable.server import Config, ConfigError, Server, every_problem, read_config
 from calltable.tools import OK, PROBLEMS, USAGE, UsageError, folder_of, why
 from calltable.tools.screen import address, seconds
 

@@ -14,20 +14,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from calltable.engine.model.problems import TableError
-from calltable.engine.observe.coverage import recording
-from calltable.engine.observe.hits import CoverageError
+from calltable.engine.model import TableError
+from calltable.engine.observe import CoverageError, recording
 from calltable.loading import Tables
-from calltable.observe.entry import dump
-from calltable.simulation.crowd import Mix, crowd
+from calltable.observe import dump
+from calltable.simulation import Mix, crowd
 from calltable.tools import OK, PROBLEMS, UsageError, folder_of, page_or_text, write
-from calltable.tools.ladder.page import ladder_html
-from calltable.tools.ladder.text import ladder_text
+from calltable.tools.ladder import ladder_html, ladder_text
 from calltable.tools.screen import count
 from calltable.tools.terminal import colours
 
 if TYPE_CHECKING:
-    from calltable.simulation.crowd import CrowdReport
+    from calltable.simulation import CrowdReport
 
 EXAMPLES = """\
 examples:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from calltable.adapters.sip.message import visible
 from calltable.tools import OK
 from calltable.tools.asking import asked, control
-from calltable.tools.terminal import visible
 
 if TYPE_CHECKING:
     import argparse

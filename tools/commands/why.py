@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.redact import mask, visible
+from calltable.adapters.sip.message import mask, visible
 from calltable.tools import OK, PROBLEMS, UsageError
 from calltable.tools.commands.coverage import place
 from calltable.tools.commands.replay import load, one_of, read, shared
@@ -19,7 +19,7 @@ from calltable.tools.terminal import colours
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from calltable.engine.model.machine import Row
+    from calltable.engine.model import Row
     from calltable.replay import Replayed, Walked
 
 EXAMPLES = """\
@@ -93,8 +93,8 @@ def _told(result: Replayed, steps: list[Walked], *, colour: bool) -> Iterator[st
 
 
 def _step(result: Replayed, step: Walked) -> Iterator[str]:
-    from calltable.engine.model.text import show_value  # noqa: PLC0415
-    from calltable.engine.observe.explain import explain  # noqa: PLC0415
+    from calltable.engine.model import show_value  # noqa: PLC0415
+    from calltable.engine.observe import explain  # noqa: PLC0415
 
     machine = result.tables.library.machines[step.machine]
     goes = f" → {step.after}" if step.after != step.before else ""
@@ -117,7 +117,7 @@ def _place(row: Row) -> str:
 
 
 def _one_row(result: Replayed, steps: list[Walked], wanted: str) -> Iterator[str]:
-    from calltable.engine.observe.explain import explain, why_not  # noqa: PLC0415
+    from calltable.engine.observe import explain, why_not  # noqa: PLC0415
 
     holders = [name for name, machine in result.tables.library.machines.items() if wanted in machine.rows]
     if not holders:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from calltable.engine.explore.choices import said
+from calltable.engine.explore import said
 from calltable.tools import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from calltable.engine.explore.explorer import Explored
-    from calltable.engine.explore.search import Told
-    from calltable.engine.explore.system import System
+    from calltable.engine.explore import Explored, System, Told
 
 SILENT = frozenset({"left-behind", "disagree", "stuck", "livelock"})
 """Violations in which a call goes on that should be over."""

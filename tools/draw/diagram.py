@@ -22,14 +22,13 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from calltable.engine.model.machine import ANY, STARTED, WIDEST
-from calltable.engine.model.precedence import cells
+from calltable.engine.model import ANY, STARTED, WIDEST, cells
 from calltable.tools.draw.row import line, overlay
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from calltable.engine.model.machine import Machine, Row
+    from calltable.engine.model import Machine, Row
     from calltable.tools.draw.options import Detail
     from calltable.tools.draw.row import Line
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from calltable.engine.model.machine import WIDEST
+from calltable.engine.model import WIDEST
 
 if TYPE_CHECKING:
-    from calltable.engine.language.load import Library
-    from calltable.engine.model.machine import Machine
+    from calltable.engine.language import Library
+    from calltable.engine.model import Machine
 
 
 def fragment(library: Library, name: str) -> Machine | None:

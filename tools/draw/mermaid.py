@@ -18,8 +18,8 @@ from calltable.tools.draw.shading import MISSED, REACHED, fate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.observe.measure import Measure
+    from calltable.engine.model import Machine
+    from calltable.engine.observe import Measure
     from calltable.tools.draw.diagram import Box, Diagram, Node
     from calltable.tools.draw.label import Block
 

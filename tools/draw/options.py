@@ -10,8 +10,8 @@ from calltable.tools.draw.row import category, overlay
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from calltable.engine.model.machine import Machine
-    from calltable.engine.observe.measure import Measure
+    from calltable.engine.model import Machine
+    from calltable.engine.observe import Measure
 
 Detail = Literal["rows", "events", "states"]
 """How much a drawing says: see ``label.py``."""

@@ -25,9 +25,8 @@ from calltable.tools.draw.shading import page_rules
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from calltable.engine.model.machine import Machine, Row
-    from calltable.engine.model.types import Type
-    from calltable.engine.observe.measure import Measure
+    from calltable.engine.model import Machine, Row, Type
+    from calltable.engine.observe import Measure
 
 KINDS = {"row": "does something", "ignore": "ignored", "refuse": "refused", "defer": "deferred"}
 READING = (

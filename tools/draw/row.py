@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from calltable.engine.model import duration_text
 from calltable.engine.model import expressions as ex
-from calltable.engine.model.types import duration_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from calltable.engine.model.machine import Machine, Row
+    from calltable.engine.model import Machine, Row
 
 
 @dataclass(frozen=True, slots=True)

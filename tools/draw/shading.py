@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from calltable.engine.observe.measure import Measure
+    from calltable.engine.observe import Measure
     from calltable.tools.draw.row import Line
 
 REACHED, PARTLY, MISSED = "#1a7f37", "#9a6700", "#d1242f"

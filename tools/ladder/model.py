@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.redact import mask
+from calltable.adapters.sip.message import mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from calltable.observe.entry import Entry
+    from calltable.observe import Entry
 
 
 @dataclass(frozen=True, slots=True)

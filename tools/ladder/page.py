@@ -10,16 +10,15 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.redact import visible
-from calltable.tools.draw.label import measure
-from calltable.tools.draw.picture import DARK, FONT, LIGHT
+from calltable.adapters.sip.message import visible
+from calltable.tools.draw import DARK, FONT, LIGHT, measure
 from calltable.tools.ladder.model import ladder
 from calltable.tools.terminal import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from calltable.observe.entry import Entry
+    from calltable.observe import Entry
     from calltable.tools.ladder.model import Ladder
 
 CLOCK = 64

@@ -11,14 +11,14 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.redact import visible
+from calltable.adapters.sip.message import visible
 from calltable.tools.ladder.model import Ladder, ladder
 from calltable.tools.terminal import cells, columns, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from calltable.observe.entry import Entry
+    from calltable.observe import Entry
 
 
 _COLORS = {"request": "36", "provisional": "33", "success": "32", "failure": "31", "step": "35", "rows": "2", "party": "1"}

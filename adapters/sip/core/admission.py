@@ -17,20 +17,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, Protocol
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Response
-from calltable.adapters.sip.message.validate import Rejection
-from calltable.adapters.sip.transaction.account import Account
-from calltable.adapters.sip.transaction.keys import ack_key, server_key
+from calltable.adapters.sip.message import MessageError, Rejection, Response
+from calltable.adapters.sip.transaction import Account, ack_key, server_key
 
 if TYPE_CHECKING:
     from collections import Counter
 
     from calltable.adapters.sip.core.legs import Legs
-    from calltable.adapters.sip.message.message import Request
-    from calltable.adapters.sip.transaction.layer import Transactions
-    from calltable.adapters.sip.transaction.outgoing import Outgoing
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.message import Request
+    from calltable.adapters.sip.transaction import Outgoing, Transactions
+    from calltable.adapters.sip.transport import Address
 
 
 class Source(Account, Protocol):

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.passing import lent
 from calltable.adapters.sip.core.translation import Translation
-from calltable.adapters.sip.message.build import build_response
-from calltable.adapters.sip.message.headers import number, printable
-from calltable.adapters.sip.message.message import Message, Response
-from calltable.adapters.sip.message.methods import TARGET_REFRESH
+from calltable.adapters.sip.message import TARGET_REFRESH, Message, Response, build_response, number, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,10 +16,8 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.core.drawing import Drawing
     from calltable.adapters.sip.core.index import Index
     from calltable.adapters.sip.core.leg import LegPort
-    from calltable.adapters.sip.transaction.layer import Transactions
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.engine.run.executor import Executor
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.transaction import ServerTransaction, Transactions
+    from calltable.engine.run import Executor, Session
 
 _MOST: Final = 2**31 - 1
 """The longest Expires that is taken at its word, seconds; a longer one is as good as none."""

@@ -9,16 +9,11 @@ from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.passing import lent
 from calltable.adapters.sip.core.requests import Asked
 from calltable.adapters.sip.core.translation import Translation
-from calltable.adapters.sip.dialog.dialog import MAX_FORWARDS
-from calltable.adapters.sip.dialog.dialogs import Way
-from calltable.adapters.sip.dialog.identity import identity
-from calltable.adapters.sip.message.body import Content
-from calltable.adapters.sip.message.build import reasons
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.transaction.failover import only_here
-from calltable.engine.model.machine import FAILED
-from calltable.engine.observe.folding import Folding
+from calltable.adapters.sip.dialog import MAX_FORWARDS, Way, identity
+from calltable.adapters.sip.message import Content, MessageError, Request, Response, reasons
+from calltable.adapters.sip.transaction import only_here
+from calltable.engine.model import FAILED
+from calltable.engine.observe import Folding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,12 +22,8 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.core.drawing import Drawing, Numbered
     from calltable.adapters.sip.core.index import Index
     from calltable.adapters.sip.core.leg import LegPort
-    from calltable.adapters.sip.transaction.failover import Failover
-    from calltable.adapters.sip.transaction.layer import Transactions
-    from calltable.adapters.sip.transaction.sender import Destination, Sender
-    from calltable.engine.run.executor import Executor
-    from calltable.engine.run.ports import Draw
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.transaction import Destination, Failover, Sender, Transactions
+    from calltable.engine.run import Draw, Executor, Session
 
 _log = logging.getLogger("calltable.sip")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.message.message import Request
+    from calltable.adapters.sip.message import Request
 
 
 @dataclass(frozen=True, slots=True)

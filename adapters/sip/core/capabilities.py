@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from calltable.adapters.sip.message.methods import METHODS, PASSED_ON
+from calltable.adapters.sip.message import METHODS, PASSED_ON
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from calltable.engine.run.program import CompiledMachine
+    from calltable.engine.run import CompiledMachine
 
 
 class Capabilities:

@@ -13,22 +13,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from calltable.adapters.sip.core.leg import Leg
 from calltable.adapters.sip.core.translation import shown_to
-from calltable.adapters.sip.dialog.dialog import Dialog, request_target
-from calltable.adapters.sip.dialog.dialogs import Dialogs
-from calltable.adapters.sip.message.headers import BRANCH_COOKIE
-from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.message.methods import TARGET_REFRESH
+from calltable.adapters.sip.dialog import Dialog, Dialogs, request_target
+from calltable.adapters.sip.message import BRANCH_COOKIE, TARGET_REFRESH, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calltable.adapters.sip.core.bounds import Bounds
     from calltable.adapters.sip.core.index import Index
-    from calltable.adapters.sip.transaction.layer import Transactions
-    from calltable.adapters.sip.transaction.sender import Sender
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.engine.run.executor import Executor
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.transaction import Sender, ServerTransaction, Transactions
+    from calltable.engine.run import Executor, Session
 
 
 Drawn: TypeAlias = "tuple[str, str | None, int, str]"

@@ -12,11 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calltable.adapters.sip.core.legs import Legs
-    from calltable.adapters.sip.message.message import Request
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.engine.run.executor import Executor
-    from calltable.engine.run.ports import Queue
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.message import Request
+    from calltable.adapters.sip.transaction import ServerTransaction
+    from calltable.engine.run import Executor, Queue, Session
 
 
 class Handed:

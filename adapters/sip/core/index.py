@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from calltable.adapters.sip.core.leg import Leg
-    from calltable.adapters.sip.dialog.dialog import Dialog
-    from calltable.adapters.sip.message.message import Message
+    from calltable.adapters.sip.dialog import Dialog
+    from calltable.adapters.sip.message import Message
 
 
 class Index:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from calltable.engine.model.machine import FAILED
+from calltable.engine.model import FAILED
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
     from calltable.adapters.sip.core.bounds import Bounds
-    from calltable.adapters.sip.dialog.dialog import Dialog
-    from calltable.adapters.sip.dialog.dialogs import Dialogs, Way
-    from calltable.adapters.sip.message.message import Request, Response
-    from calltable.adapters.sip.transaction.client import ClientTransaction
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.engine.run.ports import Change
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.dialog import Dialog, Dialogs, Way
+    from calltable.adapters.sip.message import Request, Response
+    from calltable.adapters.sip.transaction import ClientTransaction, ServerTransaction
+    from calltable.engine.run import Change, Session
 
 
 class LegPort(Protocol):

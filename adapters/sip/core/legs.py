@@ -14,21 +14,16 @@ from calltable.adapters.sip.core.asking import Asking
 from calltable.adapters.sip.core.drawing import Drawing
 from calltable.adapters.sip.core.index import Index
 from calltable.adapters.sip.core.leg import Leg
-from calltable.adapters.sip.dialog.dialogs import Dialogs
-from calltable.adapters.sip.message.build import build_response
+from calltable.adapters.sip.dialog import Dialogs
+from calltable.adapters.sip.message import build_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calltable.adapters.sip.core.bounds import Bounds
-    from calltable.adapters.sip.message.message import Response
-    from calltable.adapters.sip.transaction.client import ClientTransaction
-    from calltable.adapters.sip.transaction.failover import Failover
-    from calltable.adapters.sip.transaction.layer import Transactions
-    from calltable.adapters.sip.transaction.sender import Sender
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.engine.run.executor import Executor
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.message import Response
+    from calltable.adapters.sip.transaction import ClientTransaction, Failover, Sender, ServerTransaction, Transactions
+    from calltable.engine.run import Executor, Session
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 

@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from calltable.adapters.sip.core.bounds import Bounds
 from calltable.adapters.sip.core.translation import NAMING
-from calltable.adapters.sip.message.body import Content
-from calltable.adapters.sip.message.headers import option_tags, printable
-from calltable.adapters.sip.message.message import Response
-from calltable.adapters.sip.message.names import canonical_names
-from calltable.adapters.sip.message.validate import SINGLE_HEADERS
+from calltable.adapters.sip.message import SINGLE_HEADERS, Content, Response, canonical_names, option_tags, printable
 
 if TYPE_CHECKING:
     from calltable.adapters.sip.core.translation import Translation
-    from calltable.adapters.sip.message.message import Message
+    from calltable.adapters.sip.message import Message
 
 
 _DEFAULT: Final = Bounds()

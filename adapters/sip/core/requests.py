@@ -16,23 +16,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from calltable.adapters.sip.core.drawing import Numbered
-from calltable.adapters.sip.message.body import has_offer
-from calltable.adapters.sip.message.methods import TARGET_REFRESH
-from calltable.adapters.sip.message.status import SUCCESS
-from calltable.adapters.sip.transaction.failover import only_here
-from calltable.engine.model.machine import FAILED
+from calltable.adapters.sip.message import SUCCESS, TARGET_REFRESH, has_offer
+from calltable.adapters.sip.transaction import only_here
+from calltable.engine.model import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from calltable.adapters.sip.core.leg import Leg
-    from calltable.adapters.sip.dialog.dialog import Dialog
-    from calltable.adapters.sip.dialog.dialogs import Dialogs
-    from calltable.adapters.sip.message.message import Request, Response
-    from calltable.adapters.sip.transaction.client import ClientTransaction
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.engine.run.ports import Change
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.dialog import Dialog, Dialogs
+    from calltable.adapters.sip.message import Request, Response
+    from calltable.adapters.sip.transaction import ClientTransaction, ServerTransaction
+    from calltable.engine.run import Change, Session
 
 log = logging.getLogger("calltable.sip")
 

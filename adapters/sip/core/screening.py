@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 from calltable.adapters.sip.core.capabilities import Capabilities
 from calltable.adapters.sip.core.passing import BETWEEN_ENDS
-from calltable.adapters.sip.message.methods import KNOWN_METHODS, WITHIN
-from calltable.adapters.sip.message.uri import parse_uri
-from calltable.adapters.sip.message.validate import Rejection
+from calltable.adapters.sip.message import KNOWN_METHODS, WITHIN, Rejection, parse_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from calltable.adapters.sip.message.message import Request
+    from calltable.adapters.sip.message import Request
 
 ACCEPTED: Final = "application/sdp"
 

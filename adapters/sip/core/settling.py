@@ -15,18 +15,16 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from calltable.adapters.sip.core.leg import Leg
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.transaction.client import ClientTransaction
-from calltable.adapters.sip.transaction.server import ServerTransaction
-from calltable.engine.observe.folding import Folding
+from calltable.adapters.sip.message import MessageError
+from calltable.adapters.sip.transaction import ClientTransaction, ServerTransaction
+from calltable.engine.observe import Folding
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from calltable.adapters.sip.core.legs import Legs
-    from calltable.adapters.sip.transaction.layer import Transactions
-    from calltable.engine.run.executor import Executor
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.transaction import Transactions
+    from calltable.engine.run import Executor, Session
 
 _log = logging.getLogger("calltable.sip")
 

@@ -20,19 +20,31 @@ from calltable.adapters.sip.core.legs import Legs
 from calltable.adapters.sip.core.requests import deliver
 from calltable.adapters.sip.core.screening import Screening
 from calltable.adapters.sip.core.settling import Settling
-from calltable.adapters.sip.message.body import has_offer
-from calltable.adapters.sip.message.build import build_response, note_source
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.message.parse import AnswerableError, parse
-from calltable.adapters.sip.message.validate import check
-from calltable.adapters.sip.transaction.failover import Failover
-from calltable.adapters.sip.transaction.keys import ack_key, merge_key, names, server_key
-from calltable.adapters.sip.transaction.layer import Transactions
-from calltable.adapters.sip.transaction.sender import Locator, Sender, seeded_tokens, unguessable_tokens
-from calltable.adapters.sip.transport.address import RELIABLE, Address
-from calltable.adapters.sip.transport.reply import reply_to
-from calltable.engine.observe.folding import Folding
+from calltable.adapters.sip.message import (
+    AnswerableError,
+    MessageError,
+    Request,
+    Response,
+    build_response,
+    check,
+    has_offer,
+    note_source,
+    parse,
+)
+from calltable.adapters.sip.transaction import (
+    Failover,
+    Locator,
+    Sender,
+    Transactions,
+    ack_key,
+    merge_key,
+    names,
+    seeded_tokens,
+    server_key,
+    unguessable_tokens,
+)
+from calltable.adapters.sip.transport import RELIABLE, Address, reply_to
+from calltable.engine.observe import Folding
 
 if TYPE_CHECKING:
     import random
@@ -40,9 +52,9 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.core.admission import Admission, Source
     from calltable.adapters.sip.core.trust import Trust
-    from calltable.adapters.sip.transaction.server import ServerTransaction
-    from calltable.adapters.sip.transport.interface import Flow, Transport
-    from calltable.engine.run.executor import Executor
+    from calltable.adapters.sip.transaction import ServerTransaction
+    from calltable.adapters.sip.transport import Flow, Transport
+    from calltable.engine.run import Executor
 
 _log = logging.getLogger("calltable.sip")
 

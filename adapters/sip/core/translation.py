@@ -18,17 +18,15 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from calltable.adapters.sip.core.leg import Leg
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.headers import format_params, parse_name_addr, split_list, split_params
-from calltable.engine.run.session import Session
+from calltable.adapters.sip.message import MessageError, format_params, parse_name_addr, split_list, split_params
+from calltable.engine.run import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from calltable.adapters.sip.core.index import Index
-    from calltable.adapters.sip.dialog.dialog import Dialog
-    from calltable.adapters.sip.dialog.dialogs import Dialogs
-    from calltable.adapters.sip.message.message import Message, Request
+    from calltable.adapters.sip.dialog import Dialog, Dialogs
+    from calltable.adapters.sip.message import Message, Request
 
 NAMING: Final = frozenset({"replaces", "join", "target-dialog", "in-reply-to", "refer-to", "event"})
 """Header fields that may name a dialog."""

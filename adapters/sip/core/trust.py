@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from calltable.adapters.sip.message.message import Message
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.message import Message
+    from calltable.adapters.sip.transport import Address
 
     Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

@@ -12,15 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.headers import NameAddr, parse_name_addr
-from calltable.adapters.sip.message.message import Request
-from calltable.adapters.sip.message.methods import WITH_CONTACT
-from calltable.adapters.sip.message.uri import parse_uri
+from calltable.adapters.sip.message import WITH_CONTACT, MessageError, NameAddr, Request, parse_name_addr, parse_uri
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.message.message import Message, Response
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.message import Message, Response
+    from calltable.adapters.sip.transport import Address
 
 MAX_FORWARDS: Final = 70
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from calltable.adapters.sip.dialog.dialog import Dialog
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.message.message import Request, Response
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.message import Request, Response
+    from calltable.adapters.sip.transport import Address
 
 
 class Way(NamedTuple):

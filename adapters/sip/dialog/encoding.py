@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from calltable.adapters.sip.dialog.dialog import Dialog
 from calltable.adapters.sip.dialog.dialogs import Dialogs
-from calltable.adapters.sip.transport.address import Address
+from calltable.adapters.sip.transport import Address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

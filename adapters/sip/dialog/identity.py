@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.headers import printable, quote_string
-from calltable.adapters.sip.message.uri import Uri, parse_uri
-from calltable.adapters.sip.transport.address import canonical_ip
+from calltable.adapters.sip.message import MessageError, Uri, parse_uri, printable, quote_string
+from calltable.adapters.sip.transport import canonical_ip
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.transport import Address
 
 
 _OF_THE_WAY: Final = frozenset({"transport", "maddr", "ttl", "lr", "received"})

@@ -13,13 +13,12 @@ from calltable.adapters.sip.explore.contract import RELAYS
 from calltable.adapters.sip.explore.legs import Legs
 from calltable.adapters.sip.explore.properties import CallInvariants
 from calltable.adapters.sip.explore.transactions import SLOT, Role, Transaction, TransactionInvariants
-from calltable.engine.explore.composition import Composition, Part
-from calltable.engine.explore.system import Wire
+from calltable.engine.explore import Composition, Part, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.model import Catalogue
 
 OFFERS = ({"offer": True}, {"offer": False})
 

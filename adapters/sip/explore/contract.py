@@ -16,14 +16,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from calltable.adapters.sip.explore.dialogs import CALLING, PROCEEDING
-from calltable.engine.explore.scene import Violation
-from calltable.engine.model.machine import STARTED
+from calltable.engine.explore import Violation
+from calltable.engine.model import STARTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from calltable.adapters.sip.explore.dialogs import DialogEnd
-    from calltable.engine.explore.scene import Scene, Shown
+    from calltable.engine.explore import Scene, Shown
 
 OVER = frozenset({"failed", "hung_up", "cancelled"})
 """Publications by which a leg says that its call is over."""

@@ -36,15 +36,15 @@ from calltable.adapters.sip.explore.dialogs import (
     WITHDRAWN,
     DialogEnd,
 )  # fmt: skip
-from calltable.engine.explore.scene import BEYOND, FORMER, TOKEN, EffectError, Violation, blank
-from calltable.engine.model.machine import FAILED
+from calltable.engine.explore import BEYOND, FORMER, TOKEN, EffectError, Violation, blank
+from calltable.engine.model import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping
 
     from calltable.adapters.sip.explore.commands import Wiring
-    from calltable.engine.explore.scene import Actor, Input, Message, Scene
-    from calltable.engine.model.catalogue import Catalogue
+    from calltable.engine.explore import Actor, Input, Message, Scene
+    from calltable.engine.model import Catalogue
 
 STRAY = "leg/stray"
 PROBE = "probe"

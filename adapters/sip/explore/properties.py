@@ -23,9 +23,7 @@ from calltable.adapters.sip.explore.legs import LegsCode
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from calltable.engine.explore.composition import Broken
-    from calltable.engine.explore.element import ActorCode, Element
-    from calltable.engine.explore.system import State, System, Wire
+    from calltable.engine.explore import ActorCode, Broken, Element, State, System, Wire
 
 
 AT_ONCE = frozenset({"BYE", "CANCEL"})

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from calltable.engine.explore.choices import said
+from calltable.engine.explore import said
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from calltable.engine.explore.element import Reaction
-    from calltable.engine.explore.scene import Message
-    from calltable.engine.explore.search import Told
-    from calltable.engine.explore.system import System
+    from calltable.engine.explore import Message, Reaction, System, Told
 
 REASONS = {
     100: "Trying", 180: "Ringing", 200: "OK", 408: "Request Timeout", 480: "Temporarily Unavailable",

@@ -10,15 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from calltable.adapters.sip.explore.contract import sent_once
-from calltable.engine.explore.scene import TOKEN, EffectError, Violation
+from calltable.engine.explore import TOKEN, EffectError, Violation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
 
-    from calltable.engine.explore.composition import Broken
-    from calltable.engine.explore.element import Element
-    from calltable.engine.explore.scene import Actor, Input, Message, Scene
-    from calltable.engine.explore.system import State, System
+    from calltable.engine.explore import Actor, Broken, Element, Input, Message, Scene, State, System
 
 FINALS = frozenset({"success", "failure", "final", "timeout", "cancelled", "transport_error"})
 """What a client tells its user about the fate of the request: one of them, once."""

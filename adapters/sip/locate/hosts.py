@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from calltable.adapters.sip.transport.address import canonical_ip
+from calltable.adapters.sip.transport import canonical_ip
 
 _LOOPBACK: Final = ("127.0.0.1", "::1")
 

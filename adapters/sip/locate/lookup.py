@@ -14,7 +14,7 @@ from calltable.adapters.sip.locate.resolver import ResolveError, Resolver
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.transport import Address
 
 _QUESTIONS: Final = 1000
 """DNS questions under way at once; more are refused, so that a flood of strange domains cannot pile up tasks."""

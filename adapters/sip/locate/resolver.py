@@ -27,9 +27,8 @@ import dns.exception
 import dns.resolver
 
 from calltable.adapters.sip.locate.hosts import Hosts
-from calltable.adapters.sip.message.errors import UriError
-from calltable.adapters.sip.message.uri import Uri, parse_uri
-from calltable.adapters.sip.transport.address import Address, canonical_ip, default_port
+from calltable.adapters.sip.message import Uri, UriError, parse_uri
+from calltable.adapters.sip.transport import Address, canonical_ip, default_port
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence

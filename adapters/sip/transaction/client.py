@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from calltable.adapters.sip.message.status import SUCCESS
+from calltable.adapters.sip.message import SUCCESS
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
-    from calltable.adapters.sip.message.message import Response
+    from calltable.adapters.sip.message import Response
     from calltable.adapters.sip.transaction.outgoing import Outgoing
-    from calltable.engine.run.ports import Queue
-    from calltable.engine.run.session import Session
+    from calltable.engine.run import Queue, Session
 
 
 class ClientUser(Protocol):

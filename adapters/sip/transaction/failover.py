@@ -12,18 +12,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from calltable.adapters.sip.message.message import Request
-from calltable.adapters.sip.message.uri import parse_uri
+from calltable.adapters.sip.message import Request, parse_uri
 from calltable.adapters.sip.transaction.sender import Destination
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from calltable.adapters.sip.message.message import Response
+    from calltable.adapters.sip.message import Response
     from calltable.adapters.sip.transaction.client import ClientTransaction, ClientUser
     from calltable.adapters.sip.transaction.layer import Transactions
     from calltable.adapters.sip.transaction.sender import Sender
-    from calltable.adapters.sip.transport.address import Address
+    from calltable.adapters.sip.transport import Address
 
 LARGE: Final = 1300
 """Bytes above which a request does not go by UDP where TCP can be had (RFC 3261 §18.1.1)."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from calltable.adapters.sip.message.headers import BRANCH_COOKIE
+from calltable.adapters.sip.message import BRANCH_COOKIE
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.message.message import Request
+    from calltable.adapters.sip.message import Request
 
 
 def server_key(request: Request, method: str) -> str:

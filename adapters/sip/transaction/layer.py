@@ -10,17 +10,24 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from calltable.adapters.sip.message.build import build_ack, build_cancel, build_response, reasons
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.headers import parse_via
-from calltable.adapters.sip.message.message import Request, Response
-from calltable.adapters.sip.message.status import PROVISIONAL, SUCCESS
+from calltable.adapters.sip.message import (
+    PROVISIONAL,
+    SUCCESS,
+    MessageError,
+    Request,
+    Response,
+    build_ack,
+    build_cancel,
+    build_response,
+    parse_via,
+    reasons,
+)
 from calltable.adapters.sip.transaction.client import NOBODY, ClientTransaction, ClientUser
 from calltable.adapters.sip.transaction.keys import ack_key
 from calltable.adapters.sip.transaction.outgoing import Outgoing
 from calltable.adapters.sip.transaction.server import ServerTransaction
-from calltable.engine.model.machine import STARTED
-from calltable.engine.run.given import check_parameters
+from calltable.engine.model import STARTED
+from calltable.engine.run import check_parameters
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -28,11 +35,8 @@ if TYPE_CHECKING:
 
     from calltable.adapters.sip.transaction.account import Account
     from calltable.adapters.sip.transaction.sender import Sender
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.adapters.sip.transport.interface import Flow
-    from calltable.engine.run.executor import Executor
-    from calltable.engine.run.program import CompiledMachine
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.transport import Address, Flow
+    from calltable.engine.run import CompiledMachine, Executor, Session
 
 
 class Transactions:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.message.message import Request, Response
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.adapters.sip.transport.interface import Flow
+    from calltable.adapters.sip.message import Request, Response
+    from calltable.adapters.sip.transport import Address, Flow
 
 
 class Sent:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from calltable.adapters.sip.message.headers import BRANCH_COOKIE
-from calltable.adapters.sip.message.parse import parse
+from calltable.adapters.sip.message import BRANCH_COOKIE, parse
 from calltable.adapters.sip.transaction.outgoing import Outgoing, Sent
 
 if TYPE_CHECKING:
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
 
-    from calltable.adapters.sip.message.message import Message, Request, Response
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.adapters.sip.transport.interface import Flow, Transport
+    from calltable.adapters.sip.message import Message, Request, Response
+    from calltable.adapters.sip.transport import Address, Flow, Transport
 
 
 class Destination(NamedTuple):

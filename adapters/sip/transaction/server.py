@@ -10,14 +10,12 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Mapping
 
-    from calltable.adapters.sip.message.message import Request
+    from calltable.adapters.sip.message import Request
     from calltable.adapters.sip.transaction.account import Account
     from calltable.adapters.sip.transaction.keys import Names
     from calltable.adapters.sip.transaction.outgoing import Outgoing
-    from calltable.adapters.sip.transport.address import Address
-    from calltable.adapters.sip.transport.interface import Flow
-    from calltable.engine.run.ports import Queue
-    from calltable.engine.run.session import Session
+    from calltable.adapters.sip.transport import Address, Flow
+    from calltable.engine.run import Queue, Session
 
 
 class ServerUser(Protocol):

@@ -17,7 +17,7 @@ from collections import deque
 from secrets import token_hex
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from calltable.adapters.sip.message.build import build_response
+from calltable.adapters.sip.message import build_response
 from calltable.adapters.sip.transport.framing import Framer, FramingError, Keepalive
 from calltable.adapters.sip.transport.outbox import Entry, Outbox
 

@@ -16,10 +16,7 @@ import enum
 import re
 from typing import Final
 
-from calltable.adapters.sip.message.errors import MessageError
-from calltable.adapters.sip.message.headers import number
-from calltable.adapters.sip.message.message import MAX_HEAD, Request
-from calltable.adapters.sip.message.parse import AnswerableError, parse
+from calltable.adapters.sip.message import MAX_HEAD, AnswerableError, MessageError, Request, number, parse
 
 MAX_BODY: Final = 1 << 20
 """The largest body taken from a stream unless told otherwise, in bytes."""

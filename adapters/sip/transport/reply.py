@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from calltable.adapters.sip.transport.address import Address, canonical_ip, default_port
 
 if TYPE_CHECKING:
-    from calltable.adapters.sip.message.headers import Via
+    from calltable.adapters.sip.message import Via
 
 
 def reply_to(via: Via, source: Address) -> Address:
