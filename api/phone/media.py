@@ -7,7 +7,7 @@ where there is none, is for the table.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from calltable.adapters.sip.message import SDP, Content, has_offer
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from calltable.adapters.sip.message import Message
     from calltable.engine.run import Executor, Session
 
-    Done = Callable[[bytes | None, str], bool]
+
+Done: TypeAlias = "Callable[[bytes | None, str], bool]"
+"""What a description is given to, with the reason where there is none; answers whether anybody still wants it."""
 
 
 class Media(Protocol):

@@ -36,7 +36,7 @@ KINDS = {"row": "taken", "ignore": "ignored", "refuse": "refused", "defer": "def
 
 STOCK: dict[str, Any] = {
     "bool": False, "int": 200, "string": "text", "duration": 1.0, "uri": "sip:somebody@example.com", "message": "<message>",
-    "handle": "<handle>", "map": {}, "list": (),
+    "content": "<content>", "outgoing": "<outgoing>", "handle": "<handle>", "map": {}, "list": (),
 }  # fmt: skip
 """A value of each type, for what no guard asks about."""
 
