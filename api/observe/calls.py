@@ -13,7 +13,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from calltable.adapters.sip.message import Response
+from calltable.adapters.sip.message import PROVISIONAL, Response
 from calltable.engine.model import FAILED, STARTED
 from calltable.observe.logs import QuickRecord
 from calltable.observe.trace import leg_of
@@ -112,12 +112,10 @@ class Cause:
             return  # a leg is through: it was hung up or failed before
         message = payload.get("message")
         code = payload.get("code")
-        if isinstance(code, int):
-            self.code = code
-        elif isinstance(message, Response):
-            self.code = message.status
-        elif what == "cancelled":
-            self.code = _CANCELLED
+        if not isinstance(code, int):
+            code = message.status if isinstance(message, Response) else _CANCELLED if what == "cancelled" else None
+        if code is not None and code >= PROVISIONAL:
+            self.code = code  # a provisional status ends no call
         self.event, self.by = event, _who(session, child, event)
         self.reason = ""
         if message is not None and what in ("hung_up", "cancelled", "failed"):

@@ -13,6 +13,7 @@ the step being committed stops one, it does not fire. The inbox is bounded again
 
 from __future__ import annotations
 
+from _thread import get_ident
 from abc import abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -170,7 +171,9 @@ class Commits(Failures):
 
     def _answered(self, key: int, error: BaseException | None) -> None:
         """The store has answered: go on, or end the session."""
-        if self._draining:  # in the middle of another step, or before it has said that it will answer later
+        if get_ident() != self._thread:
+            self._enter_thread()
+        if self._draining or key == self._creating:  # in the middle of another step, or before it has said that it will answer later
             self.scheduler.call_at(self.scheduler.time(), self._answer, key, error)
             return
         if key not in self._pending:

@@ -40,6 +40,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("calltable.engine")
 
 
+def told(error: BaseException) -> str:
+    """An error in words; one whose own words raise goes by its type."""
+    try:
+        return repr(error)
+    except BaseException:  # noqa: BLE001 - whatever it is, the failure of a session must go on
+        return type(error).__name__
+
+
 class Failures(Registry):
     """The part of the executor that deals with errors."""
 
@@ -69,13 +77,13 @@ class Failures(Registry):
         log.error("%r: %s in row %s failed", session, name, row.id, exc_info=error)
         self.counters["effects failed"] += 1
         self._note(error)
-        self._queue.append((session, FAILED, {"reason": f"{name}: {error!r}"}, None, None))
+        self._queue.append((session, FAILED, {"reason": f"{name}: {told(error)}"}, None, None))
 
     def _raised(self, session: Session, event: str, payload: Mapping[str, Any], error: BaseException) -> Outcome:
         """A cell, a change or a draw has raised: nothing of the row is true."""
         log.error("%r failed on %s", session, event, exc_info=error)
         self._note(error)
-        return self._fail(session, event, payload, f"{event}: {error!r}")
+        return self._fail(session, event, payload, f"{event}: {told(error)}")
 
     def _fail(self, session: Session, event: str, payload: Mapping[str, Any], reason: str) -> Outcome:
         """An event could not be handled: take the session's own ``engine.failed`` row, or end it by force if that is what failed."""
@@ -94,7 +102,7 @@ class Failures(Registry):
         """The store no longer keeps the session: it settles what it can, uncommitted, and ends."""
         conflict = isinstance(error, Conflict)
         self.counters["conflicts" if conflict else "commits failed"] += 1
-        reason = str(error) if conflict else repr(error)
+        reason = str(error) if conflict else told(error)
         log.error("%r failed: %s", session, reason)
         self._note(error)
         self._lose(session, event, payload, reason)

@@ -88,6 +88,8 @@ class Registry(ABC):
         """The thread that everything happens in: the first one that makes a session or gives an event."""
         self._pending: dict[int, tuple[Session, str, Mapping[str, Any], Callable[[], object]]] = {}
         """Sessions whose store is at work, for which event, and what is done when it has answered."""
+        self._creating = 0
+        """The session whose record the store is given now: it may answer before it returns."""
         self._answer = self._answered
 
     @property
@@ -151,10 +153,13 @@ class Registry(ABC):
         self._admit(session)
         if self._keeps and session.machine.durable and not session.busy:
             try:
+                self._creating = session.id
                 if not self._store.create(record_of(session, self.scheduler.time()), self._answer):
                     self._await(session, STARTED, NOTHING, _nothing_more)
             except BaseException as error:  # noqa: BLE001 - see failure.py
                 self._doom(session, error)
+            finally:
+                self._creating = 0
         return session
 
     def _make(self, machine: str, owner: Owner, name: str, prefix: str) -> Session:

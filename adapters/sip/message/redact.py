@@ -13,13 +13,14 @@ from typing import Final
 MASK: Final = "***"
 
 _PASSWORD = re.compile(
-    r"""(sips?:[^\s@:;<>",]*+)        # the scheme and the user part
+    r"""(sips?:(?:(?![,;]\s*sips?:)[^\s@:<>"])*+)  # the scheme and the user part, which may hold ; and , (RFC 3261 §25.1)
         :(?:(?!sips?:)[^\s@<>"])*+@   # the password; not the port of one URI and the user of the next""",
     re.VERBOSE | re.IGNORECASE,
 )
 _CREDENTIALS = re.compile(
     r"\b((?:proxy-)?authorization[ \t]*:[ \t]*[\w-]*)[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", re.IGNORECASE
 )
+_scheme = re.compile(r"(?:^|[^\w.+%:-])sips?\Z", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[^ -~]")
 
 
@@ -37,7 +38,7 @@ def _may_hold_password(text: str) -> bool:
     at = text.find("@")
     while at >= 0:
         colon = text.rfind(":", 0, at)
-        if colon > 0 and text[colon - 3 : colon].lower() not in ("sip", "ips") and " " not in text[colon:at]:
+        if colon > 0 and " " not in text[colon:at] and not _scheme.search(text, max(0, colon - 5), colon):
             return True
         at = text.find("@", at + 1)
     return False

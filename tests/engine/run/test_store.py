@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from calltable.engine.run.commit import INBOX
@@ -213,6 +215,45 @@ def test_an_answer_that_comes_in_the_middle_of_another_step_waits_for_its_turn(w
     assert (first.busy, second.busy) == (False, True)
     store.answer()
     assert second.v_n == 2
+
+
+@pytest.mark.parametrize("error", [None, OSError("full")])
+def test_a_store_may_answer_a_creation_before_it_returns(world, error):
+    class Hasty(Records):
+        def create(self, record, done):
+            super().create(record, done)
+            done(record.key, error)
+            return False
+
+    at = world(TABLE, store=Hasty())
+    session = at.start("m")
+    at.clock.run(at.clock.time())
+    assert session.busy is False
+    assert session.ended is (error is not None)
+
+
+def test_a_store_answers_in_the_thread_of_the_engine(world):
+    class Elsewhere(Records):
+        def create(self, record, done):
+            super().create(record, done)
+            self.done = done, record.key
+            return False
+
+    at = world(TABLE, store=Elsewhere())
+    at.start("m")
+    done, key = at.executor._store.done
+    refused = []
+
+    def answer():
+        try:
+            done(key, None)
+        except RuntimeError as error:
+            refused.append(str(error))
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    thread.join()
+    assert "nothing here is locked" in refused[0]
 
 
 def test_a_store_may_answer_before_it_returns(world):

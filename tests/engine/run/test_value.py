@@ -174,3 +174,16 @@ def test_the_failure_row_of_a_session_whose_commit_is_refused_draws_too(world):
     at.give(session, "user.hangup")
     [note] = [entry for entry in at.log if entry[0] == "note"]
     assert note[-1] == "a number"
+
+
+def test_an_error_without_words_fails_its_session_all_the_same(at):
+    class SilentError(Exception):
+        def __repr__(self):
+            raise ValueError("no words")
+
+    def broken(*_):
+        raise SilentError
+
+    session = at.start("m")
+    assert at.executor.dispatch(session, "user.go", {}, broken) == ("taken", "failed")
+    assert at.notes() == ["user.go: SilentError"]
