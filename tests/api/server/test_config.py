@@ -206,7 +206,7 @@ def test_a_program_gives_settings_as_values():
         ("settings: {polite: 3}", "2:20 «polite»: '3' where a bool is needed | write true or false"),
         ("settings: {tries: often}", "2:19 «tries»: 'often' where an int is needed | write a whole number"),
         ("settings: {greeting: true}", "2:22 «greeting»: 'true' where a string? is needed | put it in quotes"),
-        ("settings: {colour: green}", "2:20 «colour»: 'green' is none of red, blue | known: blue, red"),
+        ("settings: {colour: green}", "2:20 «colour»: 'green' is not one of red, blue | known: blue, red"),
         ("settings: {pause: -1}", "2:19 «pause»: '-1' where a duration is needed | write 500ms, 2.1s, 3m or 1h"),
         ("settings: {t1: 1s}\ntimers: {t1: 2s}", "2:12 t1 is also set under «timers:» | keep one of the two"),
     ],
