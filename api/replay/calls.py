@@ -144,8 +144,8 @@ def pick(found: Sequence[Call], wanted: str | None) -> Call:
     hits = (
         [call for call in found if call.number == wanted]
         or [call for call in found if wanted in call.call_ids]
-        or [call for call in found if any(name.startswith(wanted) for name in call.call_ids)]
-    )
+        or [call for call in found if not wanted.isdigit() and any(name.startswith(wanted) for name in call.call_ids)]
+    )  # a number that no call has is a mistake, not the beginning of some Call-ID
     if len(hits) != 1:
         what = "no call has the number or Call-ID" if not hits else f"{len(hits)} calls have the number or Call-ID"
         raise CallError(f"{what} {visible(wanted)}; there are\n{_listed(found)}")

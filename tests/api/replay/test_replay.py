@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from functools import lru_cache
+from types import SimpleNamespace
 
 import pytest
 
@@ -265,6 +266,13 @@ def test_two_calls_that_overlap_are_kept_apart():
         pick(found, None)
     with pytest.raises(CallError, match="no call has the number or Call-ID xyz; there are"):
         pick(found, "xyz")
+
+
+def test_a_number_that_no_call_has_is_not_taken_for_the_beginning_of_a_call_id():
+    one = SimpleNamespace(number="1", call_ids=("9abc@h",))
+    assert pick([one], "9abc") is one
+    with pytest.raises(CallError, match="no call has the number or Call-ID 9"):
+        pick([one], "9")
 
 
 def test_a_capture_without_calls_says_so():
