@@ -279,7 +279,8 @@ def command(*arguments: str) -> int:
     return int(options.run(options))
 
 
-def test_the_command_prints_a_ladder_without_color_into_a_pipe(capsys):
+def test_the_command_prints_a_ladder_without_color_into_a_pipe(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     assert command(str(TRACE), "--name", "127.0.0.1:5060=calltable") == 0
     out = capsys.readouterr().out
     assert " calltable " in out.splitlines()[0]
